@@ -1,0 +1,174 @@
+"""Growable output and bounds-checked input in the notations of the native protocol.
+
+Source: native protocol v5, section 3 (Notations); all integers are big-endian.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+
+from async_cassandra._wire.errors import ProtocolError
+
+
+cdef extern from "Python.h":
+    const char* PyUnicode_AsUTF8AndSize(object value, Py_ssize_t* size) except NULL
+
+
+cdef class WriteBuffer:
+    """Bytes to send, appended in place; ``bytes(buffer)`` copies them out."""
+
+    def __dealloc__(self):
+        PyMem_Free(self.data)
+
+    cdef int grow(self, Py_ssize_t extra) except -1:
+        if extra < 0 or extra > PY_SSIZE_T_MAX - self.size:
+            raise OverflowError(f"cannot append {extra} bytes to a buffer of {self.size}")
+        cdef Py_ssize_t wanted = max(self.size + extra, self.capacity * 2, 256)
+        cdef unsigned char* data = <unsigned char*>PyMem_Realloc(self.data, wanted)
+        if data == NULL:
+            raise MemoryError(f"no memory for a write buffer of {wanted} bytes")
+        self.data = data
+        self.capacity = wanted
+        return 0
+
+    def __len__(self):
+        return self.size
+
+    def __bytes__(self):
+        return PyBytes_FromStringAndSize(<char*>self.data, self.size)
+
+    def clear(self):
+        """Drop the content, keep the memory."""
+        self.size = 0
+
+
+cdef extern from *:
+    Py_ssize_t PY_SSIZE_T_MAX
+
+
+cdef int raise_truncated(Py_ssize_t wanted, Py_ssize_t left) except -1:
+    if wanted < 0:
+        raise ProtocolError(f"a length of {wanted} is not allowed here")
+    raise ProtocolError(f"{wanted} bytes announced, {left} left")
+
+
+cdef int write_string(WriteBuffer out, str value) except -1:
+    """Append a [string]: a [short] length and UTF-8."""
+    cdef Py_ssize_t size
+    cdef const char* data = PyUnicode_AsUTF8AndSize(value, &size)
+    if size > 0xFFFF:
+        raise ValueError(f"a [string] holds at most 65535 bytes, got {size}")
+    write_short(out, <uint16_t>size)
+    return write_raw(out, data, size)
+
+
+cdef int write_long_string(WriteBuffer out, str value) except -1:
+    """Append a [long string]: an [int] length and UTF-8."""
+    cdef Py_ssize_t size
+    cdef const char* data = PyUnicode_AsUTF8AndSize(value, &size)
+    if size > 0x7FFFFFFF:
+        raise ValueError(f"a [long string] holds at most 2147483647 bytes, got {size}")
+    write_int(out, <int32_t>size)
+    return write_raw(out, data, size)
+
+
+cdef int write_bytes(WriteBuffer out, value) except -1:
+    """Append [bytes]: an [int] length and the bytes, -1 for ``None``."""
+    if value is None:
+        return write_int(out, -1)
+    cdef const unsigned char[::1] view
+    cdef Py_ssize_t size
+    if type(value) is bytes:
+        size = PyBytes_GET_SIZE(value)
+        if size > 0x7FFFFFFF:
+            raise ValueError(f"[bytes] hold at most 2147483647 bytes, got {size}")
+        write_int(out, <int32_t>size)
+        return write_raw(out, PyBytes_AS_STRING(value), size)
+    view = memoryview(value).cast("B")
+    size = view.shape[0]
+    if size > 0x7FFFFFFF:
+        raise ValueError(f"[bytes] hold at most 2147483647 bytes, got {size}")
+    write_int(out, <int32_t>size)
+    if size:
+        write_raw(out, &view[0], size)
+    return 0
+
+
+cdef int write_short_bytes(WriteBuffer out, bytes value) except -1:
+    """Append [short bytes]: a [short] length and the bytes."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value)
+    if size > 0xFFFF:
+        raise ValueError(f"[short bytes] hold at most 65535 bytes, got {size}")
+    write_short(out, <uint16_t>size)
+    return write_raw(out, PyBytes_AS_STRING(value), size)
+
+
+cdef int write_string_map(WriteBuffer out, dict value) except -1:
+    """Append a [string map]."""
+    write_short(out, <uint16_t>len(value))
+    for key, item in value.items():
+        write_string(out, key)
+        write_string(out, item)
+    return 0
+
+
+cdef int write_bytes_map(WriteBuffer out, dict value) except -1:
+    """Append a [bytes map]."""
+    if len(value) > 0xFFFF:
+        raise ValueError(f"a [bytes map] holds at most 65535 entries, got {len(value)}")
+    write_short(out, <uint16_t>len(value))
+    for key, item in value.items():
+        write_string(out, key)
+        write_bytes(out, item)
+    return 0
+
+
+cdef str decode_utf8(const unsigned char* at, Py_ssize_t size):
+    try:
+        return PyUnicode_DecodeUTF8(<const char*>at, size, NULL)
+    except UnicodeDecodeError as error:
+        raise ProtocolError(f"a string is not UTF-8: {error}") from error
+
+
+cdef str read_string(Cursor* cursor):
+    cdef Py_ssize_t size = read_short(cursor)
+    return decode_utf8(take(cursor, size), size)
+
+
+cdef str read_long_string(Cursor* cursor):
+    cdef Py_ssize_t size = read_int(cursor)
+    return decode_utf8(take(cursor, size), size)
+
+
+cdef object read_bytes(Cursor* cursor):
+    """Read [bytes]; ``None`` for a negative length."""
+    cdef Py_ssize_t size = read_int(cursor)
+    if size < 0:
+        return None
+    return PyBytes_FromStringAndSize(<const char*>take(cursor, size), size)
+
+
+cdef bytes read_short_bytes(Cursor* cursor):
+    cdef Py_ssize_t size = read_short(cursor)
+    return PyBytes_FromStringAndSize(<const char*>take(cursor, size), size)
+
+
+cdef list read_string_list(Cursor* cursor):
+    cdef Py_ssize_t count = read_short(cursor)
+    return [read_string(cursor) for _ in range(count)]
+
+
+cdef dict read_string_multimap(Cursor* cursor):
+    cdef dict result = {}
+    for _ in range(read_short(cursor)):
+        key = read_string(cursor)
+        result[key] = read_string_list(cursor)
+    return result
+
+
+cdef dict read_bytes_map(Cursor* cursor):
+    cdef dict result = {}
+    for _ in range(read_short(cursor)):
+        key = read_string(cursor)
+        result[key] = read_bytes(cursor)
+    return result
