@@ -1,0 +1,304 @@
+"""The CQL tokenizer: what is code and what is text."""
+
+import time
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, StatementKind, analyze
+
+NONE = MarkerStyle.NONE
+POSITIONAL = MarkerStyle.POSITIONAL
+NAMED = MarkerStyle.NAMED
+PERCENT_POSITIONAL = MarkerStyle.PERCENT_POSITIONAL
+PERCENT_NAMED = MarkerStyle.PERCENT_NAMED
+
+
+@pytest.mark.parametrize(
+    ("query", "style", "names", "count"),
+    [
+        ("", NONE, (), 0),
+        ("SELECT a FROM t", NONE, (), 0),
+        ("SELECT a FROM t WHERE k = ?", POSITIONAL, (), 1),
+        ("SELECT a FROM t WHERE k=? AND c IN (?,?)", POSITIONAL, (), 3),
+        ("SELECT a FROM t WHERE k = 'what?'", NONE, (), 0),
+        ("SELECT a FROM t WHERE k = 'it''s ?' AND c = ?", POSITIONAL, (), 1),
+        ("SELECT a FROM t WHERE k = $$it's ? $ :x$$ AND c = ?", POSITIONAL, (), 1),
+        ('SELECT "a?", ":b" FROM t WHERE "say ""?""" = :c', NAMED, ("c",), 1),
+        ("SELECT a -- why?\n FROM t // :x\r WHERE k = ? /* ? 'open */", POSITIONAL, (), 1),
+        ("/* ? */ SELECT a FROM t /* ' */ WHERE k = :k /* ' */", NAMED, ("k",), 1),
+        (
+            'SELECT a FROM t WHERE k = :Key AND c = :"Key" AND d = : d',
+            NAMED,
+            ("key", "Key", "d"),
+            3,
+        ),
+        ("SELECT a FROM t WHERE k = :k OR k = :k", NAMED, ("k", "k"), 2),
+        ("SELECT a FROM t LIMIT :limit", NAMED, ("limit",), 1),
+        ("INSERT INTO t (m) VALUES ({'a': :b})", NAMED, ("b",), 1),
+        ("INSERT INTO t (m) VALUES ({'a'::b, 'c'::d})", NAMED, ("b", "d"), 2),
+        ("INSERT INTO t (m) VALUES ({:k : :v, :k2::v2})", NAMED, ("k", "v", "k2", "v2"), 4),
+        ("INSERT INTO t (m) VALUES ({:s1, :s2})", NAMED, ("s1", "s2"), 2),
+        ("INSERT INTO t (m) VALUES ({?: ?, ?:?})", POSITIONAL, (), 4),
+        ("INSERT INTO t (m) VALUES ({'a':now(), 'b':true, 'c':null})", NONE, (), 0),
+        ("INSERT INTO t (u) VALUES ({street: :street, zip: {code:true}})", NAMED, ("street",), 1),
+        ("INSERT INTO t (m) VALUES ({'a':[:x, {1 : :y}], 'b': {:z}})", NAMED, ("x", "y", "z"), 3),
+        ("INSERT INTO t (m) VALUES ({('a', 1): :v, [1]:false, {2}:true})", NAMED, ("v",), 1),
+        ("INSERT INTO t (d) VALUES (P0001-02-03T04:05:06)", NONE, (), 0),
+        (
+            "INSERT INTO t (d) VALUES (12h30m, 550e8400-e29b-41d4-a716-446655440000, 0xfF, ?)",
+            POSITIONAL,
+            (),
+            1,
+        ),
+        ("INSERT INTO t (d) VALUES ('10:20:30', '2024-01-01 10:20:30+01:00')", NONE, (), 0),
+        ("INSERT INTO t (v) VALUES ([?, ?])", POSITIONAL, (), 2),
+        ("INSERT INTO t JSON ?", POSITIONAL, (), 1),
+        ('INSERT INTO t JSON \'{"a": "?", "b": :c}\'', NONE, (), 0),
+        ("INSERT INTO t JSON :row DEFAULT UNSET", NAMED, ("row",), 1),
+        ("UPDATE t USING TTL ? AND TIMESTAMP ? SET m[?] = ? WHERE k = ?", POSITIONAL, (), 5),
+        ("SELECT (int)? FROM t WHERE k = (text)?", POSITIONAL, (), 2),
+        ("SELECT l[:from..:to] FROM t", NAMED, ("from", "to"), 2),
+        ("SELECT a % 2 FROM t WHERE k = ?", POSITIONAL, (), 1),
+        ("SELECT a % s FROM t", NONE, (), 0),
+        ("SELECT a FROM t WHERE k LIKE '%x'", NONE, (), 0),
+        ("SELECT a FROM t WHERE k LIKE '%s' AND c = ?", POSITIONAL, (), 1),
+        ("SELECT a FROM t WHERE k = %s", PERCENT_POSITIONAL, (), 1),
+        ("SELECT a FROM t WHERE k = '%s'", PERCENT_POSITIONAL, (), 1),
+        ("SELECT a FROM t WHERE k LIKE '100%%' AND c = %s", PERCENT_POSITIONAL, (), 1),
+        ("SELECT a FROM t WHERE k LIKE '%%s'", NONE, (), 0),
+        ("SELECT a FROM t WHERE k = %(Key)s AND c = %(c d)s", PERCENT_NAMED, ("Key", "c d"), 2),
+        ("INSERT INTO t (a) VALUES (%s); -- '", PERCENT_POSITIONAL, (), 1),
+        ("SELECT a FROM t WHERE k = '?' AND c = %s", PERCENT_POSITIONAL, (), 1),
+        ("SELECT 'unterminated ? :x", NONE, (), 0),
+        ('SELECT "unterminated ? :x', NONE, (), 0),
+        ("SELECT $$unterminated ? :x", NONE, (), 0),
+        ("SELECT /* unterminated ? :x", NONE, (), 0),
+        ("SELECT : , ?", POSITIONAL, (), 1),
+        ("SELECT a FROM t WHERE k = :", NONE, (), 0),
+        ("}])>=: :x", NAMED, ("x",), 1),
+    ],
+)
+def test_markers_are_found_only_in_code(
+    query: str, style: MarkerStyle, names: tuple[str, ...], count: int
+) -> None:
+    info = analyze(query)
+
+    assert (info.markers, info.marker_names, info.marker_count) == (style, names, count)
+
+
+@pytest.mark.parametrize(
+    ("query", "positions"),
+    [
+        ("SELECT ? :x", (7, 9)),
+        ("SELECT :x, ?", (7, 11)),
+        ("SELECT a FROM t WHERE k = ? AND c = %s", (26, 36)),
+        ("SELECT a FROM t WHERE k = :k AND c = %(c)s", (26, 37)),
+        ("SELECT %s, %(a)s", (7, 11)),
+    ],
+)
+def test_mixed_markers_are_an_error_with_both_positions(
+    query: str, positions: tuple[int, int]
+) -> None:
+    with pytest.raises(MixedMarkersError) as caught:
+        analyze(query)
+
+    for position in positions:
+        assert f"position {position})" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "kind"),
+    [
+        ("select a from t", StatementKind.SELECT),
+        ("-- first\n/* second */ SeLeCt a FROM t", StatementKind.SELECT),
+        ("INSERT INTO t (a) VALUES (1)", StatementKind.INSERT),
+        ("UPDATE t SET a = 1 WHERE k = 1", StatementKind.UPDATE),
+        ("DELETE FROM t WHERE k = 1", StatementKind.DELETE),
+        ("BEGIN BATCH INSERT INTO t (a) VALUES (1) APPLY BATCH", StatementKind.BATCH),
+        ("begin unlogged batch apply batch", StatementKind.BATCH),
+        ("BEGIN TRANSACTION COMMIT TRANSACTION", StatementKind.OTHER),
+        ("USE ks", StatementKind.USE),
+        ("CREATE TABLE IF NOT EXISTS t (k int PRIMARY KEY)", StatementKind.DDL),
+        ("ALTER TABLE t ADD a int", StatementKind.DDL),
+        ("DROP TABLE t", StatementKind.DDL),
+        ("TRUNCATE t", StatementKind.DDL),
+        ("GRANT SELECT ON t TO x", StatementKind.OTHER),
+        ("'SELECT'", StatementKind.OTHER),
+        ('"select" a', StatementKind.OTHER),
+        ("batch", StatementKind.OTHER),
+        ("", StatementKind.OTHER),
+    ],
+)
+def test_kind_is_the_first_word(query: str, kind: StatementKind) -> None:
+    assert analyze(query).kind is kind
+
+
+def test_is_read_is_true_of_what_changes_nothing() -> None:
+    assert analyze("SELECT now() FROM t").is_read
+    assert analyze("DESCRIBE TABLES").is_read
+    assert not analyze("INSERT INTO t (a) VALUES (1)").is_read
+    assert not analyze("CREATE TABLE t (k int PRIMARY KEY)").is_read
+
+
+@pytest.mark.parametrize(
+    ("query", "keyspace"),
+    [
+        ("USE Ks", "ks"),
+        ("use ks;", "ks"),
+        ('USE "Ks"', "Ks"),
+        ('USE "a""b" -- c', 'a"b'),
+        ("/* x */ USE /* y */ ks", "ks"),
+        ("USE", None),
+        ("SELECT a FROM ks.t", None),
+    ],
+)
+def test_keyspace_change_is_spelled_as_the_server_does(query: str, keyspace: str | None) -> None:
+    assert analyze(query).keyspace_change == keyspace
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT a, now() FROM t",
+        "USE ks",
+        "INSERT INTO t (a, b) VALUES (?, ?)",
+        "INSERT INTO ks.t (a, b) VALUES (?, ?) USING TTL ? AND TIMESTAMP 5",
+        "INSERT INTO t (a) VALUES ('now()')",
+        "INSERT INTO t (a) VALUES (-1)",
+        "INSERT INTO t (a) VALUES (toTimestamp(?))",
+        "INSERT INTO t (a) VALUES (textAsBlob('x'))",
+        "INSERT INTO t JSON ?",
+        "UPDATE t SET a = ?, b = -5, c = {'k': 'v'} WHERE k IN (?, ?) AND (c, d) > (?, ?)",
+        "UPDATE t SET m['k'] = ? WHERE k = 1",
+        "UPDATE t SET u = 550e8400-e29b-41d4-a716-446655440000 WHERE k = 1",
+        "UPDATE t SET a = ? WHERE token(k) = ?",
+        "DELETE FROM t WHERE k = ?",
+        "DELETE a, m['k'] FROM t USING TIMESTAMP ? WHERE k = ?",
+        "BEGIN BATCH INSERT INTO t (a) VALUES (1); UPDATE t SET a = 1 WHERE k = 1; APPLY BATCH",
+        "BEGIN UNLOGGED BATCH USING TIMESTAMP 1 DELETE FROM t WHERE k = 1 APPLY BATCH",
+    ],
+)
+def test_idempotence_is_inferred(query: str) -> None:
+    assert analyze(query).inferred_idempotent
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "garbage",
+        "CREATE TABLE t (k int PRIMARY KEY)",
+        "TRUNCATE t",
+        "UPDATE t SET c = c + ? WHERE k = 1",
+        "UPDATE t SET c=c-1 WHERE k = 1",
+        "UPDATE t SET c += 1 WHERE k = 1",
+        "UPDATE t SET c -= ? WHERE k = 1",
+        "UPDATE t SET l = ? + l WHERE k = 1",
+        "UPDATE t SET l = [1] + l WHERE k = 1",
+        "UPDATE t SET l = l + :more WHERE k = 1",
+        "UPDATE t SET l[?] = 1 WHERE k = 1",
+        "UPDATE t SET l[0] = 1 WHERE k = 1",
+        "UPDATE t SET a = now() WHERE k = 1",
+        "UPDATE t SET a = 1 WHERE k = currentTimeUUID()",
+        "DELETE l[0] FROM t WHERE k = 1",
+        "DELETE FROM t WHERE k < current_timestamp()",
+        "INSERT INTO t (a) VALUES (uuid())",
+        "INSERT INTO t (a) VALUES (toTimestamp(now()))",
+        "INSERT INTO t (a) VALUES (ks.token(1))",
+        'INSERT INTO t (a) VALUES ("myFunction"(1))',
+        "INSERT INTO t (a) VALUES (1) IF NOT EXISTS",
+        "UPDATE t SET a = 1 WHERE k = 1 IF a = 2",
+        "DELETE FROM t WHERE k = 1 IF EXISTS",
+        "BEGIN COUNTER BATCH UPDATE t SET a = 1 WHERE k = 1 APPLY BATCH",
+        "BEGIN BATCH INSERT INTO t (a) VALUES (1); INSERT INTO t (a) VALUES (now()) APPLY BATCH",
+        "BEGIN BATCH APPLY BATCH",
+    ],
+)
+def test_idempotence_is_not_inferred_when_unsure(query: str) -> None:
+    assert not analyze(query).inferred_idempotent
+
+
+@pytest.mark.parametrize(
+    ("query", "is_conditional"),
+    [
+        ("INSERT INTO t (a) VALUES (1) IF NOT EXISTS", True),
+        ("UPDATE t SET a = 1 WHERE k = 1 if a = :if", True),
+        ("DELETE FROM t WHERE k = 1 IF EXISTS", True),
+        (
+            "BEGIN BATCH DELETE FROM t WHERE k = 1; DELETE FROM t WHERE k = 2 IF EXISTS;"
+            "APPLY BATCH",
+            True,
+        ),
+        ("UPDATE t SET a = 'if' WHERE k = :if", False),
+        ('UPDATE t SET "if" = 1 WHERE k = 1 -- if', False),
+        ("CREATE TABLE IF NOT EXISTS t (k int PRIMARY KEY)", False),
+        ("SELECT a FROM t", False),
+    ],
+)
+def test_is_conditional_means_a_lightweight_transaction(query: str, is_conditional: bool) -> None:
+    assert analyze(query).is_conditional is is_conditional
+
+
+_LITERAL = st.text(max_size=12).map(lambda text: "'" + text.replace("'", "''") + "'")
+_QUOTED_NAME = st.text(max_size=12).map(lambda text: '"' + text.replace('"', '""') + '"')
+_DOLLARS = st.text(max_size=12).filter(lambda text: "$" not in text).map("$${}$$".format)
+_LINE_COMMENT = (
+    st.text(max_size=12).filter(lambda text: not {"\n", "\r"} & set(text)).map("--{}\n".format)
+)
+_COMMENT = st.text(max_size=12).filter(lambda text: "*" not in text).map("/*{}*/".format)
+_TEXT = st.lists(
+    st.one_of(
+        _LITERAL, _QUOTED_NAME, _DOLLARS, _LINE_COMMENT, _COMMENT, st.sampled_from(["a", "= ", "1"])
+    ),
+    max_size=4,
+).map(" ".join)
+
+
+@given(st.lists(_TEXT, min_size=2, max_size=6))
+def test_positional_markers_are_counted_between_any_text(texts: list[str]) -> None:
+    info = analyze(" ? ".join(texts))
+
+    assert info.markers is POSITIONAL
+    assert info.marker_count == len(texts) - 1
+
+
+@given(st.lists(_TEXT, min_size=2, max_size=6))
+def test_named_markers_are_named_between_any_text(texts: list[str]) -> None:
+    info = analyze(" :n ".join(texts))
+
+    assert info.markers is NAMED
+    assert info.marker_names == ("n",) * (len(texts) - 1)
+
+
+@given(
+    st.text(), st.sampled_from(["", "INSERT ", "UPDATE t SET ", "DELETE ", "BEGIN BATCH ", "USE "])
+)
+def test_analyze_accepts_any_text(text: str, prefix: str) -> None:
+    with suppress(MixedMarkersError):
+        analyze(prefix + text)
+
+
+@given(st.text(alphabet="?:'\"$/*-{}[](),a1 %s\n+=", max_size=60))
+def test_analyze_accepts_any_garbage_of_special_characters(text: str) -> None:
+    with suppress(MixedMarkersError):
+        analyze(text)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["'", '"', "$", "$$", "/*", "--", "%(", ":", "{", "{:a:", "a", "0", "12345678-1234-", " "],
+)
+def test_analyze_takes_linear_time(unit: str) -> None:
+    """Twenty times the text may take a hundred times as long; quadratic is four hundred."""
+
+    def seconds(length: int) -> float:
+        started = time.perf_counter()
+        analyze(unit * length)
+        return time.perf_counter() - started
+
+    short = min(seconds(2_000) for _ in range(3))
+
+    assert seconds(40_000) < max(short * 100, 0.25)
