@@ -1,7 +1,8 @@
 """Build the compiled core.
 
 Switches, read from the environment:
-``DEBUG=1`` keeps symbols and assertions, ``SANITIZE=1`` adds ASAN and UBSAN, ``COVERAGE=1`` traces lines.
+``DEBUG=1`` keeps symbols and assertions, ``SANITIZE=1`` adds ASAN and UBSAN, ``COVERAGE=1`` traces
+lines.
 """
 
 import os
@@ -19,7 +20,7 @@ compile_args: list[str] = []
 link_args: list[str] = []
 macros: list[tuple[str, str | None]] = []
 if os.name != "nt":
-    compile_args += ["-O0", "-g"] if DEBUG else ["-O2"]
+    compile_args += ["-O0", "-g"] if DEBUG else ["-O2", "-g0"]
     compile_args += ["-fno-strict-aliasing", "-Wno-unused-function"]
 if SANITIZE:
     flags = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"]

@@ -2,7 +2,7 @@
 
 
 class ProtocolError(Exception):
-    """Bytes from the peer that the native protocol does not allow; their connection cannot go on."""
+    """Bytes from the peer that the protocol does not allow; their connection cannot go on."""
 
 
 class ParameterError(Exception):
@@ -29,11 +29,11 @@ class ParameterTypeError(ParameterError, TypeError):
 
 
 class ParameterValueError(ParameterError, ValueError):
-    """The value has a fitting type but is out of range or malformed, or the count of values is wrong."""
+    """The value is out of range or malformed, or there are too few or too many values."""
 
 
 class ColumnDecodeError(ValueError):
-    """A column's bytes are valid CQL that Python cannot hold, such as a timestamp after the year 9999.
+    """A column's valid CQL value that Python cannot hold, such as a timestamp after the year 9999.
 
     :ivar column: the column's name
     :ivar row: the row's position in its page, from 0

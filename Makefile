@@ -1,0 +1,105 @@
+# make demo    load, read back, stream and verify 336,776 real flights on a real Cassandra
+# make test    every check: format, lint, types, tests; again on Python 3.12 with the oldest driver
+# make help    the other targets
+
+SHELL := /bin/sh
+.SUFFIXES:
+
+VENV    ?= .venv
+OLDEST  ?= .venv-oldest
+BIN     := $(VENV)/bin
+UV      := $(BIN)/uv
+EDITABLE := --no-build-isolation --no-deps --no-index -q -e .
+PYTEST_ARGS ?=
+QUICK_TESTS = $(wildcard tests/unit tests/wire tests/net)
+
+# An interpreter that was removed or replaced makes its environment useless: start over.
+ifneq ($(wildcard $(BIN)/python),)
+ifneq ($(shell $(BIN)/python -c 'print("fine")' 2>/dev/null),fine)
+$(shell rm -rf $(VENV))
+endif
+endif
+
+CODE     := $(wildcard src tests benchmarks examples scripts/*.py setup.py)
+COMPILED := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi')
+BUILD    := setup.py pyproject.toml MANIFEST.in
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-main test-oldest lint types format core build dist docs lock clean
+
+help:
+	@sed -n '1,3p' Makefile | cut -c3-
+	@echo "make lint | types | format | core | build | dist | docs | lock | clean"
+
+# The environments
+
+$(VENV)/.tools: requirements/bootstrap.txt requirements/dev.txt scripts/find-python scripts/make-venv
+	@scripts/make-venv $(VENV) "" requirements/dev.txt
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.tools $(COMPILED) $(BUILD)
+	@echo "Building the compiled core"
+	@$(UV) pip install --python $(BIN)/python $(EDITABLE)
+	@touch $@
+
+$(OLDEST)/.tools: requirements/bootstrap.txt requirements/oldest.txt scripts/find-python scripts/make-venv
+	@scripts/make-venv $(OLDEST) 3.12 requirements/oldest.txt
+	@touch $@
+
+$(OLDEST)/.core: $(OLDEST)/.tools $(COMPILED) $(BUILD)
+	@echo "Building the compiled core for the oldest Python"
+	@$(OLDEST)/bin/uv pip install --python $(OLDEST)/bin/python $(EDITABLE)
+	@touch $@
+
+core: $(VENV)/.core
+
+# What people call
+
+demo: $(VENV)/.core
+	@$(BIN)/python examples/demo.py
+
+test: lint types test-main test-oldest
+
+lint: $(VENV)/.tools
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/cython-lint $(COMPILED)
+
+types: $(VENV)/.core
+	$(BIN)/mypy --strict $(filter-out setup.py,$(CODE))
+
+test-main: $(VENV)/.core
+	$(BIN)/python -m pytest $(PYTEST_ARGS) tests
+
+# A quick part of the tests, on the oldest supported Python and driver.
+test-oldest: $(VENV)/.core
+	@if scripts/find-python 3.12 >/dev/null 2>&1; then \
+		$(MAKE) --no-print-directory $(OLDEST)/.core && \
+		$(OLDEST)/bin/python -m pytest $(PYTEST_ARGS) $(QUICK_TESTS); \
+	else \
+		echo "No Python 3.12 here: the tests on the oldest Python and driver did not run."; \
+	fi
+
+format: $(VENV)/.tools
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+build: $(VENV)/.tools
+	rm -rf dist build
+	$(BIN)/python -m build --no-isolation
+
+dist: build
+	$(BIN)/python scripts/check_dist.py --run
+
+docs: $(VENV)/.tools
+	$(BIN)/mkdocs build --strict --quiet
+
+lock: $(VENV)/.tools
+	scripts/lock $(UV)
+
+clean:
+	rm -rf $(VENV) $(OLDEST) build dist site .cache/oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf src/*.egg-info
+	find src -name '*.so' -o -name '*.pyd' | xargs rm -f
+	find $(COMPILED:.pyx=.c) -prune -name '*.c' 2>/dev/null | xargs rm -f
+	find . -name __pycache__ -type d -prune | xargs rm -rf
