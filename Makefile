@@ -63,7 +63,7 @@ test: lint types test-main test-oldest
 lint: $(VENV)/.tools
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
-	$(BIN)/cython-lint $(COMPILED)
+	PATH="$(abspath $(BIN)):$$PATH" cython-lint $(COMPILED)
 
 types: $(VENV)/.core
 	$(BIN)/mypy --strict $(filter-out setup.py,$(CODE))
