@@ -1,0 +1,1 @@
+"""Connections in the application's event loop; knows nothing of the driver."""

@@ -1,0 +1,25 @@
+from async_cassandra._wire.binding cimport BindPlan
+from async_cassandra._wire.rows cimport RowPlan
+
+
+cdef class ResultShape:
+    cdef readonly bytes metadata_id
+    cdef readonly tuple columns
+    cdef object registry
+    cdef RowPlan rows
+    cdef RowPlan tuples
+
+    cdef RowPlan plan(self, bint as_tuples)
+
+
+cdef class PreparedQuery:
+    cdef readonly str query
+    cdef readonly str keyspace
+    cdef readonly bytes prepared_id
+    cdef readonly BindPlan bind_plan
+    cdef public ResultShape shape
+    cdef readonly tuple bind_columns
+    cdef readonly tuple partition_key
+    cdef readonly bint is_read
+    cdef readonly bint is_conditional
+    cdef readonly bint inferred_idempotent

@@ -1,0 +1,133 @@
+from libc.stdint cimport int64_t, uint8_t, uint64_t
+
+from async_cassandra._driver.ring cimport TokenRing
+from async_cassandra._exec.prepared cimport PreparedQuery, ResultShape
+from async_cassandra._net.connection cimport Connection, NodeConnections, ResponseHandler
+from async_cassandra._net.timers cimport Timer, TimerQueue
+from async_cassandra._wire.requests cimport Message
+from async_cassandra._wire.responses cimport Response, ServerError
+from async_cassandra._wire.rows cimport RowPlan
+
+
+cdef class Routes:
+    cdef readonly tuple nodes
+    cdef readonly tuple local
+    cdef readonly dict rings
+    cdef readonly dict by_host
+    cdef unsigned int turn
+
+
+cdef class Attempt(ResponseHandler):
+    cdef Request request
+    cdef readonly NodeConnections node
+    cdef Connection connection
+    cdef int stream_id
+    cdef uint64_t flush_number
+    cdef readonly double started
+    cdef int prepares
+    cdef bint live
+
+    cdef bint was_sent(self)
+    cdef int release(self) except -1
+    cdef int resend(self) except -1
+
+
+cdef class Request(Timer):
+    cdef Executor executor
+    cdef readonly Message message
+    cdef readonly object future
+    cdef readonly int state
+    cdef readonly object statement
+    cdef readonly PreparedQuery prepared
+    cdef ResultShape shape
+    cdef public bint idempotent
+    cdef public object retry_policy
+    cdef public object speculation
+    cdef public double timeout
+    cdef public int64_t token
+    cdef public bint has_token
+    cdef public str routing_keyspace
+    cdef public tuple pinned
+    cdef public bint is_pinned
+    cdef readonly int retries
+    cdef readonly int attempts
+    cdef readonly Response response
+    cdef readonly NodeConnections coordinator
+    cdef public dict batched
+    cdef public bint as_tuples
+    cdef int losses
+    cdef readonly dict errors
+    cdef readonly double started
+    cdef readonly double queued_seconds
+    cdef double queued_at
+    cdef double deadline
+    cdef double next_event
+    cdef list live
+    cdef tuple replicas
+    cdef tuple others
+    cdef Py_ssize_t replica_index
+    cdef Py_ssize_t other_index
+    cdef Py_ssize_t other_start
+    cdef bint allow_suspect
+    cdef NodeConnections retry_node
+    cdef object failure
+    cdef bint sent_once
+
+    cdef int begin(self) except -1
+    cdef int make_plan(self) except -1
+    cdef NodeConnections next_node(self)
+    cdef Connection next_connection(self, NodeConnections* node)
+    cdef int send_next(self) except -1
+    cdef int send_to(self, NodeConnections node, Connection connection) except -1
+    cdef int no_connection(self) except -1
+    cdef int arm(self, double now) except -1
+    cdef int on_result(self, Attempt attempt, Response response) except -1
+    cdef int on_server_error(self, Attempt attempt, Response response) except -1
+    cdef int on_unprepared(self, Attempt attempt, ServerError error) except -1
+    cdef int on_attempt_lost(self, Attempt attempt, object error, bint sent) except -1
+    cdef int apply(self, Attempt attempt, object exception, int decision, object consistency, double delay,
+                   bint is_statement_error=*) except -1
+    cdef bint is_asking(self, NodeConnections node) noexcept
+    cdef int plan_hedge(self, Attempt attempt, double now) except -1
+    cdef int reshape(self) noexcept
+    cdef int finish(self) except -1
+    cdef int fail(self, object exception) except -1
+    cdef int drop_attempts(self) except -1
+
+
+cdef class PrepareFlight(ResponseHandler):
+    cdef Executor executor
+    cdef PreparedQuery prepared
+    cdef tuple key
+    cdef list waiting
+
+    cdef int resume(self, object change) except -1
+    cdef int refuse(self, Response response) except -1
+    cdef int lose(self, object error) except -1
+
+
+cdef class Executor:
+    cdef readonly object loop
+    cdef readonly TimerQueue timers
+    cdef public Routes routes
+    cdef public object registry
+    cdef public object plan_policy
+    cdef public object faults
+    cdef public str keyspace
+    cdef public Py_ssize_t max_queued
+    cdef public double attempt_fraction
+    cdef readonly Py_ssize_t queued
+    cdef readonly Py_ssize_t running
+    cdef readonly bint closed
+    cdef readonly uint64_t requests
+    cdef readonly uint64_t retries
+    cdef readonly uint64_t hedges
+    cdef public object on_idle
+    cdef object queue
+    cdef dict flights
+    cdef bint draining
+
+    cdef int enqueue(self, Request request) except -1
+    cdef int prepare_on(self, Attempt attempt, PreparedQuery prepared) except -1
+    cdef bint send_queued(self, Request request) except -1
+    cdef int done(self, Request request) except -1

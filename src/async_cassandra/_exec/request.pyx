@@ -1,0 +1,642 @@
+"""One request's life as a state machine, compiled; and the executor that admits requests and owns what they share.
+
+Theory. Events come from the loop one at a time: a response, the loss of a connection, the request's timer, a freed place,
+cancellation. Each finds the request in one state:
+
+- ``NEW``: built, nothing kept anywhere.
+- ``QUEUED``: no connection could take it; it is in the executor's queue, bounded by ``max_queued``.
+- ``WAITING``: one or more attempts are live; each holds a stream id on its connection, or waits for a PREPARE there.
+- ``PAUSED``: no attempt is live; the timer starts the next one (a retry's backoff).
+- ``DONE``: the future has its result; nothing refers to the request but its caller.
+
+One timer serves the deadline and the next planned event (a further attempt, a retry). A further attempt starts while the
+first is live, if the request is idempotent and another node can answer: after the delay of the speculative policy, or
+when the attempt's limit is over. The first answer wins; the others' stream ids are orphaned.
+
+A request that may have reached a node is sent again only if it is idempotent; that gate comes before any retry policy.
+"""
+
+from collections import deque
+from math import inf
+
+from async_cassandra._wire.requests cimport Execute
+from async_cassandra._wire.responses cimport decode_response
+
+from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._wire.errors import ProtocolError
+
+cpdef enum State:
+    NEW = 0
+    QUEUED = 1
+    WAITING = 2
+    PAUSED = 3
+    DONE = 4
+
+DEF OP_RESULT = 0x08
+DEF OP_EXECUTE = 0x0A
+DEF UNPREPARED = 0x2500
+DEF KIND_PREPARED = 4
+
+# The driver's RetryPolicy decisions.
+DEF RETRY = 0
+DEF RETHROW = 1
+DEF IGNORE = 2
+DEF RETRY_NEXT_HOST = 3
+
+# A node that forgets a statement this often while it is being prepared is not going to keep it.
+DEF MAX_PREPARES = 3
+# Connections that one request may see die under it before it is blamed for that.
+DEF MAX_LOSSES = 5
+DEF MAX_LIVE_ATTEMPTS = 3
+# Error codes from here on blame the statement: no other node would answer differently.
+DEF FIRST_STATEMENT_ERROR = 0x2000
+
+
+cdef dict NO_QUERIES = {}
+
+
+cdef class Routes:
+    """Which nodes a request may go to: an immutable picture, replaced as a whole when the cluster changes.
+
+    :param nodes: every node with a pool
+    :param local: the nodes preferred by the policy (its local datacenter), for requests without a token
+    :param rings: keyspace to the token ring of its replicas among ``local``
+    :param by_host: the driver's ``Host.endpoint`` to its node
+    """
+
+    def __init__(self, tuple nodes=(), tuple local=(), dict rings=None, dict by_host=None):
+        self.nodes = nodes
+        self.local = local
+        self.rings = rings if rings is not None else {}
+        self.by_host = by_host if by_host is not None else {}
+
+
+cdef class Attempt(ResponseHandler):
+    """One sending of a request to one node."""
+
+    cdef bint was_sent(self):
+        """Whether the frame may have left this process."""
+        return self.connection.flushes != self.flush_number
+
+    cdef int release(self) except -1:
+        """Give up on the response, if one is awaited."""
+        if self.live and self.stream_id >= 0:
+            self.connection.orphan(self.stream_id)
+        self.live = False
+        return 0
+
+    cdef int resend(self) except -1:
+        """Send on the same connection, after the statement was prepared there."""
+        self.stream_id = self.connection.send(self, self.request.message)
+        self.flush_number = self.connection.flushes
+        return 0
+
+    cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
+                         const unsigned char* body, Py_ssize_t size) except -1:
+        cdef Request request = self.request
+        cdef Response response
+        cdef RowPlan plan = None
+        self.live = False
+        self.stream_id = -1
+        if request.state == DONE:
+            return 0
+        if request.shape is not None:
+            plan = request.shape.plan(request.as_tuples)
+        try:
+            response = decode_response(connection.version, flags, opcode, body, size, plan, request.executor.registry,
+                                       request.as_tuples)
+        except ProtocolError as error:
+            request.on_attempt_lost(self, ConnectionLost(
+                f"protocol error from {connection.endpoint}: {error}", connection.endpoint), True)
+            raise
+        if opcode == OP_RESULT:
+            return request.on_result(self, response)
+        if response.error is None:
+            request.on_attempt_lost(self, ConnectionLost(
+                f"{connection.endpoint} answered with opcode 0x{opcode:02x}", connection.endpoint), True)
+            raise ProtocolError(f"opcode 0x{opcode:02x} does not answer a request")
+        return request.on_server_error(self, response)
+
+    cdef int on_lost(self, Connection connection, object error) except -1:
+        cdef bint sent = self.was_sent()
+        self.live = False
+        self.stream_id = -1
+        if self.request.state == DONE:
+            return 0
+        return self.request.on_attempt_lost(self, error, sent)
+
+
+cdef class Request(Timer):
+    """A request from admission to its future; see the module for its states.
+
+    :param statement: what the user gave, for the policies
+    :param prepared: the prepared query behind an EXECUTE, else ``None``
+    """
+
+    def __cinit__(self, Executor executor not None, Message message not None, statement=None,
+                  PreparedQuery prepared=None):
+        self.executor = executor
+        self.message = message
+        self.statement = statement
+        self.prepared = prepared
+        self.timeout = inf
+        self.future = executor.loop.create_future()
+        self.batched = NO_QUERIES
+        if prepared is not None:
+            self.shape = prepared.shape
+
+    def __repr__(self):
+        return (f"<Request {State(self.state).name} attempts={self.attempts} retries={self.retries} "
+                f"timeout={self.timeout:g}>")
+
+    @property
+    def result_shape(self):
+        """The shape whose metadata id the request sent; ``None`` if it was not prepared."""
+        return self.shape
+
+    def start(self):
+        """Admit the request; its future gets the :class:`Response` or the exception."""
+        self.begin()
+
+    def cancel(self):
+        """Stop waiting: frees the place, the timer and every attempt; the stream ids stay taken until answered."""
+        if self.state != DONE:
+            self.finish()
+
+    cdef int begin(self) except -1:
+        cdef Executor executor = self.executor
+        if executor.closed:
+            raise executor.faults.closed(self)
+        self.started = executor.timers.now()
+        self.deadline = self.started + self.timeout
+        self.next_event = inf
+        executor.running += 1
+        executor.requests += 1
+        try:
+            self.make_plan()
+            if executor.queued and not self.is_pinned:
+                self.no_connection()
+            else:
+                self.send_next()
+        except BaseException:
+            self.finish()
+            raise
+        return 0
+
+    # Where to send
+
+    cdef int make_plan(self) except -1:
+        """Point the plan at its beginning: replicas of the token first, then the other nodes in turn."""
+        cdef Routes routes = self.executor.routes
+        cdef TokenRing ring
+        self.replica_index = 0
+        self.other_index = 0
+        self.other_start = 0
+        self.allow_suspect = False
+        self.replicas = ()
+        if self.is_pinned:
+            self.others = self.pinned
+        elif self.executor.plan_policy is not None:
+            self.others = self.executor.plan_policy(self)
+        else:
+            self.others = routes.local
+            if self.has_token:
+                ring = <TokenRing>routes.rings.get(self.routing_keyspace)
+                if ring is not None:
+                    self.replicas = ring.replicas(self.token)
+            routes.turn += 1
+            if self.others:
+                self.other_start = routes.turn % len(self.others)
+        return 0
+
+    cdef NodeConnections next_node(self):
+        cdef NodeConnections node
+        cdef Py_ssize_t count
+        if self.replica_index < len(self.replicas):
+            node = <NodeConnections>self.replicas[self.replica_index]
+            self.replica_index += 1
+            return node
+        count = len(self.others)
+        while self.other_index < count:
+            node = <NodeConnections>self.others[(self.other_start + self.other_index) % count]
+            self.other_index += 1
+            if node not in self.replicas:
+                return node
+        return None
+
+    cdef Connection next_connection(self, NodeConnections* chosen):
+        """The next node of the plan that can take the request now; those that owe answers come last."""
+        cdef NodeConnections node
+        cdef Connection connection
+        while True:
+            node = self.next_node()
+            if node is None:
+                if self.allow_suspect:
+                    return None
+                self.allow_suspect = True
+                self.replica_index = 0
+                self.other_index = 0
+                continue
+            if (self.errors is not None and node.endpoint in self.errors) or self.is_asking(node):
+                continue
+            connection = node.pick()
+            if connection is None or (connection.suspect and not self.allow_suspect):
+                continue
+            chosen[0] = node
+            return connection
+
+    cdef bint is_asking(self, NodeConnections node) noexcept:
+        """Whether an attempt is live there."""
+        cdef Attempt attempt
+        if self.live is None:
+            return False
+        for attempt in self.live:
+            if attempt.node is node:
+                return True
+        return False
+
+    cdef int send_next(self) except -1:
+        """Start an attempt on the next node that can take it, or wait for one."""
+        cdef NodeConnections node = self.retry_node
+        cdef Connection connection = None
+        self.retry_node = None
+        if node is not None:
+            connection = node.pick()
+        if connection is None:
+            connection = self.next_connection(&node)
+        if connection is None:
+            return self.no_connection()
+        return self.send_to(node, connection)
+
+    cdef int send_to(self, NodeConnections node, Connection connection) except -1:
+        cdef Attempt attempt = Attempt.__new__(Attempt)
+        attempt.request = self
+        attempt.node = node
+        attempt.connection = connection
+        attempt.stream_id = -1
+        attempt.resend()
+        attempt.live = True
+        if self.live is None:
+            self.live = [attempt]
+        else:
+            self.live.append(attempt)
+        self.attempts += 1
+        self.state = WAITING
+        cdef double now = self.started
+        if self.sent_once:
+            now = self.executor.timers.now()
+            attempt.started = now
+        else:
+            self.sent_once = True
+            attempt.started = now
+        self.next_event = inf
+        if self.idempotent and not self.is_pinned:
+            self.plan_hedge(attempt, now)
+        return self.arm(now)
+
+    cdef int plan_hedge(self, Attempt attempt, double now) except -1:
+        """Decide when another node is asked too, while this attempt is live."""
+        cdef double delay
+        if self.speculation is not None:
+            delay = self.speculation.next_execution(attempt.node.host)
+            if delay >= 0:
+                self.next_event = now + delay
+                return 0
+        if len(self.executor.routes.nodes) > 1 and len(self.live) < MAX_LIVE_ATTEMPTS and self.timeout != inf:
+            self.next_event = now + self.timeout * self.executor.attempt_fraction
+        return 0
+
+    cdef int no_connection(self) except -1:
+        """No node of the plan can take the request now."""
+        if self.live:
+            self.state = WAITING
+            self.next_event = inf
+            return self.arm(self.executor.timers.now())
+        if self.failure is not None:
+            return self.fail(self.failure)
+        self.errors = None
+        self.executor.enqueue(self)
+        return 0
+
+    # Time
+
+    cdef int arm(self, double now) except -1:
+        cdef double due = self.next_event if self.next_event < self.deadline else self.deadline
+        if due != inf:
+            return self.executor.timers.start(self, due - now, now)
+        self.executor.timers.stop(self)
+        return 0
+
+    cdef int on_due(self) except -1:
+        cdef double now = self.executor.timers.now()
+        if self.state == DONE:
+            return 0
+        if now >= self.deadline:
+            return self.fail(self.executor.faults.timeout(self))
+        if now < self.next_event:
+            return self.arm(now)
+        self.next_event = inf
+        if self.state == WAITING:
+            self.executor.hedges += 1
+        return self.send_next()
+
+    # What comes back
+
+    cdef int on_result(self, Attempt attempt, Response response) except -1:
+        self.response = response
+        self.coordinator = attempt.node
+        if self.prepared is not None and response.metadata is not None and response.metadata.metadata_changed:
+            self.shape = self.prepared.reshape(response.metadata, self.executor.registry)
+        cdef object future = self.future
+        self.finish()
+        if not future.done():
+            future.set_result(response)
+        return 0
+
+    cdef int on_server_error(self, Attempt attempt, Response response) except -1:
+        cdef ServerError error = response.error
+        if error.code == UNPREPARED and attempt.prepares < MAX_PREPARES + len(self.batched):
+            return self.on_unprepared(attempt, error)
+        self.live.remove(attempt)
+        self.response = response
+        exception = self.executor.faults.server_error(self, attempt.node, error)
+        decision, consistency, delay = self.executor.faults.decide(self, attempt.node, error, exception)
+        return self.apply(attempt, exception, decision, consistency, delay, error.code >= FIRST_STATEMENT_ERROR)
+
+    cdef int on_unprepared(self, Attempt attempt, ServerError error) except -1:
+        """Prepare on the attempt's connection, then send it again there: the server ran nothing."""
+        cdef PreparedQuery prepared = self.prepared
+        if prepared is None or prepared.prepared_id != error.fields["prepared_id"]:
+            prepared = self.batched[error.fields["prepared_id"]]
+        attempt.prepares += 1
+        attempt.live = True
+        return self.executor.prepare_on(attempt, prepared)
+
+    cdef int reshape(self) noexcept:
+        """Send the metadata id that the statement has now."""
+        if self.prepared is not None:
+            self.shape = self.prepared.shape
+            (<Execute>self.message).result_metadata_id = self.shape.metadata_id
+        return 0
+
+    cdef int on_attempt_lost(self, Attempt attempt, object error, bint sent) except -1:
+        cdef object exception
+        self.live.remove(attempt)
+        if sent:
+            self.losses += 1
+            exception = self.executor.faults.lost(self, attempt.node, error)
+            decision, consistency, delay = self.executor.faults.decide_lost(self, exception)
+            if decision == RETHROW or decision == IGNORE or self.losses == MAX_LOSSES:
+                return self.apply(attempt, exception, RETHROW, None, 0.0)
+        # The node is asked again once it has a connection, so the loss does not strike it from the plan.
+        if self.live:
+            return 0
+        self.executor.retries += 1
+        self.retries += 1
+        self.errors = None
+        self.make_plan()
+        return self.send_next()
+
+    cdef int apply(self, Attempt attempt, object exception, int decision, object consistency, double delay,
+                   bint is_statement_error=False) except -1:
+        """Carry out a retry decision for an attempt that failed."""
+        if self.live and not is_statement_error and decision != IGNORE:
+            # Another attempt can still win.
+            self.failure = exception
+            return 0
+        if decision == IGNORE:
+            self.coordinator = attempt.node
+            future = self.future
+            self.finish()
+            if not future.done():
+                future.set_result(None)
+            return 0
+        if decision == RETHROW:
+            return self.fail(exception)
+        self.failure = exception
+        self.retries += 1
+        self.executor.retries += 1
+        if consistency is not None:
+            self.message.consistency = consistency
+        if decision == RETRY:
+            self.retry_node = attempt.node
+        else:
+            if self.errors is None:
+                self.errors = {}
+            self.errors[attempt.node.endpoint] = exception
+            self.replica_index = self.other_index = 0
+            self.allow_suspect = False
+        if delay <= 0:
+            return self.send_next()
+        self.state = PAUSED
+        cdef double now = self.executor.timers.now()
+        self.next_event = now + delay
+        return self.arm(now)
+
+    # The end
+
+    cdef int fail(self, object exception) except -1:
+        cdef object future = self.future
+        self.finish()
+        if not future.done():
+            future.set_exception(exception)
+        return 0
+
+    cdef int finish(self) except -1:
+        cdef bint was_queued = self.state == QUEUED
+        self.state = DONE
+        self.executor.timers.stop(self)
+        self.drop_attempts()
+        if was_queued:
+            self.executor.queued -= 1
+        return self.executor.done(self)
+
+    cdef int drop_attempts(self) except -1:
+        cdef Attempt attempt
+        if self.live is not None:
+            for attempt in self.live:
+                attempt.release()
+            self.live = None
+        return 0
+
+    # What errors tell
+
+    def describe_attempts(self, now):
+        """Each live attempt as ``(endpoint, seconds waited)``."""
+        cdef Attempt attempt
+        return [(attempt.node.endpoint, now - attempt.started) for attempt in self.live or ()]
+
+    def elapsed(self):
+        """Seconds since the request was admitted."""
+        return self.executor.timers.now() - self.started
+
+
+cdef class PrepareFlight(ResponseHandler):
+    """One PREPARE on one connection, with every attempt that waits for it."""
+
+    cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
+                         const unsigned char* body, Py_ssize_t size) except -1:
+        cdef Response response
+        self.executor.flights.pop(self.key, None)
+        try:
+            response = decode_response(connection.version, flags, opcode, body, size, None, self.executor.registry, False)
+        except ProtocolError as error:
+            self.lose(ConnectionLost(f"protocol error from {connection.endpoint}: {error}", connection.endpoint))
+            raise
+        if response.error is not None:
+            return self.refuse(response)
+        if response.kind != KIND_PREPARED:
+            self.lose(ConnectionLost(f"{connection.endpoint} did not answer a PREPARE", connection.endpoint))
+            raise ProtocolError("a PREPARE was answered by another result")
+        change = self.prepared.renew(response.prepared, self.executor.registry)
+        return self.resume(change)
+
+    cdef int on_lost(self, Connection connection, object error) except -1:
+        self.executor.flights.pop(self.key, None)
+        return self.lose(error)
+
+    cdef int resume(self, object change) except -1:
+        cdef Attempt attempt
+        for attempt in self.waiting:
+            if not attempt.live or attempt.request.state == DONE:
+                continue
+            if change is not None:
+                attempt.live = False
+                attempt.request.fail(self.executor.faults.changed(attempt.request, change))
+                continue
+            attempt.request.reshape()
+            try:
+                attempt.resend()
+            except ConnectionLost as error:
+                attempt.live = False
+                attempt.request.on_attempt_lost(attempt, error, False)
+        return 0
+
+    cdef int refuse(self, Response response) except -1:
+        cdef Attempt attempt
+        for attempt in self.waiting:
+            if attempt.live and attempt.request.state != DONE:
+                attempt.live = False
+                attempt.request.on_server_error(attempt, response)
+        return 0
+
+    cdef int lose(self, object error) except -1:
+        cdef Attempt attempt
+        for attempt in self.waiting:
+            if attempt.live and attempt.request.state != DONE:
+                attempt.live = False
+                attempt.request.on_attempt_lost(attempt, error, False)
+        return 0
+
+
+cdef class Executor:
+    """Admits the requests of one session.
+
+    :param faults: makes exceptions and asks retry policies; see :mod:`.faults`
+    :param max_queued: requests that may wait for a place; 0 refuses at once
+    :param attempt_fraction: share of the timeout after which an idempotent request also asks another node, 0 to 1
+    """
+
+    def __init__(self, loop, TimerQueue timers not None, faults, *, Py_ssize_t max_queued=100_000,
+                 double attempt_fraction=0.3):
+        self.loop = loop
+        self.timers = timers
+        self.faults = faults
+        self.max_queued = max_queued
+        self.attempt_fraction = attempt_fraction
+        self.routes = Routes()
+        self.queue = deque()
+        self.flights = {}
+
+    cdef int enqueue(self, Request request) except -1:
+        if request.state == QUEUED:
+            return 0
+        if self.queued >= self.max_queued:
+            return request.fail(self.faults.overloaded(request))
+        if len(self.queue) > 2 * self.queued + 64:
+            self.queue = deque([entry for entry in self.queue if (<Request>entry).state == QUEUED])
+        request.state = QUEUED
+        request.next_event = inf
+        request.queued_at = self.timers.now()
+        self.queued += 1
+        self.queue.append(request)
+        return request.arm(request.queued_at)
+
+    def on_available(self):
+        """Send what is queued, oldest first, as far as there is place."""
+        cdef Request request
+        cdef Py_ssize_t misses = 0
+        cdef list missed = []
+        if self.draining:
+            return
+        self.draining = True
+        try:
+            while self.queue and misses < 64:
+                request = self.queue.popleft()
+                if request.state != QUEUED:
+                    continue
+                if not self.send_queued(request):
+                    misses += 1
+                    missed.append(request)
+            self.queue.extendleft(reversed(missed))
+        finally:
+            self.draining = False
+
+    cdef bint send_queued(self, Request request) except -1:
+        """Whether ``request`` left the queue."""
+        cdef NodeConnections node = None
+        cdef Connection connection
+        try:
+            request.make_plan()
+            connection = request.next_connection(&node)
+            if connection is None:
+                return False
+            self.queued -= 1
+            request.state = NEW
+            request.queued_seconds += self.timers.now() - request.queued_at
+            request.sent_once = True
+            request.send_to(node, connection)
+        except Exception as error:  # noqa: BLE001  it is the request's failure, not the one's who freed the place
+            if request.state == QUEUED:
+                self.queued -= 1
+                request.state = NEW
+            request.fail(error)
+        return True
+
+    cdef int prepare_on(self, Attempt attempt, PreparedQuery prepared) except -1:
+        cdef PrepareFlight flight
+        key = (id(attempt.connection), prepared.prepared_id)
+        flight = <PrepareFlight>self.flights.get(key)
+        if flight is not None:
+            flight.waiting.append(attempt)
+            return 0
+        flight = PrepareFlight.__new__(PrepareFlight)
+        flight.executor = self
+        flight.prepared = prepared
+        flight.key = key
+        flight.waiting = [attempt]
+        try:
+            attempt.connection.send(flight, prepared.message(attempt.connection.keyspace))
+        except ConnectionLost as error:
+            attempt.live = False
+            return attempt.request.on_attempt_lost(attempt, error, False)
+        self.flights[key] = flight
+        return 0
+
+    cdef int done(self, Request request) except -1:
+        self.running -= 1
+        if self.running == 0 and self.on_idle is not None:
+            self.on_idle()
+        return 0
+
+    def close(self):
+        """Refuse further requests; those admitted go on."""
+        self.closed = True
+
+    def fail_queued(self, error):
+        """Fail everything that waits for a place."""
+        cdef Request request
+        while self.queue:
+            request = self.queue.popleft()
+            if request.state == QUEUED:
+                request.fail(error)

@@ -1,0 +1,420 @@
+"""One connection in the loop: the in-flight table, stream ids, writes coalesced per loop turn, reads decoded in place.
+
+Theory. A request is encoded straight into the connection's pending buffer and its handler put into the table under a stream
+id. The first request of a loop turn schedules one flush, so all of that turn leave in one segment with one write. What arrives
+is read into one buffer and parsed there; each envelope's id finds its handler, whose id is free again before it runs.
+
+A stream id is in one of three states: free; taken, its slot holds a handler; orphaned, its slot holds the orphan mark, because
+the request was cancelled or timed out while its response may still come. Only a response or the connection's end frees an id.
+"""
+
+import asyncio
+
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from libc.string cimport memmove, memset
+
+from async_cassandra._wire.framing cimport COMPRESSED_SEGMENTS, SEGMENTS
+from async_cassandra._wire.responses cimport Response, decode_response
+
+from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._wire.errors import ProtocolError
+
+
+cdef extern from "Python.h":
+    object PyMemoryView_FromMemory(char* mem, Py_ssize_t size, int flags)
+    int PyBUF_WRITE
+
+DEF MAX_STREAM_IDS = 32768
+DEF INBOX_BYTES = 262144
+DEF MIN_READ_BYTES = 65536
+
+
+cdef class ResponseHandler:
+    """Whoever waits for one response; exactly one of the two is called, once."""
+
+    cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
+                         const unsigned char* body, Py_ssize_t size) except -1:
+        """Take the response; ``body`` is valid during the call only."""
+        raise NotImplementedError
+
+    cdef int on_lost(self, Connection connection, object error) except -1:
+        """Take note that no response will come."""
+        raise NotImplementedError
+
+
+cdef class Orphan(ResponseHandler):
+    """Marks an id whose request nobody waits for; drops the response."""
+
+    cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
+                         const unsigned char* body, Py_ssize_t size) except -1:
+        connection.orphans -= 1
+        return 0
+
+    cdef int on_lost(self, Connection connection, object error) except -1:
+        return 0
+
+
+cdef Orphan ORPHAN = Orphan()
+
+
+cdef class FutureHandler(ResponseHandler):
+    """Gives a decoded response to a future."""
+
+    cdef object future
+
+    def __cinit__(self, future):
+        self.future = future
+
+    cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
+                         const unsigned char* body, Py_ssize_t size) except -1:
+        cdef Response response = decode_response(connection.version, flags, opcode, body, size, None, None)
+        if not self.future.done():
+            self.future.set_result(response)
+        return 0
+
+    cdef int on_lost(self, Connection connection, object error) except -1:
+        if not self.future.done():
+            self.future.set_exception(error)
+        return 0
+
+
+cdef class Connection(EnvelopeSink):
+    """A protocol of asyncio (buffered) whose subclass in :mod:`.protocol` adds the base that the loops ask for.
+
+    Concurrency: the loop's thread only.
+
+    :param loop: the loop that runs it
+    :param endpoint: the peer as ``host:port``, for messages
+    :param version: protocol version, 4 or 5
+    :param max_in_flight: requests that may wait for a response at once, 1 to 32768
+    :param compression: ``(compress, decompress)`` of LZ4 blocks or ``None``
+    """
+
+    def __init__(self, loop, str endpoint not None, uint8_t version, int max_in_flight=32768, compression=None):
+        compress, decompress = compression if compression is not None else (None, None)
+        self.loop = loop
+        self.endpoint = endpoint
+        self.version = version
+        self.max_in_flight = max_in_flight
+        self.reader = FrameReader(version, decompress)
+        self.writer = FrameWriter(version, compress)
+        self.closed_future = loop.create_future()
+        self.flush_callback = self._flush
+        self.inbox = <unsigned char*>PyMem_Malloc(INBOX_BYTES)
+        if self.inbox == NULL:
+            raise MemoryError()
+        self.inbox_capacity = INBOX_BYTES
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.next_id):
+            Py_XDECREF(self.handlers[i])
+        PyMem_Free(self.handlers)
+        PyMem_Free(self.free_ids)
+        PyMem_Free(self.inbox)
+
+    def __repr__(self):
+        state = "closed" if self.closed else "suspect" if self.suspect else "draining" if self.draining else "open"
+        return f"<Connection {self.endpoint} v{self.version} {state} in_flight={self.in_flight} orphans={self.orphans}>"
+
+    # Sending
+
+    cdef bint is_available(self) noexcept:
+        """Whether a request may be sent now."""
+        return (not self.closed and not self.paused and not self.draining
+                and self.in_flight < self.max_in_flight
+                and (self.free_count > 0 or self.next_id < MAX_STREAM_IDS))
+
+    @property
+    def available(self):
+        """Whether a request may be sent now."""
+        return self.is_available()
+
+    cdef int send(self, ResponseHandler handler, Message message) except -1:
+        """Encode ``message`` and keep ``handler`` for its response; return the stream id.
+
+        The frame leaves with all others of this loop turn. Nothing is sent or kept after an exception.
+        """
+        if self.closed:
+            raise ConnectionLost(f"the connection to {self.endpoint} is closed", self.endpoint)
+        cdef int stream_id = self.acquire_id()
+        try:
+            self.writer.begin_envelope(message.flags(), <int16_t>stream_id, message.opcode)
+            message.write(self.writer.pending, self.version)
+            self.writer.end_envelope()
+        except BaseException:
+            self.writer.abort_envelope()
+            self.release_id(stream_id)
+            raise
+        Py_INCREF(handler)
+        self.handlers[stream_id] = <PyObject*>handler
+        self.in_flight += 1
+        if not self.flush_scheduled:
+            self.flush_scheduled = True
+            self.loop.call_soon(self.flush_callback)
+        return stream_id
+
+    def request(self, Message message not None):
+        """Send ``message``; return a future of its decoded :class:`Response`.
+
+        Cancellation of the future leaves the stream id taken until the response comes.
+
+        :raises ConnectionLost: if the connection is closed; the future too, if it is lost before the response
+        """
+        future = self.loop.create_future()
+        self.send(FutureHandler(future), message)
+        return future
+
+    def _flush(self):
+        self.flush_scheduled = False
+        if self.closed:
+            return
+        self.flushes += 1
+        try:
+            self.transport.write(self.writer.take_frames())
+        except Exception as error:  # noqa: BLE001  whatever it is, half a frame may be out: the connection is over
+            self.abort(ConnectionLost(f"writing to {self.endpoint} failed: {error}", self.endpoint), error)
+
+    cdef int acquire_id(self) except -1:
+        if self.free_count:
+            self.free_count -= 1
+            return self.free_ids[self.free_count]
+        if self.next_id == MAX_STREAM_IDS:
+            raise ConnectionLost(f"all {MAX_STREAM_IDS} stream ids to {self.endpoint} are taken", self.endpoint)
+        if self.next_id == self.handler_capacity:
+            self.grow_table()
+        self.next_id += 1
+        return self.next_id - 1
+
+    cdef int grow_table(self) except -1:
+        cdef int capacity = self.handler_capacity * 2 if self.handler_capacity else 128
+        cdef PyObject** handlers = <PyObject**>PyMem_Realloc(self.handlers, capacity * sizeof(PyObject*))
+        if handlers == NULL:
+            raise MemoryError()
+        self.handlers = handlers
+        memset(handlers + self.handler_capacity, 0, (capacity - self.handler_capacity) * sizeof(PyObject*))
+        cdef int16_t* free_ids = <int16_t*>PyMem_Realloc(self.free_ids, capacity * sizeof(int16_t))
+        if free_ids == NULL:
+            raise MemoryError()
+        self.free_ids = free_ids
+        self.handler_capacity = capacity
+        return 0
+
+    cdef void release_id(self, int stream_id) noexcept:
+        self.free_ids[self.free_count] = <int16_t>stream_id
+        self.free_count += 1
+
+    cdef int orphan(self, int stream_id) except -1:
+        """Let go of a request whose response may still come; its id stays taken until then."""
+        if self.closed or self.handlers[stream_id] == NULL or self.handlers[stream_id] == <PyObject*>ORPHAN:
+            return 0
+        Py_DECREF(<object>self.handlers[stream_id])
+        Py_INCREF(ORPHAN)
+        self.handlers[stream_id] = <PyObject*>ORPHAN
+        self.orphans += 1
+        if self.orphans == self.max_in_flight // 2 + 1 and self.on_worn is not None:
+            self.on_worn(self)
+        return 0
+
+    # Receiving
+
+    def get_buffer(self, sizehint):
+        """Where the loop shall read to (asyncio's buffered protocol)."""
+        cdef Py_ssize_t capacity
+        cdef unsigned char* inbox
+        if self.inbox_capacity - self.inbox_end < MIN_READ_BYTES:
+            capacity = self.inbox_capacity * 2
+            inbox = <unsigned char*>PyMem_Realloc(self.inbox, capacity)
+            if inbox == NULL:
+                raise MemoryError()
+            self.inbox = inbox
+            self.inbox_capacity = capacity
+        return PyMemoryView_FromMemory(
+            <char*>self.inbox + self.inbox_end, self.inbox_capacity - self.inbox_end, PyBUF_WRITE
+        )
+
+    def buffer_updated(self, Py_ssize_t nbytes):
+        """Parse what has arrived (asyncio's buffered protocol)."""
+        self.inbox_end += nbytes
+        self.reads += 1
+        self.suspect = False
+        if self.closed:
+            return
+        try:
+            self.read_inbox()
+        except ProtocolError as error:
+            self.abort(ConnectionLost(f"protocol error from {self.endpoint}: {error}", self.endpoint), error)
+        except Exception as error:  # noqa: BLE001  the stream cannot be trusted after a failure in the middle of it
+            self.loop.call_exception_handler(
+                {"message": f"a response from {self.endpoint} could not be handled", "exception": error}
+            )
+            self.abort(ConnectionLost(f"a response from {self.endpoint} could not be handled", self.endpoint), error)
+        if self.starved and self.is_available():
+            self.starved = False
+            if self.on_available is not None:
+                self.on_available()
+
+    cdef int read_inbox(self) except -1:
+        cdef Py_ssize_t used = self.reader.read(self.inbox + self.inbox_start, self.inbox_end - self.inbox_start, self)
+        cdef unsigned char* inbox
+        self.inbox_start += used
+        if self.inbox_start == self.inbox_end:
+            self.inbox_start = self.inbox_end = 0
+            if self.inbox_capacity > INBOX_BYTES:
+                inbox = <unsigned char*>PyMem_Realloc(self.inbox, INBOX_BYTES)
+                if inbox != NULL:
+                    self.inbox = inbox
+                    self.inbox_capacity = INBOX_BYTES
+        elif self.inbox_start > 0:
+            memmove(self.inbox, self.inbox + self.inbox_start, self.inbox_end - self.inbox_start)
+            self.inbox_end -= self.inbox_start
+            self.inbox_start = 0
+        return 0
+
+    cdef int on_envelope(self, uint8_t flags, int16_t stream_id, uint8_t opcode,
+                         const unsigned char* body, Py_ssize_t size) except -1:
+        if self.closed:
+            return 0
+        if stream_id < 0:
+            # Events come only to whoever registered for them.
+            return 0
+        if stream_id >= self.next_id or self.handlers[stream_id] == NULL:
+            raise ProtocolError(f"a response on stream {stream_id}, which no request has")
+        cdef ResponseHandler handler = <ResponseHandler>self.handlers[stream_id]
+        self.release(stream_id)
+        handler.on_response(self, flags, opcode, body, size)
+        if self.drained_future is not None and self.in_flight == self.orphans and not self.drained_future.done():
+            self.drained_future.set_result(None)
+        return 0
+
+    cdef int release(self, int stream_id) except -1:
+        """Free a taken id and drop the table's reference to its handler."""
+        cdef PyObject* handler = self.handlers[stream_id]
+        self.handlers[stream_id] = NULL
+        self.release_id(stream_id)
+        self.in_flight -= 1
+        Py_DECREF(<object>handler)
+        return 0
+
+    # Life
+
+    def use_segments(self, bint compressed):
+        """Frame everything from now on as v5 does after STARTUP was answered."""
+        self.reader.framing = COMPRESSED_SEGMENTS if compressed else SEGMENTS
+        self.writer.framing = self.reader.framing
+
+    def use_compression(self):
+        """Compress v4 envelopes from now on."""
+        self.writer.compressing = True
+
+    def connection_made(self, transport):
+        """Take the transport (asyncio)."""
+        self.transport = transport
+        transport.set_write_buffer_limits(high=1024 * 1024)
+
+    def eof_received(self):
+        """Let the transport close (asyncio)."""
+        return False
+
+    def pause_writing(self):
+        """Stop sending: the peer does not read (asyncio)."""
+        self.paused = True
+        self.starved = True
+
+    def resume_writing(self):
+        """Send again (asyncio)."""
+        self.paused = False
+        if self.starved and self.on_available is not None:
+            self.starved = False
+            self.on_available()
+
+    def connection_lost(self, error):
+        """Fail whatever waits (asyncio)."""
+        if error is None:
+            lost = ConnectionLost(f"{self.endpoint} closed the connection", self.endpoint)
+        else:
+            lost = ConnectionLost(f"the connection to {self.endpoint} was lost: {error}", self.endpoint)
+            lost.__cause__ = error
+        self.finish(lost)
+        if not self.closed_future.done():
+            self.closed_future.set_result(None)
+
+    def abort(self, error, cause=None):
+        """End the connection now; what waits fails with ``error``."""
+        error.__cause__ = cause
+        self.finish(error)
+        if self.transport is not None:
+            self.transport.abort()
+
+    def finish(self, error):
+        """Mark the connection closed and fail every handler, once."""
+        if self.closed:
+            return
+        self.closed = True
+        self.error = error
+        self.flush_callback = None
+        self.fail_all(error)
+        if self.drained_future is not None and not self.drained_future.done():
+            self.drained_future.set_result(None)
+        callback = self.on_closed
+        self.on_closed = self.on_available = self.on_worn = None
+        if callback is not None:
+            callback(self)
+
+    cdef int fail_all(self, object error) except -1:
+        cdef int stream_id
+        cdef ResponseHandler handler
+        for stream_id in range(self.next_id):
+            if self.handlers[stream_id] == NULL:
+                continue
+            handler = <ResponseHandler>self.handlers[stream_id]
+            self.handlers[stream_id] = NULL
+            self.in_flight -= 1
+            try:
+                handler.on_lost(self, error)
+            except Exception as failure:  # noqa: BLE001  one handler's fault must not keep the others waiting
+                self.loop.call_exception_handler({"message": "a lost request failed", "exception": failure})
+            finally:
+                Py_DECREF(handler)
+        return 0
+
+    async def drained(self):
+        """Wait until no response is awaited by anyone; orphaned ids do not count."""
+        if self.closed or self.in_flight == self.orphans:
+            return
+        if self.drained_future is None or self.drained_future.done():
+            self.drained_future = self.loop.create_future()
+        await asyncio.shield(self.drained_future)
+
+    async def close(self):
+        """Close the transport after what is buffered was written, and wait until it is closed."""
+        if self.transport is None:
+            return
+        if not self.closed:
+            self.draining = True
+            if self.flush_scheduled:
+                self._flush()
+            self.transport.close()
+        await asyncio.shield(self.closed_future)
+
+
+cdef class NodeConnections:
+    """The open connections to one node; :class:`.pool.NodePool` keeps them open."""
+
+    def __cinit__(self, str endpoint not None, host=None, *args, **kwargs):
+        self.endpoint = endpoint
+        self.host = host
+        self.connections = []
+
+    cdef Connection pick(self):
+        """An available connection with the fewest requests in flight, one that answers if there is one, or ``None``."""
+        cdef Connection best = None
+        cdef Connection connection
+        for connection in self.connections:
+            if not connection.is_available():
+                connection.starved = True
+            elif (best is None or (best.suspect and not connection.suspect)
+                  or (best.suspect == connection.suspect and connection.in_flight < best.in_flight)):
+                best = connection
+        return best

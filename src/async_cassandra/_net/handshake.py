@@ -1,0 +1,203 @@
+"""Opening a connection: TCP, TLS, OPTIONS, STARTUP, authentication, USE.
+
+Theory. Until STARTUP is answered both sides send bare envelopes; from then on a v5 connection speaks segments. The server
+answers a version that it does not speak with an ERROR in its own version, which ends the attempt with
+:class:`VersionRefused`.
+"""
+
+import asyncio
+import ssl as tls
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from async_cassandra._net.errors import (
+    AuthenticationRefused,
+    ConnectFailed,
+    ConnectionLost,
+    KeyspaceRefused,
+    VersionRefused,
+)
+from async_cassandra._net.protocol import ConnectionProtocol
+from async_cassandra._wire.requests import AuthResponse, Opcode, Options, Query, Startup
+from async_cassandra._wire.responses import Response
+
+PROTOCOL_ERROR = 0x000A
+BAD_CREDENTIALS = 0x0100
+
+
+class Authenticator(Protocol):
+    """One connection's authentication dialogue; each step may block and runs off the loop."""
+
+    async def initial_response(self, server_authenticator: str) -> bytes | None: ...
+
+    async def evaluate_challenge(self, challenge: bytes | None) -> bytes | None: ...
+
+    async def on_success(self, token: bytes | None) -> None: ...
+
+
+@dataclass(slots=True)
+class ConnectOptions:
+    """How connections are opened.
+
+    :ivar compression: ``(compress, decompress)`` of LZ4 blocks, used if the server has it; ``None`` for none
+    :ivar max_in_flight: requests in flight per connection, 1 to 32768
+    :ivar connect_timeout: seconds for the whole of opening
+    """
+
+    protocol_version: int = 5
+    ssl_context: tls.SSLContext | None = None
+    server_hostname: Callable[[str], str] = str
+    compression: tuple[Callable[..., bytes], Callable[..., bytes]] | None = None
+    max_in_flight: int = 2048
+    connect_timeout: float = 5.0
+    startup: dict[str, str] = field(default_factory=dict)
+    new_authenticator: Callable[[object], Awaitable[Authenticator | None]] | None = None
+    local_address: tuple[str, int] | None = None
+
+
+async def open_connection(
+    address: str, port: int, options: ConnectOptions, *, host: object = None, keyspace: str | None = None
+) -> ConnectionProtocol:
+    """Open a connection that is ready for requests.
+
+    Cancellation: the half-open connection is aborted.
+
+    :param address: IP address, host name, or the path of a Unix socket (``port`` 0)
+    :param host: handed to ``options.new_authenticator``
+    :param keyspace: the connection's keyspace, exact spelling
+    :raises ConnectFailed: with the address and the cause, also after ``options.connect_timeout``
+    """
+    endpoint = f"{address}:{port}" if port else address
+    try:
+        async with asyncio.timeout(options.connect_timeout):
+            return await _open(address, port, endpoint, options, host, keyspace)
+    except ConnectFailed:
+        raise
+    except TimeoutError as error:
+        raise ConnectFailed(
+            f"connecting to {endpoint} took longer than {options.connect_timeout:g} s", endpoint
+        ) from error
+    except tls.SSLCertVerificationError as error:
+        raise ConnectFailed(
+            f"the TLS certificate of {endpoint} was refused: {error.verify_message}", endpoint
+        ) from error
+    except (OSError, ConnectionLost) as error:
+        raise ConnectFailed(f"cannot connect to {endpoint}: {error}", endpoint) from error
+
+
+async def _open(
+    address: str, port: int, endpoint: str, options: ConnectOptions, host: object, keyspace: str | None
+) -> ConnectionProtocol:
+    loop = asyncio.get_running_loop()
+
+    def factory() -> ConnectionProtocol:
+        return ConnectionProtocol(
+            loop,
+            endpoint,
+            options.protocol_version,
+            max_in_flight=options.max_in_flight,
+            compression=options.compression,
+        )
+
+    hostname = options.server_hostname(address) if options.ssl_context is not None else None
+    if port:
+        _, connection = await loop.create_connection(
+            factory,
+            address,
+            port,
+            ssl=options.ssl_context,
+            server_hostname=hostname,
+            local_addr=options.local_address,
+        )
+    else:
+        _, connection = await loop.create_unix_connection(
+            factory, address, ssl=options.ssl_context, server_hostname=hostname
+        )
+    try:
+        await _start(connection, options, host)
+        if keyspace is not None:
+            await use_keyspace(connection, keyspace)
+    except BaseException as error:
+        connection.abort(ConnectFailed(f"connecting to {endpoint} failed", endpoint), error)
+        raise
+    return connection
+
+
+async def _start(connection: ConnectionProtocol, options: ConnectOptions, host: object) -> None:
+    supported = _expect(connection, await connection.request(Options()), Opcode.SUPPORTED).supported
+    startup = {"CQL_VERSION": supported.get("CQL_VERSION", ["3.4.7"])[0]} | options.startup
+    compressed = options.compression is not None and "lz4" in supported.get("COMPRESSION", ())
+    if compressed:
+        startup["COMPRESSION"] = "lz4"
+    response = _expect(
+        connection, await connection.request(Startup(startup)), Opcode.READY, Opcode.AUTHENTICATE
+    )
+    if connection.version >= 5:
+        connection.use_segments(compressed)
+    elif compressed:
+        connection.use_compression()
+    if response.opcode == Opcode.AUTHENTICATE:
+        await _authenticate(connection, options, host, response.authenticator)
+
+
+async def _authenticate(
+    connection: ConnectionProtocol, options: ConnectOptions, host: object, server_authenticator: str
+) -> None:
+    authenticator = None
+    if options.new_authenticator is not None:
+        authenticator = await options.new_authenticator(host)
+    if authenticator is None:
+        raise AuthenticationRefused(
+            f"{connection.endpoint} requires authentication ({server_authenticator}); pass an auth_provider",
+            connection.endpoint,
+        )
+    token = await authenticator.initial_response(server_authenticator)
+    while True:
+        response = _expect(
+            connection,
+            await connection.request(AuthResponse(token)),
+            Opcode.AUTH_CHALLENGE,
+            Opcode.AUTH_SUCCESS,
+        )
+        if response.opcode == Opcode.AUTH_SUCCESS:
+            await authenticator.on_success(response.token)
+            return
+        token = await authenticator.evaluate_challenge(response.token)
+
+
+def _expect(connection: ConnectionProtocol, response: Response, *opcodes: Opcode) -> Response:
+    """Return ``response`` if it is one of ``opcodes``, else raise what it means for opening a connection."""
+    if response.opcode in opcodes:
+        return response
+    endpoint = connection.endpoint
+    error = response.error
+    if error is None:
+        raise ConnectFailed(
+            f"{endpoint} answered with opcode 0x{response.opcode:02x} during the handshake", endpoint
+        )
+    if error.code == PROTOCOL_ERROR and "version" in error.message.lower():
+        raise VersionRefused(
+            f"{endpoint} does not speak protocol version {connection.version}: {error.message}", endpoint
+        )
+    if error.code == BAD_CREDENTIALS:
+        raise AuthenticationRefused(f"{endpoint} refused the credentials: {error.message}", endpoint)
+    raise ConnectFailed(
+        f"{endpoint} refused the connection: {error.message} (code 0x{error.code:04x})", endpoint
+    )
+
+
+async def use_keyspace(connection: ConnectionProtocol, keyspace: str) -> None:
+    """Make ``keyspace`` the connection's.
+
+    :raises KeyspaceRefused: with the server's words, such as that it does not exist
+    """
+    quoted = keyspace.replace('"', '""')
+    response = await connection.request(Query(f'USE "{quoted}"'))
+    if response.error is not None:
+        raise KeyspaceRefused(
+            f"{connection.endpoint} refused keyspace {keyspace!r}: {response.error.message}",
+            connection.endpoint,
+        )
+    connection.keyspace = keyspace
+

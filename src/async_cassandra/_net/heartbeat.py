@@ -1,0 +1,91 @@
+"""Finds connections that no longer answer, long before the operating system does.
+
+Theory. At each beat, a connection that owes responses and has delivered nothing since the beat before is suspect: it is
+asked OPTIONS, which any live server answers at once, and requests avoid it meanwhile. Whatever arrives clears it. One that
+stays silent for ``timeout`` more seconds is aborted. A connection without traffic for ``idle_interval`` is asked too.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from async_cassandra._net.connection import Connection
+from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._wire.requests import Options
+
+
+@dataclass(slots=True)
+class _Seen:
+    reads: int
+    since: float
+    probed: float | None = None
+
+
+@dataclass(slots=True)
+class Heartbeat:
+    """Watches connections from one timer of the loop.
+
+    :param connections: gives those to watch, at each beat
+    :param interval: seconds between beats; a connection is suspect after one to two of them
+    :param timeout: seconds that a probe may stay unanswered
+    :param idle_interval: seconds without traffic after which a connection is probed; 0 for never
+    """
+
+    connections: Callable[[], Iterable[Connection]]
+    interval: float = 0.5
+    timeout: float = 5.0
+    idle_interval: float = 30.0
+    _seen: dict[Connection, _Seen] = field(default_factory=dict)
+    _handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to beat on the running loop."""
+        loop = asyncio.get_running_loop()
+        self._handle = loop.call_later(self.interval, self._beat, loop)
+
+    def stop(self) -> None:
+        """Beat no more."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        self._seen.clear()
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._handle = loop.call_later(self.interval, self._beat, loop)
+        now = loop.time()
+        seen: dict[Connection, _Seen] = {}
+        for connection in self.connections():
+            if connection.closed:
+                continue
+            before = self._seen.get(connection)
+            if before is None or before.reads != connection.reads:
+                before = _Seen(connection.reads, now)
+            else:
+                self._check(connection, before, now)
+            seen[connection] = before
+        self._seen = seen
+
+    def _check(self, connection: Connection, seen: _Seen, now: float) -> None:
+        """Act on a connection that has delivered nothing since the last beat."""
+        if seen.probed is not None:
+            if now - seen.probed >= self.timeout:
+                silence = now - seen.since
+                connection.abort(
+                    ConnectionLost(
+                        f"{connection.endpoint} has answered nothing for {silence:.1f} s", connection.endpoint
+                    )
+                )
+            return
+        owes = connection.in_flight > connection.orphans
+        if owes:
+            connection.suspect = True
+        elif not (self.idle_interval and now - seen.since >= self.idle_interval):
+            return
+        seen.probed = now
+        probe = connection.request(Options())
+        probe.add_done_callback(_drop_result)
+
+
+def _drop_result(probe: asyncio.Future[object]) -> None:
+    if not probe.cancelled():
+        probe.exception()

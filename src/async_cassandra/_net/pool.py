@@ -1,0 +1,188 @@
+"""One node's connections, kept open.
+
+Theory. One task per pool opens what is missing: at once after a loss, then with growing pauses. While it can open none it
+says so through ``on_unreachable``; the first one that opens ends that. A connection that answers nothing is probed and then
+aborted by :mod:`.heartbeat`; one that is worn out by orphaned stream ids is replaced first and closed when it is idle.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from async_cassandra._net.connection import Connection, NodeConnections
+from async_cassandra._net.errors import ConnectFailed, ConnectionLost
+from async_cassandra._net.handshake import use_keyspace
+from async_cassandra._net.protocol import ConnectionProtocol
+
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 1.0
+
+type Opener = Callable[[str | None], Awaitable[ConnectionProtocol]]
+
+
+class NodePool(NodeConnections):
+    """Keeps ``size`` connections to one node open.
+
+    Concurrency: the loop's thread only.
+
+    :param opener: opens one connection that uses the given keyspace
+    :param size: connections to keep, 1 or more
+    :param on_available: called when a request may be sent that could not before
+    :param on_unreachable: called with the error when the last connection is gone and none could be opened
+    :param on_reachable: called when a connection opens after that
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        host: object,
+        opener: Opener,
+        *,
+        size: int = 1,
+        keyspace: str | None = None,
+        on_available: Callable[[], None],
+        on_unreachable: Callable[["NodePool", ConnectFailed], None],
+        on_reachable: Callable[["NodePool"], None],
+        on_opened: Callable[["NodePool", ConnectionProtocol], None],
+    ) -> None:
+        self._opener = opener
+        self._size = size
+        self._keyspace = keyspace
+        self._on_available = on_available
+        self._on_unreachable = on_unreachable
+        self._on_reachable = on_reachable
+        self._on_opened = on_opened
+        self._wake = asyncio.Event()
+        self._retiring: set[Connection] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closing = False
+        self.last_error: ConnectFailed | None = None
+
+    def __repr__(self) -> str:
+        return f"<NodePool {self.endpoint} {self.connections!r}>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether at least one connection is open."""
+        return bool(self.connections)
+
+    def start(self) -> None:
+        """Begin to open connections, in the background."""
+        self._task = asyncio.get_running_loop().create_task(
+            self._keep_open(), name=f"connections to {self.endpoint}"
+        )
+
+    async def wait_open(self) -> None:
+        """Wait for the first attempt to open a connection.
+
+        :raises ConnectFailed: if that attempt failed; further ones go on
+        """
+        await asyncio.shield(self._first)
+
+    def wake(self) -> None:
+        """Try to open what is missing now rather than after the current pause."""
+        self._wake.set()
+
+    async def _keep_open(self) -> None:
+        pause = 0.0
+        while not self._closing:
+            self._wake.clear()
+            if len(self.connections) >= self._size:
+                await self._wake.wait()
+                pause = 0.0
+                continue
+            try:
+                await self._open_one()
+                pause = 0.0
+            except ConnectFailed as error:
+                self._note_failure(error)
+                pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, pause * 2))
+                await self._rest(pause * random.uniform(0.75, 1.0))
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _open_one(self) -> None:
+        keyspace = self._keyspace
+        connection = await self._opener(keyspace)
+        while self._keyspace != keyspace and self._keyspace is not None:
+            keyspace = self._keyspace
+            await use_keyspace(connection, keyspace)
+        if connection.closed:
+            raise ConnectFailed(f"{self.endpoint} closed the connection at once", self.endpoint)
+        was_unreachable = self.last_error is not None
+        connection.on_closed = self._on_closed
+        connection.on_available = self._on_available
+        connection.on_worn = self._replace
+        self.connections.append(connection)
+        self.last_error = None
+        if not self._first.done():
+            self._first.set_result(None)
+        if was_unreachable:
+            self._on_reachable(self)
+        self._on_opened(self, connection)
+        self._on_available()
+
+    def _note_failure(self, error: ConnectFailed) -> None:
+        if not self._first.done():
+            self._first.set_exception(error)
+            self._first.exception()
+        first = self.last_error is None
+        self.last_error = error
+        if first and not self.connections:
+            self._on_unreachable(self, error)
+
+    def _on_closed(self, connection: Connection) -> None:
+        self._retiring.discard(connection)
+        if connection in self.connections:
+            self.connections.remove(connection)
+            self._wake.set()
+
+    def _replace(self, connection: Connection) -> None:
+        """Take a worn connection out of use; a fresh one opens, this one closes when its last live request is done."""
+        if connection not in self.connections:
+            return
+        self.connections.remove(connection)
+        connection.draining = True
+        self._retiring.add(connection)
+        self._wake.set()
+        task = asyncio.get_running_loop().create_task(self._retire(connection))
+        task.add_done_callback(lambda done: self._retiring.discard(connection))
+
+    async def _retire(self, connection: Connection) -> None:
+        await connection.drained()
+        await connection.close()
+
+    async def use_keyspace(self, keyspace: str) -> None:
+        """Make ``keyspace`` that of every connection, those being opened included.
+
+        :raises KeyspaceRefused: with the server's words
+        """
+        self._keyspace = keyspace
+        results = await asyncio.gather(
+            *(use_keyspace(connection, keyspace) for connection in list(self.connections)),
+            return_exceptions=True,
+        )
+        for result in results:
+            # A connection that was lost meanwhile is opened again with the keyspace.
+            if isinstance(result, ConnectFailed) or not isinstance(result, ConnectionLost | None):
+                raise result
+
+    async def close(self) -> None:
+        """Close every connection, without waiting for responses."""
+        self._closing = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if not self._first.done():
+            self._first.cancel()
+        connections = [*self.connections, *self._retiring]
+        self.connections.clear()
+        for connection in connections:
+            connection.on_closed = connection.on_available = connection.on_worn = None
+        await asyncio.gather(*(connection.close() for connection in connections))

@@ -1,0 +1,158 @@
+"""Deadlines for many requests with one timer of the loop.
+
+Timers of one delay are due in the order in which they start, so each distinct delay is a list: starting appends, stopping
+unlinks, and the earliest one due is among the heads. Delays are rounded up to a thousandth of their size and at least a
+millisecond, which bounds the number of lists; a timer is never early.
+"""
+
+from libc.math cimport ceil, floor, log10, pow
+
+import time
+
+
+cdef class Timer:
+    """Something with a due time, in at most one queue."""
+
+    cdef int on_due(self) except -1:
+        raise NotImplementedError
+
+
+cdef class TimerList:
+    """Timers of one delay, earliest first."""
+
+    cdef void unlink(self, Timer timer) noexcept:
+        if timer.previous is None:
+            self.head = timer.next
+        else:
+            timer.previous.next = timer.next
+        if timer.next is None:
+            self.tail = timer.previous
+        else:
+            timer.next.previous = timer.previous
+        timer.previous = None
+        timer.next = None
+        timer.timer_list = None
+
+
+cdef double rounded(double delay) noexcept:
+    cdef double step = 0.001
+    if delay > 1.0:
+        step = pow(10.0, floor(log10(delay)) - 3)
+    return ceil(delay / step) * step
+
+
+cdef class TimerQueue:
+    """The timers of one loop.
+
+    :param loop: runs the callbacks; every call is on its thread
+    :param clock: seconds, the one that ``loop.call_at`` counts in
+    """
+
+    def __cinit__(self, loop, clock=time.monotonic):
+        self.loop = loop
+        self.clock = clock
+        self.lists = {}
+        self.fire_callback = self.fire
+        self.armed_for = 0.0
+
+    def __len__(self):
+        return self.size
+
+    cdef double now(self) except? -1.0:
+        return self.clock()
+
+    cdef int start(self, Timer timer, double delay, double now) except -1:
+        """Let ``timer`` be due ``delay`` seconds after ``now``; a timer that runs already starts again."""
+        if timer.timer_list is not None:
+            self.stop(timer)
+        delay = rounded(delay) if delay > 0 else 0.0
+        cdef TimerList timers = <TimerList>self.lists.get(delay)
+        if timers is None:
+            timers = TimerList()
+            timers.delay = delay
+            timers.queue = self
+            self.lists[delay] = timers
+        timer.due = now + delay
+        timer.timer_list = timers
+        timer.previous = timers.tail
+        if timers.tail is None:
+            timers.head = timer
+        else:
+            timers.tail.next = timer
+        timers.tail = timer
+        self.size += 1
+        if self.handle is None or timer.due < self.armed_for:
+            self.arm(timer.due)
+        return 0
+
+    cdef void stop(self, Timer timer) noexcept:
+        if timer.timer_list is not None:
+            timer.timer_list.unlink(timer)
+            self.size -= 1
+
+    cdef int arm(self, double due) except -1:
+        if self.handle is not None:
+            self.handle.cancel()
+        self.armed_for = due
+        self.handle = self.loop.call_at(self.loop.time() + max(0.0, due - self.now()), self.fire_callback)
+        return 0
+
+    def fire(self):
+        """Run what is due and arm the loop's timer for what comes next."""
+        self.handle = None
+        cdef double now = self.now()
+        cdef double earliest = 0.0
+        cdef TimerList timers
+        for timers in list(self.lists.values()):
+            self.fire_list(timers, now)
+            if timers.head is None:
+                del self.lists[timers.delay]
+        for timers in self.lists.values():
+            if timers.head is not None and (earliest == 0.0 or timers.head.due < earliest):
+                earliest = timers.head.due
+        if earliest != 0.0 and (self.handle is None or earliest < self.armed_for):
+            self.arm(earliest)
+
+    cdef int fire_list(self, TimerList timers, double now) except -1:
+        cdef Timer timer
+        while timers.head is not None and timers.head.due <= now:
+            timer = timers.head
+            self.stop(timer)
+            try:
+                timer.on_due()
+            except Exception as error:  # noqa: BLE001  one timer's fault must not stop the others
+                self.loop.call_exception_handler({"message": "a request's timer failed", "exception": error})
+        return 0
+
+    def close(self):
+        """Drop every timer without running it."""
+        cdef TimerList timers
+        for timers in self.lists.values():
+            while timers.head is not None:
+                self.stop(timers.head)
+        self.lists.clear()
+        if self.handle is not None:
+            self.handle.cancel()
+            self.handle = None
+        self.fire_callback = None
+
+
+cdef class CallbackTimer(Timer):
+    """A timer that calls a function, for whoever has no request to time."""
+
+    cdef object callback
+
+    def __cinit__(self, callback):
+        self.callback = callback
+
+    cdef int on_due(self) except -1:
+        self.callback()
+        return 0
+
+    def start(self, TimerQueue queue not None, double delay):
+        """Be due in ``delay`` seconds."""
+        queue.start(self, delay, queue.now())
+
+    def stop(self, TimerQueue queue not None):
+        """Be due no more."""
+        queue.stop(self)

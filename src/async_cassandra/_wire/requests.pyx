@@ -1,0 +1,257 @@
+"""The messages that a client sends.
+
+A message holds its parameters encoded and checked, so that writing it again for another attempt cannot fail or differ.
+
+Source: native protocol v5, section 4.1 (v4 where it differs).
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport INT64_MIN
+
+from async_cassandra._wire.buffer cimport (
+    write_byte,
+    write_bytes,
+    write_bytes_map,
+    write_int,
+    write_long,
+    write_long_string,
+    write_raw,
+    write_short,
+    write_short_bytes,
+    write_string,
+    write_string_map,
+)
+
+
+cpdef enum Opcode:
+    ERROR = 0x00
+    STARTUP = 0x01
+    READY = 0x02
+    AUTHENTICATE = 0x03
+    OPTIONS = 0x05
+    SUPPORTED = 0x06
+    QUERY = 0x07
+    RESULT = 0x08
+    PREPARE = 0x09
+    EXECUTE = 0x0A
+    REGISTER = 0x0B
+    EVENT = 0x0C
+    BATCH = 0x0D
+    AUTH_CHALLENGE = 0x0E
+    AUTH_RESPONSE = 0x0F
+    AUTH_SUCCESS = 0x10
+
+
+NO_TIMESTAMP = INT64_MIN
+
+DEF FLAG_TRACING = 0x02
+DEF FLAG_CUSTOM_PAYLOAD = 0x04
+
+DEF WITH_VALUES = 0x01
+DEF SKIP_METADATA = 0x02
+DEF WITH_PAGE_SIZE = 0x04
+DEF WITH_PAGING_STATE = 0x08
+DEF WITH_SERIAL_CONSISTENCY = 0x10
+DEF WITH_TIMESTAMP = 0x20
+DEF WITH_KEYSPACE = 0x80
+
+
+cdef class Message:
+    """One request; ``tracing`` and ``custom_payload`` are the envelope's options."""
+
+    cdef uint8_t flags(self) noexcept:
+        return (FLAG_TRACING if self.tracing else 0) | (FLAG_CUSTOM_PAYLOAD if self.custom_payload is not None else 0)
+
+    cdef int write(self, WriteBuffer out, uint8_t version) except -1:
+        """Append the envelope's body."""
+        if self.custom_payload is not None:
+            write_bytes_map(out, self.custom_payload)
+        return self.write_body(out, version)
+
+    cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
+        raise NotImplementedError
+
+    def encode(self, uint8_t version):
+        """The envelope's body as ``bytes``."""
+        cdef WriteBuffer out = WriteBuffer()
+        self.write(out, version)
+        return bytes(out)
+
+
+cdef class Options(Message):
+    """Ask which options the server supports; also the heartbeat."""
+
+    def __cinit__(self):
+        self.opcode = OPTIONS
+
+    cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
+        return 0
+
+
+cdef class Startup(Message):
+    """Begin a connection with the given options (CQL_VERSION, COMPRESSION, ...)."""
+
+    cdef dict options
+
+    def __cinit__(self, dict options not None):
+        self.opcode = STARTUP
+        self.options = options
+
+    cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
+        return write_string_map(out, self.options)
+
+
+cdef class AuthResponse(Message):
+    """Answer an authentication challenge; ``token`` is the SASL mechanism's."""
+
+    cdef bytes token
+
+    def __cinit__(self, bytes token):
+        self.opcode = AUTH_RESPONSE
+        self.token = token
+
+    cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
+        return write_bytes(out, self.token)
+
+
+cdef class Register(Message):
+    """Subscribe to events: TOPOLOGY_CHANGE, STATUS_CHANGE, SCHEMA_CHANGE."""
+
+    cdef list events
+
+    def __cinit__(self, list events not None):
+        self.opcode = REGISTER
+        self.events = events
+
+    cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
+        write_short(out, <uint16_t>len(self.events))
+        for event in self.events:
+            write_string(out, event)
+        return 0
+
+
+cdef class Prepare(Message):
+    """Prepare ``query``; a ``keyspace`` is sent on v5 only, v4 takes the connection's."""
+
+    def __cinit__(self, str query not None, str keyspace=None):
+        self.opcode = PREPARE
+        self.query = query
+        self.keyspace = keyspace
+
+    cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
+        write_long_string(out, self.query)
+        if version < 5:
+            return 0
+        if self.keyspace is None:
+            return write_int(out, 0)
+        write_int(out, 0x01)
+        return write_string(out, self.keyspace)
+
+
+cdef class Statement(Message):
+    """What QUERY, EXECUTE and BATCH have in common; ``serial_consistency`` 0 and ``NO_TIMESTAMP`` leave theirs out."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.consistency = 0x0001
+        self.timestamp = INT64_MIN
+
+    cdef int write_tail(self, WriteBuffer out, uint8_t version) except -1:
+        if self.serial_consistency:
+            write_short(out, self.serial_consistency)
+        if self.timestamp != INT64_MIN:
+            write_long(out, self.timestamp)
+        if self.keyspace is not None and version >= 5:
+            write_string(out, self.keyspace)
+        return 0
+
+    cdef int tail_flags(self, uint8_t version) noexcept:
+        cdef int flags = 0
+        if self.serial_consistency:
+            flags |= WITH_SERIAL_CONSISTENCY
+        if self.timestamp != INT64_MIN:
+            flags |= WITH_TIMESTAMP
+        if self.keyspace is not None and version >= 5:
+            flags |= WITH_KEYSPACE
+        return flags
+
+
+cdef inline int write_flags(WriteBuffer out, int flags, uint8_t version) except -1:
+    if version >= 5:
+        return write_int(out, flags)
+    return write_byte(out, <uint8_t>flags)
+
+
+cdef class Query(Statement):
+    """Run a query string.
+
+    ``values`` is the encoded ``[short n][value]...`` section or ``None``; ``page_size`` in rows, 0 for no paging.
+    """
+
+    def __cinit__(self, str query=None, *args, **kwargs):
+        self.opcode = QUERY
+        self.query = query
+
+    cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
+        write_long_string(out, self.query)
+        return self.write_parameters(out, version)
+
+    cdef int write_parameters(self, WriteBuffer out, uint8_t version) except -1:
+        cdef int flags = self.tail_flags(version)
+        if self.values is not None:
+            flags |= WITH_VALUES
+        if self.skip_metadata:
+            flags |= SKIP_METADATA
+        if self.page_size > 0:
+            flags |= WITH_PAGE_SIZE
+        if self.paging_state is not None:
+            flags |= WITH_PAGING_STATE
+        write_short(out, self.consistency)
+        write_flags(out, flags, version)
+        if self.values is not None:
+            write_raw(out, PyBytes_AS_STRING(self.values), PyBytes_GET_SIZE(self.values))
+        if self.page_size > 0:
+            write_int(out, self.page_size)
+        if self.paging_state is not None:
+            write_bytes(out, self.paging_state)
+        return self.write_tail(out, version)
+
+
+cdef class Execute(Query):
+    """Run a prepared statement; ``result_metadata_id`` is sent on v5."""
+
+    def __cinit__(self, *args, **kwargs):
+        self.opcode = EXECUTE
+
+    cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
+        write_short_bytes(out, self.prepared_id)
+        if version >= 5:
+            write_short_bytes(out, self.result_metadata_id)
+        return self.write_parameters(out, version)
+
+
+cdef class Batch(Statement):
+    """Run several modifications as one.
+
+    ``entries`` are ``(query, values)`` with ``query`` a ``str`` or a prepared id as ``bytes`` and ``values`` an encoded
+    ``[short n][value]...`` section; ``batch_type`` is 0 logged, 1 unlogged, 2 counter.
+    """
+
+    def __cinit__(self, *args, **kwargs):
+        self.opcode = BATCH
+        self.entries = []
+
+    cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
+        cdef bytes values
+        write_byte(out, self.batch_type)
+        write_short(out, <uint16_t>len(self.entries))
+        for query, values in self.entries:
+            if type(query) is str:
+                write_byte(out, 0)
+                write_long_string(out, query)
+            else:
+                write_byte(out, 1)
+                write_short_bytes(out, query)
+            write_raw(out, PyBytes_AS_STRING(values), PyBytes_GET_SIZE(values))
+        write_short(out, self.consistency)
+        write_flags(out, self.tail_flags(version), version)
+        return self.write_tail(out, version)

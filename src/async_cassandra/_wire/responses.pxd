@@ -1,0 +1,45 @@
+from libc.stdint cimport uint8_t
+
+from async_cassandra._wire.rows cimport Page, ResultMetadata, RowPlan
+
+
+cdef class ServerError:
+    cdef readonly int code
+    cdef readonly str message
+    cdef readonly dict fields
+
+
+cdef class SchemaChange:
+    cdef readonly str change_type
+    cdef readonly str target
+    cdef readonly str keyspace
+    cdef readonly str name
+    cdef readonly list arguments
+
+
+cdef class Prepared:
+    cdef readonly bytes prepared_id
+    cdef readonly bytes result_metadata_id
+    cdef readonly ResultMetadata bind_metadata
+    cdef readonly ResultMetadata result_metadata
+
+
+cdef class Response:
+    cdef readonly uint8_t opcode
+    cdef readonly int kind
+    cdef readonly bytes tracing_id
+    cdef readonly list warnings
+    cdef readonly dict custom_payload
+    cdef readonly ServerError error
+    cdef readonly Page page
+    cdef readonly ResultMetadata metadata
+    cdef readonly str keyspace
+    cdef readonly SchemaChange schema_change
+    cdef readonly Prepared prepared
+    cdef readonly dict supported
+    cdef readonly str authenticator
+    cdef readonly bytes token
+
+
+cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
+                              Py_ssize_t size, RowPlan plan, object registry)

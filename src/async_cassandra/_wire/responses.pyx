@@ -1,0 +1,227 @@
+"""The messages that a server sends.
+
+Source: native protocol v5, section 4.2 (v4 where it differs); flags of section 2.4.1.2.
+"""
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from libc.stdint cimport uint16_t
+
+from async_cassandra._wire.buffer cimport (
+    Cursor,
+    read_byte,
+    read_bytes,
+    read_bytes_map,
+    read_int,
+    read_short,
+    read_short_bytes,
+    read_string,
+    read_string_list,
+    read_string_multimap,
+    take,
+)
+from async_cassandra._wire.requests cimport Message
+
+from async_cassandra._wire.errors import ProtocolError
+from async_cassandra._wire.requests import Opcode
+
+
+cpdef enum ResultKind:
+    NO_RESULT = 0
+    VOID = 1
+    ROWS = 2
+    SET_KEYSPACE = 3
+    PREPARED = 4
+    SCHEMA_CHANGE = 5
+
+
+cpdef enum ErrorCode:
+    SERVER_ERROR = 0x0000
+    PROTOCOL_ERROR = 0x000A
+    BAD_CREDENTIALS = 0x0100
+    UNAVAILABLE = 0x1000
+    OVERLOADED = 0x1001
+    IS_BOOTSTRAPPING = 0x1002
+    TRUNCATE_ERROR = 0x1003
+    WRITE_TIMEOUT = 0x1100
+    READ_TIMEOUT = 0x1200
+    READ_FAILURE = 0x1300
+    FUNCTION_FAILURE = 0x1400
+    WRITE_FAILURE = 0x1500
+    CDC_WRITE_FAILURE = 0x1600
+    CAS_WRITE_UNKNOWN = 0x1700
+    SYNTAX_ERROR = 0x2000
+    UNAUTHORIZED = 0x2100
+    INVALID = 0x2200
+    CONFIG_ERROR = 0x2300
+    ALREADY_EXISTS = 0x2400
+    UNPREPARED = 0x2500
+
+
+DEF TRACING = 0x02
+DEF CUSTOM_PAYLOAD = 0x04
+DEF WARNING = 0x08
+
+DEF OP_ERROR = 0x00
+DEF OP_READY = 0x02
+DEF OP_AUTHENTICATE = 0x03
+DEF OP_SUPPORTED = 0x06
+DEF OP_RESULT = 0x08
+DEF OP_AUTH_CHALLENGE = 0x0E
+DEF OP_AUTH_SUCCESS = 0x10
+
+
+cdef class ServerError:
+    """An ERROR; ``fields`` holds what its code adds, by the specification's names in lower case.
+
+    Unavailable: ``consistency``, ``required``, ``alive``. Timeouts and failures: ``consistency``, ``received``,
+    ``required`` (blockfor), and of ``data_present``, ``write_type``, ``contentions``, ``failures`` (count) and
+    ``reasons`` (address to code, v5) those that apply. Function failure: ``keyspace``, ``function``, ``arg_types``.
+    Already exists: ``keyspace``, ``table``. Unprepared: ``prepared_id``.
+    """
+
+    def __repr__(self):
+        return f"<ServerError 0x{self.code:04x} {self.message!r} {self.fields}>"
+
+
+cdef class SchemaChange:
+    """What a DDL statement changed: ``change_type`` CREATED, UPDATED or DROPPED; ``target`` KEYSPACE, TABLE, TYPE, ..."""
+
+    def __repr__(self):
+        return f"<SchemaChange {self.change_type} {self.target} {self.keyspace}.{self.name}>"
+
+
+cdef class Prepared:
+    """What PREPARE gave; ``result_metadata_id`` is ``None`` on v4."""
+
+
+cdef class Response:
+    """One decoded response; which attributes are set follows from ``opcode`` and ``kind``."""
+
+    def __repr__(self):
+        if self.error is not None:
+            return f"<Response {self.error!r}>"
+        return f"<Response opcode=0x{self.opcode:02x} kind={self.kind}>"
+
+
+cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
+                              Py_ssize_t size, RowPlan plan, object registry):
+    """Decode an envelope's body.
+
+    Rows are decoded with the metadata in the reply, or with ``plan`` where the reply has none.
+
+    :raises ProtocolError: if the body is not what its opcode says
+    """
+    cdef Cursor cursor
+    cursor.at = body
+    cursor.end = body + size
+    cdef Response response = Response.__new__(Response)
+    response.opcode = opcode
+    if flags & TRACING:
+        response.tracing_id = PyBytes_FromStringAndSize(<const char*>take(&cursor, 16), 16)
+    if flags & WARNING:
+        response.warnings = read_string_list(&cursor)
+    if flags & CUSTOM_PAYLOAD:
+        response.custom_payload = read_bytes_map(&cursor)
+    if opcode == OP_RESULT:
+        decode_result(response, &cursor, version, plan, registry)
+    elif opcode == OP_ERROR:
+        response.error = decode_error(&cursor, version)
+    elif opcode == OP_SUPPORTED:
+        response.supported = read_string_multimap(&cursor)
+    elif opcode == OP_AUTHENTICATE:
+        response.authenticator = read_string(&cursor)
+    elif opcode == OP_AUTH_CHALLENGE or opcode == OP_AUTH_SUCCESS:
+        response.token = read_bytes(&cursor)
+    elif opcode != OP_READY:
+        raise ProtocolError(f"opcode 0x{opcode:02x} is no response")
+    return response
+
+
+def decode(uint8_t version, uint8_t flags, uint8_t opcode, bytes body not None, RowPlan plan=None, registry=None):
+    """Decode an envelope's body held as ``bytes``; see :class:`Response`."""
+    return decode_response(version, flags, opcode, <const unsigned char*><char*>body, len(body), plan, registry)
+
+
+cdef int decode_result(Response response, Cursor* cursor, uint8_t version, RowPlan plan, object registry) except -1:
+    response.kind = read_int(cursor)
+    if response.kind == ROWS:
+        return decode_rows(response, cursor, plan, registry)
+    if response.kind == SET_KEYSPACE:
+        response.keyspace = read_string(cursor)
+    elif response.kind == PREPARED:
+        response.prepared = decode_prepared(cursor, version)
+    elif response.kind == SCHEMA_CHANGE:
+        response.schema_change = decode_schema_change(cursor)
+    elif response.kind != VOID:
+        raise ProtocolError(f"a RESULT of unknown kind {response.kind}")
+    return 0
+
+
+cdef SchemaChange decode_schema_change(Cursor* cursor):
+    cdef SchemaChange change = SchemaChange()
+    change.change_type = read_string(cursor)
+    change.target = read_string(cursor)
+    change.keyspace = read_string(cursor)
+    if change.target != "KEYSPACE":
+        change.name = read_string(cursor)
+    if change.target in ("FUNCTION", "AGGREGATE"):
+        change.arguments = read_string_list(cursor)
+    return change
+
+
+cdef ServerError decode_error(Cursor* cursor, uint8_t version):
+    cdef ServerError error = ServerError()
+    error.code = read_int(cursor)
+    error.message = read_string(cursor)
+    error.fields = decode_error_fields(cursor, error.code, version)
+    return error
+
+
+cdef dict decode_error_fields(Cursor* cursor, int code, uint8_t version):
+    if code == UNAVAILABLE:
+        return {"consistency": read_short(cursor), "required": read_int(cursor), "alive": read_int(cursor)}
+    if code in (READ_TIMEOUT, WRITE_TIMEOUT, READ_FAILURE, WRITE_FAILURE, CAS_WRITE_UNKNOWN):
+        return decode_replica_fields(cursor, code, version)
+    if code == FUNCTION_FAILURE:
+        return {
+            "keyspace": read_string(cursor),
+            "function": read_string(cursor),
+            "arg_types": read_string_list(cursor),
+        }
+    if code == ALREADY_EXISTS:
+        return {"keyspace": read_string(cursor), "table": read_string(cursor)}
+    if code == UNPREPARED:
+        return {"prepared_id": read_short_bytes(cursor)}
+    return {}
+
+
+cdef dict decode_replica_fields(Cursor* cursor, int code, uint8_t version):
+    cdef dict fields = {
+        "consistency": read_short(cursor),
+        "received": read_int(cursor),
+        "required": read_int(cursor),
+    }
+    if code in (READ_FAILURE, WRITE_FAILURE):
+        fields["failures"] = read_int(cursor)
+        if version >= 5:
+            fields["reasons"] = read_reasons(cursor, fields["failures"])
+    if code in (READ_TIMEOUT, READ_FAILURE):
+        fields["data_present"] = read_byte(cursor) != 0
+    if code in (WRITE_TIMEOUT, WRITE_FAILURE):
+        fields["write_type"] = read_string(cursor)
+        if code == WRITE_TIMEOUT and fields["write_type"] == "CAS" and cursor.end - cursor.at >= 2:
+            fields["contentions"] = read_short(cursor)
+    return fields
+
+
+cdef dict read_reasons(Cursor* cursor, int count):
+    """The v5 reason map: [inetaddr] to [short]."""
+    cdef dict reasons = {}
+    cdef Py_ssize_t size
+    for _ in range(count):
+        size = read_byte(cursor)
+        if size != 4 and size != 16:
+            raise ProtocolError(f"an address of {size} bytes in a failure's reasons")
+        address = PyBytes_FromStringAndSize(<const char*>take(cursor, size), size)
+        reasons[address] = read_short(cursor)
+    return reasons
