@@ -1,0 +1,411 @@
+"""What a server reports, as an exception that is both the driver's class and ours.
+
+Source: native protocol v5, section 8 (error codes). 0x1700 (CAS_WRITE_UNKNOWN) has no class in the
+driver.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import cassandra
+from cassandra import connection as driver_connection
+from cassandra import protocol
+from cassandra.cluster import NoHostAvailable
+
+from async_cassandra import exceptions
+
+Fields = Mapping[str, Any]
+"""An ERROR message's fields after code and text, named as in the driver: ``consistency``,
+``required_replicas``, ``alive_replicas``, ``required_responses``, ``received_responses``,
+``data_retrieved``, ``write_type``, ``contentions``, ``failures``, ``error_code_map``, ``keyspace``,
+``table``, ``function``, ``arg_types``, ``query_id``."""
+
+
+class _Unregistered(type(protocol.ErrorMessageSub)):  # type: ignore[misc]
+    """Keeps our classes out of the table by which the driver decodes ERROR messages."""
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
+        type.__init__(cls, name, bases, namespace)
+
+
+class ServerReport(exceptions.QueryError):
+    """An ERROR message.
+
+    :ivar code: the protocol's error code
+    :ivar server_message: the server's own words
+    """
+
+    code: int
+    summary = "Error"
+
+    server_message: str
+
+    def summary_msg(self) -> str:
+        return str(self)
+
+
+class UnavailableError(ServerReport, cassandra.Unavailable):
+    summary = "Not enough live replicas"
+
+
+class ReadTimeoutError(ServerReport, cassandra.ReadTimeout):
+    summary = "Replicas did not answer the read in time"
+
+
+class WriteTimeoutError(ServerReport, cassandra.WriteTimeout):
+    """:ivar contentions: for write type CAS on v5, how often other transactions got in between"""
+
+    summary = "Replicas did not acknowledge the write in time"
+    contentions: int | None = None
+
+
+class ReadFailureError(ServerReport, cassandra.ReadFailure):
+    summary = "Replicas failed to read"
+
+
+class WriteFailureError(ServerReport, cassandra.WriteFailure):
+    summary = "Replicas failed to write"
+
+
+class FunctionFailureError(ServerReport, cassandra.FunctionFailure):
+    summary = "A user-defined function failed"
+
+
+class CDCWriteError(ServerReport, cassandra.CDCWriteFailure):
+    summary = "No space left for change data capture"
+
+
+class InvalidRequestError(ServerReport, cassandra.InvalidRequest):
+    summary = "Invalid query"
+
+
+class UnauthorizedError(ServerReport, cassandra.Unauthorized):
+    summary = "Not permitted"
+
+
+class AlreadyExistsError(ServerReport, cassandra.AlreadyExists):
+    summary = "Already exists"
+
+
+class BadCredentialsError(ServerReport, exceptions.AuthenticationError):
+    summary = "Wrong credentials"
+
+
+class CasWriteUnknownError(ServerReport, exceptions.CasWriteUnknown):
+    summary = "Unknown whether the lightweight transaction was applied"
+
+
+class ServerInternalError(ServerReport, protocol.ServerError, metaclass=_Unregistered):
+    summary = "The server failed"
+
+
+class ServerProtocolError(ServerReport, protocol.ProtocolException, metaclass=_Unregistered):
+    summary = "The server found the request malformed"
+
+
+class CoordinatorOverloadedError(
+    ServerReport,
+    exceptions.OverloadedError,
+    protocol.OverloadedErrorMessage,
+    metaclass=_Unregistered,
+):
+    summary = "The coordinator is overloaded"
+
+
+class BootstrappingError(
+    ServerReport, protocol.IsBootstrappingErrorMessage, metaclass=_Unregistered
+):
+    summary = "The coordinator is still bootstrapping"
+
+
+class TruncateFailedError(ServerReport, protocol.TruncateError, metaclass=_Unregistered):
+    summary = "TRUNCATE failed"
+
+
+class CqlSyntaxError(ServerReport, protocol.SyntaxException, metaclass=_Unregistered):
+    summary = "Syntax error in CQL"
+
+
+class InvalidConfigurationError(
+    ServerReport, protocol.ConfigurationException, metaclass=_Unregistered
+):
+    summary = "Refused by the server's configuration"
+
+
+class UnpreparedError(ServerReport, protocol.PreparedQueryNotFound, metaclass=_Unregistered):
+    """:ivar query_id: the id the node does not know"""
+
+    summary = "The node does not know the prepared statement"
+    query_id: bytes
+
+
+class UnknownServerError(ServerReport, protocol.ErrorMessage):
+    summary = "The server reported an error this library does not know"
+
+
+_BY_CODE: dict[int, type[ServerReport]] = {
+    0x0000: ServerInternalError,
+    0x000A: ServerProtocolError,
+    0x0100: BadCredentialsError,
+    0x1000: UnavailableError,
+    0x1001: CoordinatorOverloadedError,
+    0x1002: BootstrappingError,
+    0x1003: TruncateFailedError,
+    0x1100: WriteTimeoutError,
+    0x1200: ReadTimeoutError,
+    0x1300: ReadFailureError,
+    0x1400: FunctionFailureError,
+    0x1500: WriteFailureError,
+    0x1600: CDCWriteError,
+    0x1700: CasWriteUnknownError,
+    0x2000: CqlSyntaxError,
+    0x2100: UnauthorizedError,
+    0x2200: InvalidRequestError,
+    0x2300: InvalidConfigurationError,
+    0x2400: AlreadyExistsError,
+    0x2500: UnpreparedError,
+}
+
+_ADVICE = {
+    0x0100: "Check the auth_provider's user name and password",
+    0x1001: "Send fewer requests at once, or try later",
+    0x1600: "Raise cdc_total_space or consume the CDC logs",
+    0x1700: "Read the row back with a serial consistency to learn which",
+    0x2100: "GRANT the permission, or connect as another role",
+}
+
+# Outside the driver's classes a CAS failure's consistency is the one of its paxos phase.
+_ALREADY_PUBLIC = frozenset({"consistency"})
+
+
+def server_error(
+    code: int,
+    message: str,
+    fields: Fields | None = None,
+    *,
+    endpoint: str | None = None,
+    attempts: int = 1,
+    consistency: int | None = None,
+) -> ServerReport:
+    """Build the exception for an ERROR message.
+
+    ``write_type`` may be the protocol's word or the driver's number; the exception carries the
+    driver's number, or the word where the driver has none.
+
+    :param code: the protocol's error code; an unknown one gives ``UnknownServerError``
+    :param message: the server's own words
+    :param endpoint: the coordinator, as ``"address:port"``
+    :param consistency: the request's own, taken where the fields have none
+    """
+    facts = dict(fields or {})
+    write_type = facts.get("write_type")
+    if isinstance(write_type, str):
+        facts["write_type"] = cassandra.WriteType.name_to_value.get(write_type, write_type)
+    kind = _BY_CODE.get(code, UnknownServerError)
+    error = kind(
+        _text(kind, code, message, facts, endpoint=endpoint),
+        endpoint=endpoint,
+        attempts=attempts,
+        consistency=facts.get("consistency", consistency),
+    )
+    error.code = code
+    error.server_message = message
+    _give_facts(error, message, facts)
+    return error
+
+
+def _give_facts(error: ServerReport, message: str, facts: dict[str, Any]) -> None:
+    if isinstance(error, protocol.ErrorMessage):
+        error.message = message
+        error.info = facts.get("query_id") if isinstance(error, UnpreparedError) else facts or None
+    if isinstance(error, cassandra.CoordinationFailure) and "failures" not in facts:
+        facts["failures"] = len(facts.get("error_code_map") or ())
+    if isinstance(error, cassandra.AlreadyExists) and not facts.get("table"):
+        facts["table"] = None
+    for name, value in facts.items():
+        if name not in _ALREADY_PUBLIC:
+            setattr(error, name, value)
+
+
+def _text(
+    kind: type[ServerReport], code: int, message: str, facts: Fields, *, endpoint: str | None
+) -> str:
+    where = f", says {endpoint}" if endpoint else ""
+    details = _details(facts)
+    text = f"{kind.summary}{where}: {message or 'no further words'} [code 0x{code:04X}{details}]"
+    advice = _ADVICE.get(code)
+    return f"{text}. {advice}" if advice else text
+
+
+def _details(facts: Fields) -> str:
+    parts = []
+    for name, value in facts.items():
+        if value is None or name == "query_id":
+            continue
+        if name == "consistency":
+            value = cassandra.ConsistencyLevel.value_to_name.get(value, value)
+        elif name == "write_type":
+            value = cassandra.WriteType.value_to_name.get(value, value)
+        elif name == "error_code_map":
+            value = {str(address): f"0x{failure:04X}" for address, failure in value.items()}
+        parts.append(f", {name}={value}")
+    return "".join(parts)
+
+
+class NoHostAvailableError(exceptions.QueryError, exceptions.ConnectionError, NoHostAvailable):
+    """No node could take the request.
+
+    :ivar errors: why, by the node's ``"address:port"``
+    """
+
+    errors: dict[str, BaseException]
+
+
+class ConnectFailedError(exceptions.ConnectionError, NoHostAvailable):
+    """No contact point could be reached.
+
+    :ivar errors: why, by the node's ``"address:port"``
+    """
+
+    errors: dict[str, BaseException]
+
+
+class ConnectRefusedError(exceptions.AuthenticationError, NoHostAvailable):
+    """Every contact point that answered refused the credentials.
+
+    :ivar errors: why, by the node's ``"address:port"``
+    """
+
+    errors: dict[str, BaseException]
+
+
+class UnresolvedContactPointsError(exceptions.ConnectionError, cassandra.UnresolvableContactPoints):
+    """No contact point's name could be resolved."""
+
+
+class ConnectionLostError(
+    exceptions.QueryError, exceptions.ConnectionError, driver_connection.ConnectionShutdown
+):
+    """The connection was lost under the request; a write may or may not have been applied."""
+
+
+def no_host_available(
+    errors: Mapping[str, BaseException],
+    *,
+    attempts: int = 0,
+    consistency: int | None = None,
+) -> NoHostAvailableError:
+    """Build the error of a request whose plan is exhausted.
+
+    :param errors: why, by the node's ``"address:port"``, in the order tried; empty when the plan
+        was
+    """
+    last = next(reversed(list(errors.items())), (None, None))
+    reasons = "; ".join(f"{node}: {_reason(error)}" for node, error in errors.items())
+    text = (
+        f"No node could take the request: {reasons}"
+        if errors
+        else "No node could take the request: the load balancing policy offered none. "
+        "Check its local_dc and which hosts are up"
+    )
+    error = NoHostAvailableError(
+        text, last[1], endpoint=last[0], attempts=attempts, consistency=consistency
+    )
+    error.errors = dict(errors)
+    return error
+
+
+def connection_lost(
+    endpoint: str, cause: BaseException | None = None, *, attempts: int = 1
+) -> ConnectionLostError:
+    """Build the error of a request whose connection was lost after it had been sent."""
+    why = f" ({_reason(cause)})" if cause is not None else ""
+    return ConnectionLostError(
+        f"The connection to {endpoint} was lost{why} before the answer came. "
+        "It may or may not have been executed; mark it is_idempotent=True to have it repeated",
+        cause,
+        endpoint=endpoint,
+        attempts=attempts,
+    )
+
+
+def connect_error(error: BaseException, contact_points: Iterable[object], port: int) -> Exception:
+    """Turn what the driver raises while connecting into one error that names node and reason."""
+    points = ", ".join(str(point) for point in contact_points)
+    if isinstance(error, exceptions.AsyncCassandraError):
+        return error
+    if isinstance(error, NoHostAvailable):
+        return _no_contact_point(error, points, port)
+    if isinstance(error, cassandra.UnresolvableContactPoints):
+        return UnresolvedContactPointsError(
+            f"None of the contact points has an address: {points}. Check the names and the DNS",
+            error,
+        )
+    if isinstance(error, (TypeError, ValueError)):
+        return exceptions.ConfigurationError(f"The cluster cannot be set up: {error}", error)
+    return exceptions.ConnectionError(
+        f"Could not connect to {points} (port {port}): {_reason(error)}", error
+    )
+
+
+def _no_contact_point(error: NoHostAvailable, points: str, port: int) -> Exception:
+    errors = {str(node): cause for node, cause in (error.errors or {}).items()}
+    refusals = {n: e for n, e in errors.items() if isinstance(e, cassandra.AuthenticationFailed)}
+    public: ConnectFailedError | ConnectRefusedError
+    if refusals:
+        node, cause = next(iter(refusals.items()))
+        public = ConnectRefusedError(_refusal(node, cause), cause, endpoint=node)
+    elif errors:
+        node, cause = next(iter(errors.items()))
+        reasons = "; ".join(f"{n}: {_reason(e)}" for n, e in errors.items())
+        advice = _connect_advice(errors.values())
+        public = ConnectFailedError(
+            f"Could not connect to {reasons}. {advice}", cause, endpoint=node
+        )
+    else:
+        public = ConnectFailedError(
+            f"Could not connect to {points} (port {port}): the load balancing policy offered no "
+            "host. Check its local_dc and allowed hosts",
+            error,
+        )
+    public.errors = errors
+    return public
+
+
+def _refusal(node: str, cause: BaseException) -> str:
+    text = str(cause)
+    if "requires authentication" in text:
+        return (
+            f"{node} wants credentials and none were given. "
+            "Pass an auth_provider, or use create_with_auth"
+        )
+    return (
+        f"{node} refused the credentials: {_server_words(text)}. "
+        "Check the auth_provider's user name and password"
+    )
+
+
+def _server_words(text: str) -> str:
+    """The server's own message, out of the driver's sentence around it."""
+    _, found, rest = text.partition('message="')
+    return rest.rstrip('"') if found else text
+
+
+def _reason(error: BaseException | None) -> str:
+    text = str(error)
+    return text if text and text != "None" else type(error).__name__
+
+
+def _connect_advice(causes: Iterable[BaseException]) -> str:
+    import ssl
+
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return "Check the ssl_context's CA and that the certificate names the host connected to"
+        if isinstance(cause, ssl.SSLError):
+            return "Check that the server speaks TLS on this port, and which versions"
+        if isinstance(cause, (cassandra.OperationTimedOut, driver_connection.ConnectionShutdown)):
+            return "Check that Cassandra listens there, and whether it wants TLS (ssl_context)"
+    return (
+        "Check the contact points and the port, and that Cassandra's native transport listens there"
+    )

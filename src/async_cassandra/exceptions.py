@@ -1,0 +1,279 @@
+"""The one tree of exceptions; ``<-`` names the classes outside it that catch the same error.
+
+::
+
+    AsyncCassandraError
+    ├── ConnectionError              <- builtins.ConnectionError
+    │   ├── AuthenticationError      <- cassandra.AuthenticationFailed
+    │   ├── ConnectTimeoutError      (also TimeoutError)
+    │   └── ProtocolError            (also QueryError)
+    ├── TimeoutError                 <- builtins.TimeoutError, cassandra.OperationTimedOut
+    │   ├── ConnectTimeoutError
+    │   └── QueryTimeoutError        (also QueryError)
+    ├── ConfigurationError           <- ValueError, TypeError
+    └── QueryError
+        ├── QueryTimeoutError
+        ├── ProtocolError
+        ├── OverloadedError
+        ├── CasWriteUnknown          <- cassandra.DriverException
+        ├── ParameterTypeError       <- TypeError
+        ├── ParameterValueError      <- ValueError
+        └── ColumnDecodeError        <- ValueError
+
+What a server reports is a ``QueryError`` and at once the driver's class for it, with the driver's
+attributes: ``except cassandra.Unavailable`` and ``except QueryError`` both catch it. While
+connecting, it is a ``ConnectionError`` and at once the driver's ``NoHostAvailable``.
+
+All of them pickle. A cause that does not is replaced by an ``AsyncCassandraError`` of the same
+text.
+"""
+
+import builtins
+import pickle
+from collections.abc import Mapping
+from typing import Any, Self
+
+import cassandra
+
+from async_cassandra._wire import errors as _wire
+
+__all__ = [
+    "AsyncCassandraError",
+    "AuthenticationError",
+    "CasWriteUnknown",
+    "ColumnDecodeError",
+    "ConfigurationError",
+    "ConnectTimeoutError",
+    "ConnectionError",
+    "OverloadedError",
+    "ParameterTypeError",
+    "ParameterValueError",
+    "ProtocolError",
+    "QueryError",
+    "QueryTimeoutError",
+    "TimeoutError",
+]
+
+
+class AsyncCassandraError(Exception):
+    """The root of everything this library raises.
+
+    :ivar cause: the error underneath, also as ``__cause__``
+    :ivar endpoint: the node it happened on, as ``"address:port"``; ``None`` when no single node is
+        to blame
+    :ivar attempts: how often the request was sent, 0 if never
+    :ivar consistency: the ``cassandra.ConsistencyLevel`` of the request, ``None`` outside one
+    """
+
+    cause: BaseException | None
+    endpoint: str | None
+    attempts: int
+    consistency: int | None
+
+    def __init__(
+        self,
+        message: str = "",
+        cause: BaseException | None = None,
+        *,
+        endpoint: str | None = None,
+        attempts: int = 0,
+        consistency: int | None = None,
+    ) -> None:
+        # Not super(): the driver's and the builtin classes on the way would each add their own
+        # arguments.
+        BaseException.__init__(self, message)
+        self.__cause__ = cause
+        self.cause = cause
+        self.endpoint = endpoint
+        self.attempts = attempts
+        self.consistency = consistency
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, _picklable(vars(self)))
+
+
+def _restore(
+    kind: type[AsyncCassandraError], args: tuple[Any, ...], facts: Mapping[str, Any]
+) -> AsyncCassandraError:
+    error = kind.__new__(kind)
+    BaseException.__init__(error, *args)
+    vars(error).update(facts)
+    error.__cause__ = error.cause
+    return error
+
+
+def _picklable(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _picklable_value(value) for name, value in facts.items()}
+
+
+def _picklable_value(value: Any) -> Any:
+    if isinstance(value, BaseException) and not _survives_pickling(value):
+        return AsyncCassandraError(f"{type(value).__name__}: {value}")
+    if isinstance(value, dict):
+        return {key: _picklable_value(item) for key, item in value.items()}
+    return value
+
+
+def _survives_pickling(value: BaseException) -> bool:
+    if isinstance(value, AsyncCassandraError):
+        return True
+    try:
+        pickle.loads(pickle.dumps(value))
+    # A foreign exception's own pickling code may raise anything.
+    except Exception:  # noqa: BLE001
+        return False
+    return True
+
+
+class ConnectionError(AsyncCassandraError, builtins.ConnectionError):
+    """No usable connection: the cluster cannot be reached, or the session or cluster is closed."""
+
+
+class QueryError(AsyncCassandraError):
+    """A request failed: it could not be sent, was refused, or its result could not be read."""
+
+
+class TimeoutError(AsyncCassandraError, builtins.TimeoutError, cassandra.OperationTimedOut):
+    """The client's own deadline passed.
+
+    :ivar errors: what each node tried so far had answered, by ``"address:port"``
+    :ivar last_host: the node asked last, as ``"address:port"``
+    """
+
+    errors: dict[str, BaseException]
+    last_host: str | None
+
+    def __init__(
+        self,
+        message: str = "",
+        cause: BaseException | None = None,
+        *,
+        endpoint: str | None = None,
+        attempts: int = 0,
+        consistency: int | None = None,
+        errors: Mapping[str, BaseException] | None = None,
+    ) -> None:
+        super().__init__(
+            message, cause, endpoint=endpoint, attempts=attempts, consistency=consistency
+        )
+        self.errors = dict(errors or {})
+        self.last_host = endpoint
+
+
+class ConnectTimeoutError(TimeoutError, ConnectionError):
+    """The cluster did not answer within the connect timeout."""
+
+
+class QueryTimeoutError(TimeoutError, QueryError):
+    """The request's deadline passed; a write may or may not have been applied."""
+
+
+class AuthenticationError(ConnectionError, cassandra.AuthenticationFailed):
+    """The server refused the credentials, or wants some and none were given."""
+
+
+class ConfigurationError(AsyncCassandraError, ValueError, TypeError):
+    """An argument of the cluster, a profile or a policy does not fit; nothing was opened."""
+
+
+class OverloadedError(QueryError):
+    """Too many requests at once, here or on the coordinator; this one was not executed."""
+
+
+class ProtocolError(QueryError, ConnectionError, _wire.ProtocolError):
+    """The server's bytes break the native protocol; that connection was closed."""
+
+
+class CasWriteUnknown(QueryError, cassandra.DriverException):
+    """A lightweight transaction ended without the coordinator knowing whether it was applied.
+
+    Never retried: read the row back with a serial consistency to learn which it was.
+
+    :ivar received_responses: replicas that accepted
+    :ivar required_responses: replicas that had to accept
+    """
+
+    code: int = 0x1700
+    received_responses: int | None = None
+    required_responses: int | None = None
+
+
+class ParameterTypeError(QueryError, _wire.ParameterTypeError):
+    """A parameter's Python type does not fit its CQL type; nothing was sent.
+
+    :ivar parameter: its column's name, or its position when it has none
+    :ivar index: its position, from 0
+    """
+
+    @classmethod
+    def from_wire(cls, error: _wire.ParameterError) -> Self:
+        return _with_parameter(cls(str(error), error.__cause__), error)
+
+
+class ParameterValueError(QueryError, _wire.ParameterValueError):
+    """A parameter is out of range or malformed, or their number is wrong; nothing was sent.
+
+    :ivar parameter: its column's name, or its position when it has none
+    :ivar index: its position, from 0; ``-1`` when the number of parameters is what is wrong
+    """
+
+    @classmethod
+    def from_wire(cls, error: _wire.ParameterError) -> Self:
+        return _with_parameter(cls(str(error), error.__cause__), error)
+
+
+def _with_parameter[E: (ParameterTypeError, ParameterValueError)](
+    public: E, error: _wire.ParameterError
+) -> E:
+    public.parameter = error.parameter
+    public.index = error.index
+    return public
+
+
+class ColumnDecodeError(QueryError, _wire.ColumnDecodeError):
+    """A column holds valid CQL that Python cannot hold; the other rows can still be read.
+
+    :ivar column: the column's name
+    :ivar row: the row's position in its page, from 0
+    :ivar value: the undecoded bytes
+    """
+
+    @classmethod
+    def from_wire(cls, error: _wire.ColumnDecodeError) -> Self:
+        public = cls(str(error), error.__cause__)
+        public.column = error.column
+        public.row = error.row
+        public.value = error.value
+        return public
+
+
+def from_wire(
+    error: Exception, *, endpoint: str | None = None, consistency: int | None = None
+) -> AsyncCassandraError:
+    """Give an error of the wire layer its public class; public errors come back as they are."""
+    public: AsyncCassandraError
+    match error:
+        case AsyncCassandraError():
+            return error
+        case _wire.ParameterTypeError():
+            public = ParameterTypeError.from_wire(error)
+        case _wire.ParameterError():
+            public = ParameterValueError.from_wire(error)
+        case _wire.ColumnDecodeError():
+            public = ColumnDecodeError.from_wire(error)
+        case _wire.ProtocolError():
+            where = f" by {endpoint}" if endpoint else ""
+            public = ProtocolError(
+                f"The native protocol was broken{where}: {error}. The connection was closed", error
+            )
+        case _:
+            public = QueryError(str(error), error)
+    public.endpoint = endpoint
+    public.consistency = consistency
+    return public
