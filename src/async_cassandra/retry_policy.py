@@ -1,0 +1,143 @@
+"""Retry policies, in the driver's ``RetryPolicy`` interface.
+
+A policy is asked only about requests that may be sent again: what is not idempotent is never
+repeated once it may have reached a replica, whatever a policy decides.
+"""
+
+from typing import Any
+
+from cassandra import WriteFailure, WriteType
+from cassandra.policies import RetryPolicy
+
+__all__ = ["AsyncRetryPolicy", "DefaultRetryPolicy"]
+
+Decision = tuple[int, int | None]
+"""What to do (one of ``RetryPolicy``'s constants) and the consistency to do it with."""
+
+_REPEATABLE_WRITES = frozenset({WriteType.SIMPLE, WriteType.BATCH, WriteType.UNLOGGED_BATCH})
+
+
+def _is_idempotent(query: Any) -> bool:
+    return getattr(query, "is_idempotent", None) is True
+
+
+def _is_repeatable_write(write_type: int | str) -> bool:
+    if isinstance(write_type, str):
+        return WriteType.name_to_value.get(write_type) in _REPEATABLE_WRITES
+    return write_type in _REPEATABLE_WRITES
+
+
+class DefaultRetryPolicy(RetryPolicy):
+    """A cluster's policy by default: the driver's, and a failed read also tries the next host."""
+
+    def on_read_timeout(
+        self,
+        query: Any,
+        consistency: int,
+        required_responses: int,
+        received_responses: int,
+        data_retrieved: bool,
+        retry_num: int,
+    ) -> Decision:
+        if retry_num > 0:
+            return self.RETHROW, None
+        if received_responses >= required_responses and not data_retrieved:
+            # Only the digests came: the coordinator now prefers the replicas that were quick.
+            return self.RETRY, consistency
+        return self.RETRY_NEXT_HOST, consistency
+
+    def on_write_timeout(
+        self,
+        query: Any,
+        consistency: int,
+        write_type: int | str,
+        required_responses: int,
+        received_responses: int,
+        retry_num: int,
+    ) -> Decision:
+        if retry_num == 0 and write_type in (WriteType.BATCH_LOG, "BATCH_LOG"):
+            return self.RETRY, consistency
+        return self.RETHROW, None
+
+    def on_unavailable(
+        self,
+        query: Any,
+        consistency: int,
+        required_replicas: int,
+        alive_replicas: int,
+        retry_num: int,
+    ) -> Decision:
+        if retry_num > 0:
+            return self.RETHROW, None
+        return self.RETRY_NEXT_HOST, consistency
+
+    def on_request_error(
+        self, query: Any, consistency: int, error: Exception, retry_num: int
+    ) -> Decision:
+        if isinstance(error, WriteFailure):
+            return self.RETHROW, None
+        return self.RETRY_NEXT_HOST, consistency
+
+
+class AsyncRetryPolicy(RetryPolicy):
+    """Retry up to a maximum, and writes only when their statement says ``is_idempotent=True``.
+
+    :param max_retries: repetitions of one request, 0 or more, over all its hosts
+    """
+
+    def __init__(self, max_retries: int = 3) -> None:
+        self.max_retries = max_retries
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(max_retries={self.max_retries})"
+
+    def on_read_timeout(
+        self,
+        query: Any,
+        consistency: int,
+        required_responses: int,
+        received_responses: int,
+        data_retrieved: bool,
+        retry_num: int,
+    ) -> Decision:
+        if retry_num >= self.max_retries:
+            return self.RETHROW, None
+        if data_retrieved or received_responses >= required_responses:
+            return self.RETRY, consistency
+        return self.RETHROW, None
+
+    def on_write_timeout(
+        self,
+        query: Any,
+        consistency: int,
+        write_type: int | str,
+        required_responses: int,
+        received_responses: int,
+        retry_num: int,
+    ) -> Decision:
+        if retry_num >= self.max_retries or not _is_idempotent(query):
+            return self.RETHROW, None
+        if _is_repeatable_write(write_type):
+            return self.RETRY, consistency
+        return self.RETHROW, None
+
+    def on_unavailable(
+        self,
+        query: Any,
+        consistency: int,
+        required_replicas: int,
+        alive_replicas: int,
+        retry_num: int,
+    ) -> Decision:
+        if retry_num >= self.max_retries:
+            return self.RETHROW, None
+        if retry_num == 0:
+            return self.RETRY_NEXT_HOST, consistency
+        return self.RETRY, consistency
+
+    def on_request_error(
+        self, query: Any, consistency: int, error: Exception, retry_num: int
+    ) -> Decision:
+        if retry_num >= self.max_retries or not _is_idempotent(query):
+            return self.RETHROW, None
+        return self.RETRY_NEXT_HOST, consistency
