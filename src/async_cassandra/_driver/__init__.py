@@ -1,0 +1,5 @@
+"""The driver as control plane: the only package that touches the driver's internals."""
+
+from async_cassandra._driver.default_connection import import_driver_cluster
+
+import_driver_cluster()

@@ -1,0 +1,214 @@
+"""The only threads of this library, and the way between them and the loop.
+
+The driver blocks: it resolves names, waits for its control connection's answers, and calls
+authenticators that may do anything. Two small groups of threads take that: *callers*, which run
+what the loop asks for and may wait for frames, and *readers*, which take the control connections'
+frames, in order for each, and never wait for another frame. Were they one group, enough waiting
+callers would leave no thread for the frames they wait for.
+
+The threads are daemons: an application that ends without closing its cluster is not kept alive by
+one.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+Job = Callable[[], None]
+
+CALLERS = 8
+READERS = 2
+STOP_TIMEOUT = 10.0
+"""Seconds that ``stop`` waits for a call that does not return, such as an authenticator's."""
+
+
+class BridgeClosed(RuntimeError):
+    """The bridge takes no more work, because it was stopped or its loop was closed."""
+
+
+class Workers:
+    """Threads that start when there is work for them; the jobs must not raise."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self._name = name
+        self._limit = limit
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._closed = False
+
+    def submit(self, job: Job) -> None:
+        """:raises BridgeClosed: if closed"""
+        with self._changed:
+            if self._closed:
+                raise BridgeClosed(f"{self._name} is closed")
+            self._jobs.append(job)
+            if self._idle >= len(self._jobs) or len(self._threads) >= self._limit:
+                self._changed.notify()
+            else:
+                self._start_thread()
+
+    def close_nowait(self) -> None:
+        """Let the threads end once the jobs that were submitted are done."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    @property
+    def alive(self) -> list[threading.Thread]:
+        return [thread for thread in self._threads if thread.is_alive()]
+
+    def _start_thread(self) -> None:
+        name = f"{self._name}-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        while job := self._next_job():
+            job()
+            # A finished job would otherwise be kept alive, with all it holds, until the next one
+            # comes.
+            del job
+
+    def _next_job(self) -> Job | None:
+        with self._changed:
+            while not self._jobs:
+                if self._closed:
+                    return None
+                self._idle += 1
+                self._changed.wait()
+                self._idle -= 1
+            return self._jobs.popleft()
+
+
+class OrderedQueue:
+    """Runs what is put on it one after the other, in order, on whichever of its threads is free."""
+
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
+        self._jobs: deque[Job] = deque()
+        self._lock = threading.Lock()
+        self._running = False
+
+    def put(self, function: Callable[..., object], *args: Any) -> None:
+        """Any thread. Dropped when the bridge is stopped."""
+        with self._lock:
+            self._jobs.append(lambda: _run_logged(function, *args))
+            if self._running:
+                return
+            self._running = True
+        try:
+            self._workers.submit(self._drain)
+        except BridgeClosed:
+            log.debug("Dropped %s: the bridge is closed", function)
+
+    def _drain(self) -> None:
+        while True:
+            with self._lock:
+                if not self._jobs:
+                    self._running = False
+                    return
+                job = self._jobs.popleft()
+            job()
+
+
+class Bridge:
+    """Blocking work for one event loop.
+
+    :param loop: where results go
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._callers = Workers("async-cassandra-caller", CALLERS)
+        self._readers = Workers("async-cassandra-reader", READERS)
+
+    def run[**P, T](
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> asyncio.Future[T]:
+        """Call the function on a thread; what it returns or raises comes back in the future.
+
+        Concurrency: loop thread. Cancellation: the call goes on, its result is dropped.
+
+        :raises BridgeClosed: if stopped
+        """
+        future: asyncio.Future[T] = self.loop.create_future()
+
+        def call() -> None:
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001  (the task supervisor's edge)
+                self.post(_set_exception, future, error)
+            else:
+                self.post(_set_result, future, result)
+
+        self._callers.submit(call)
+        return future
+
+    def submit(self, function: Callable[..., object], *args: Any) -> None:
+        """Call the function on a thread, and log what it raises. Any thread. Dropped if stopped."""
+        try:
+            self._callers.submit(lambda: _run_logged(function, *args))
+        except BridgeClosed:
+            log.debug("Dropped %s: the bridge is closed", function)
+
+    def post(self, function: Callable[..., object], *args: Any) -> bool:
+        """Call the function on the loop, soon. Any thread.
+
+        :returns: whether there is still a loop to call it
+        """
+        try:
+            self.loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            return False
+        return True
+
+    def frame_queue(self) -> OrderedQueue:
+        """A queue for one connection's frames, on the readers."""
+        return OrderedQueue(self._readers)
+
+    def call_queue(self) -> OrderedQueue:
+        """A queue for calls that must not overlap, on the callers."""
+        return OrderedQueue(self._callers)
+
+    async def stop(self) -> None:
+        """End the threads, after the work they have; idempotent.
+
+        A call that does not return within ``STOP_TIMEOUT`` is left to its daemon thread.
+        """
+        deadline = self.loop.time() + STOP_TIMEOUT
+        for workers in (self._callers, self._readers):
+            workers.close_nowait()
+        while alive := self._callers.alive + self._readers.alive:
+            if self.loop.time() > deadline:
+                log.warning("A blocking call did not return; leaving %s behind", alive)
+                return
+            await asyncio.sleep(0.001)
+
+
+def _run_logged(function: Callable[..., object], *args: Any) -> None:
+    try:
+        function(*args)
+    except Exception:  # the task supervisor's edge: nobody waits for this call
+        log.warning("%s failed", getattr(function, "__qualname__", function), exc_info=True)
+
+
+def _set_result[T](future: asyncio.Future[T], result: T) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _set_exception(future: asyncio.Future[Any], error: BaseException) -> None:
+    if future.done():
+        return
+    if isinstance(error, StopIteration):
+        # A future takes no StopIteration: it would end the awaiting coroutine.
+        error = RuntimeError(f"raised {error!r}")
+    future.set_exception(error)

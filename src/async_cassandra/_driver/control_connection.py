@@ -1,0 +1,282 @@
+"""The driver's control connection on an asyncio transport: no libev, no asyncore, no reactor
+thread.
+
+The driver's threads encode and wait, the loop moves bytes, a reader thread of the bridge decodes.
+Nothing of the driver's ``Connection`` but its sockets is replaced, so its handshake, its decoders
+and its event handling stay.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, ClassVar, Self
+
+from cassandra.connection import Connection, ConnectionException, ConnectionShutdown
+
+from async_cassandra._driver.bridge import Bridge
+
+log = logging.getLogger(__name__)
+
+Address = tuple[Any, ...]
+"""One item of ``socket.getaddrinfo``: family, type, protocol, canonical name, address."""
+
+
+class Reactor:
+    """What all connections of one cluster share: the bridge, and the list of those that are open.
+
+    :param on_lost: called on a thread of the bridge with a control connection that was lost
+    """
+
+    def __init__(self, bridge: Bridge, on_lost: Callable[["LoopConnection"], None]) -> None:
+        self.bridge = bridge
+        self.on_lost = on_lost
+        self.is_closing = False
+        self._open: set[LoopConnection] = set()
+        self._lock = threading.Lock()
+        self._transports: set[FrameReceiver] = set()
+
+    def add(self, connection: "LoopConnection") -> None:
+        """:raises ConnectionShutdown: if no connection may be opened any more"""
+        with self._lock:
+            if self.is_closing:
+                raise ConnectionShutdown("The cluster is being closed", connection.endpoint)
+            self._open.add(connection)
+
+    def discard(self, connection: "LoopConnection") -> None:
+        with self._lock:
+            self._open.discard(connection)
+
+    def close_all(self) -> None:
+        """End all waits of the driver's threads. Blocking; any thread but the loop's."""
+        with self._lock:
+            self.is_closing = True
+            connections = list(self._open)
+        for connection in connections:
+            connection.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until the loop has let go of every socket."""
+        while self._transports:
+            await next(iter(self._transports)).closed.wait()
+
+    def opened(self, receiver: "FrameReceiver") -> None:
+        self._transports.add(receiver)
+
+    def closed(self, receiver: "FrameReceiver") -> None:
+        self._transports.discard(receiver)
+
+
+class FrameReceiver(asyncio.Protocol):
+    """Loop side of one connection: hands what arrives to the connection's queue."""
+
+    def __init__(self, connection: "LoopConnection") -> None:
+        self._connection = connection
+        self.closed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._connection.reactor.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._connection.frames.put(self._connection.receive, data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._connection.frames.put(self._connection.on_connection_lost, error)
+        self._connection.reactor.closed(self)
+        self.closed.set()
+
+
+class LoopTimer:
+    """A timer in the driver's sense; the callback runs on the loop."""
+
+    def __init__(self, bridge: Bridge, timeout: float, callback: Callable[[], object]) -> None:
+        self._bridge = bridge
+        self._handle: asyncio.TimerHandle | None = None
+        self._is_cancelled = False
+        bridge.post(self._start, timeout, callback)
+
+    def cancel(self) -> None:
+        """Any thread."""
+        self._is_cancelled = True
+        self._bridge.post(self._cancel)
+
+    def _start(self, timeout: float, callback: Callable[[], object]) -> None:
+        if not self._is_cancelled:
+            self._handle = self._bridge.loop.call_later(timeout, callback)
+
+    def _cancel(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
+
+
+class LoopConnection(Connection):
+    """A connection of the driver whose bytes go through the running loop.
+
+    The class is used through :meth:`bound_to`: the driver only ever passes the class around, never
+    an instance.
+    """
+
+    reactor: ClassVar[Reactor]
+
+    @classmethod
+    def bound_to(cls, reactor: Reactor) -> type[Self]:
+        return type(cls.__name__, (cls,), {"reactor": reactor})
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.frames = self.reactor.bridge.frame_queue()
+        self._transport: asyncio.Transport | None = None
+        self._opening: asyncio.Task[None] | None = None
+        self.reactor.add(self)
+        try:
+            addresses = self._get_socket_addresses()
+        except OSError:
+            self.reactor.discard(self)
+            raise
+        if not self.reactor.bridge.post(self._start_opening, addresses):
+            self.defunct(ConnectionShutdown("The event loop is closed", self.endpoint))
+
+    @classmethod
+    def initialize_reactor(cls) -> None:
+        """Nothing to start: the loop runs already."""
+
+    @classmethod
+    def handle_fork(cls) -> None:
+        """Nothing to clean: a fork has no loop of its parent."""
+
+    @classmethod
+    def create_timer(cls, timeout: float, callback: Callable[[], object]) -> LoopTimer:
+        return LoopTimer(cls.reactor.bridge, timeout, callback)
+
+    def push(self, data: bytes) -> None:
+        if not self.reactor.bridge.post(self._write, data):
+            error = ConnectionShutdown("The event loop is closed", self.endpoint)
+            self.defunct(error)
+            raise error
+
+    def close(self) -> None:
+        with self.lock:
+            if self.is_closed:
+                return
+            self.is_closed = True
+        self.reactor.discard(self)
+        self.reactor.bridge.post(self._close_transport)
+        if self.is_defunct:
+            return
+        error = ConnectionShutdown(f"The connection to {self.endpoint} was closed", self.endpoint)
+        if not self.connected_event.is_set():
+            # Who waits in factory() would take the connection for an open one.
+            self.last_error = error
+        self.error_all_requests(error)
+        self.connected_event.set()
+
+    def defunct(self, exc: BaseException) -> BaseException | None:
+        was_defunct = self.is_defunct or self.is_closed
+        result: BaseException | None = super().defunct(exc)
+        if self.is_control_connection and not was_defunct:
+            self.reactor.bridge.submit(self.reactor.on_lost, self)
+        return result
+
+    def receive(self, data: bytes) -> None:
+        """Reader thread: decode what arrived and run the callbacks that wait for it."""
+        if self.is_closed or self.is_defunct:
+            return
+        self._iobuf.write(data)
+        self.process_io_buffer()
+
+    def on_connection_lost(self, error: Exception | None) -> None:
+        """Reader thread, behind the last frame."""
+        why = f": {error}" if error else " by the server"
+        self.defunct(
+            ConnectionShutdown(f"The connection to {self.endpoint} was closed{why}", self.endpoint)
+        )
+
+    def _start_opening(self, addresses: Sequence[Address]) -> None:
+        if not self.is_closed:
+            self._opening = self.reactor.bridge.loop.create_task(self._open(addresses))
+
+    async def _open(self, addresses: Sequence[Address]) -> None:
+        receiver = FrameReceiver(self)
+        try:
+            sock = await self._connect_any(addresses)
+            transport = await self._start_transport(sock, receiver)
+        # OSError and ssl.SSLError, and what a context of the user's may raise: all go to who waits
+        # in factory().
+        except Exception as error:  # noqa: BLE001
+            self.frames.put(self.defunct, error)
+            return
+        self._transport = transport
+        self.frames.put(self._send_options_message)
+
+    async def _connect_any(self, addresses: Sequence[Address]) -> socket.socket:
+        failure: OSError | None = None
+        for family, kind, proto, _, address in addresses:
+            sock = socket.socket(family, kind, proto)
+            try:
+                sock.setblocking(False)
+                for option in self.sockopts or ():
+                    sock.setsockopt(*option)
+                await self.reactor.bridge.loop.sock_connect(sock, address)
+            except OSError as error:
+                sock.close()
+                failure = error
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise failure or OSError(f"{self.endpoint} has no address")
+
+    async def _start_transport(
+        self, sock: socket.socket, receiver: FrameReceiver
+    ) -> asyncio.Transport:
+        loop = self.reactor.bridge.loop
+        transport, _ = await loop.create_connection(lambda: receiver, sock=sock)
+        self._transport = transport
+        if self.ssl_context is None:
+            return transport
+        secure = await loop.start_tls(
+            transport,
+            receiver,
+            self.ssl_context,
+            server_hostname=server_hostname(
+                self.ssl_context, self.ssl_options, str(self.endpoint.address)
+            ),
+            ssl_handshake_timeout=self.connect_timeout,
+        )
+        if secure is None:
+            raise ConnectionException(
+                "The connection was closed during the TLS handshake", self.endpoint
+            )
+        return secure
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _close_transport(self) -> None:
+        if self._opening is not None and not self._opening.done():
+            self._opening.cancel()
+        if self._transport is not None:
+            # Not close(): a peer that is gone would keep what is unsent, and the socket, for ever.
+            self._transport.abort()
+
+
+def server_hostname(
+    context: ssl.SSLContext | None, options: Mapping[str, Any], address: str
+) -> str | None:
+    """The name in a TLS certificate: the one configured, else the address if names are checked."""
+    configured: str | None = options.get("server_hostname")
+    if configured is not None:
+        return configured
+    return address if context is not None and context.check_hostname else None
+
+
+def ssl_context_from_options(options: Mapping[str, Any]) -> ssl.SSLContext:
+    """What the driver makes of ``ssl_options`` without a context."""
+    holder = SimpleNamespace(ssl_options=dict(options))
+    context: ssl.SSLContext = Connection._build_ssl_context_from_options(holder)
+    return context

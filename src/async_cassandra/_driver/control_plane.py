@@ -1,0 +1,398 @@
+"""The driver's cluster behind an asyncio face."""
+
+import asyncio
+import inspect
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+from cassandra import SignatureDescriptor, UserAggregateDescriptor, UserFunctionDescriptor
+from cassandra.cluster import (
+    EXEC_PROFILE_DEFAULT,
+    Cluster,
+    ExecutionProfile,
+    default_lbp_factory,
+)
+from cassandra.metadata import Metadata
+from cassandra.policies import ExponentialReconnectionPolicy
+from cassandra.pool import Host
+
+from async_cassandra import exceptions
+from async_cassandra._driver.authentication import BridgedAuthenticator
+from async_cassandra._driver.bridge import Bridge
+from async_cassandra._driver.control_connection import (
+    LoopConnection,
+    Reactor,
+    server_hostname,
+    ssl_context_from_options,
+)
+from async_cassandra._driver.driver_cluster import DriverCluster
+from async_cassandra._driver.errors import connect_error
+from async_cassandra._driver.routing import Router
+
+log = logging.getLogger(__name__)
+
+_OWN_SETTINGS = frozenset({"connection_class", "reprepare_on_up"})
+_CLUSTER_SETTINGS = frozenset(inspect.signature(Cluster.__init__).parameters) - {"self"}
+
+
+class Listener(Protocol):
+    """Told of changes in the cluster, on the loop, in the order they were seen."""
+
+    def on_up(self, host: Host) -> None: ...
+    def on_down(self, host: Host) -> None: ...
+    def on_add(self, host: Host) -> None: ...
+    def on_remove(self, host: Host) -> None: ...
+
+    def on_schema_change(self, event: Mapping[str, Any]) -> None:
+        """The driver's metadata has the change.
+
+        :param event: ``target_type``, ``change_type``, ``keyspace`` and ``table``, ``type``,
+            ``function`` or ``aggregate``, as in the driver; empty when all of the schema was read
+            again
+        """
+
+    def on_user_type(self, keyspace: str, name: str, klass: type) -> None: ...
+
+    def on_routing(self) -> None:
+        """:attr:`ControlPlane.router` has other routings: hosts, states or replicas changed."""
+
+
+class ControlPlane:
+    """Contact points, topology, schema, host states and policies of one cluster.
+
+    Built without a loop, threads or name resolution; :meth:`start` binds the running loop.
+
+    Concurrency: loop thread, except where said.
+
+    :param cluster_settings: arguments of the driver's ``Cluster``. ``load_balancing_policy`` and
+        ``default_retry_policy`` become the default execution profile's
+    :raises ~async_cassandra.exceptions.ConfigurationError: if a setting is unknown, or two
+        contradict each other
+    """
+
+    def __init__(self, **cluster_settings: Any) -> None:
+        self._settings = _checked(cluster_settings)
+        self._listeners: list[Listener] = []
+        self._user_types: dict[tuple[str, str], type] = {}
+        self._cluster: DriverCluster | None = None
+        self._session: Any = None
+        self._router: Router | None = None
+        self._bridge: Bridge | None = None
+        self._reactor: Reactor | None = None
+        self._stopping: asyncio.Task[None] | None = None
+
+    @property
+    def contact_points(self) -> tuple[Any, ...]:
+        return tuple(self._settings.get("contact_points") or ("127.0.0.1",))
+
+    @property
+    def port(self) -> int:
+        return int(self._settings.get("port", 9042))
+
+    @property
+    def cluster(self) -> DriverCluster | None:
+        """The driver's cluster, ``None`` before :meth:`start`."""
+        return self._cluster
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """The driver's picture of topology and schema, ``None`` before :meth:`start`."""
+        return None if self._cluster is None else self._cluster.metadata
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """The context of every connection, made from ``ssl_options`` if there are only those."""
+        context: ssl.SSLContext | None = self._settings.get("ssl_context")
+        return context
+
+    def server_hostname(self, address: str) -> str | None:
+        """The name that a node's TLS certificate must carry; ``None`` if names are not checked."""
+        options = self._settings.get("ssl_options") or {}
+        return server_hostname(self.ssl_context, options, address)
+
+    @property
+    def user_types(self) -> Mapping[tuple[str, str], type]:
+        """Registered classes by keyspace and name of the user-defined type."""
+        return self._user_types
+
+    @property
+    def router(self) -> Router:
+        if self._router is None:
+            raise exceptions.ConnectionError("The cluster is not connected; await connect() first")
+        return self._router
+
+    async def start(self, timeout: float | None) -> None:  # noqa: ASYNC109  (it cleans up first)
+        """Connect the control connection and read topology and schema.
+
+        Cancellation: everything that was opened is closed. After a failure it may be called again.
+
+        :param timeout: seconds for all contact points together; ``None`` waits for ever
+        :raises ~async_cassandra.exceptions.AuthenticationError: if a node refused the credentials
+        :raises ~async_cassandra.exceptions.ConnectionError: if no contact point could be reached
+        :raises ~async_cassandra.exceptions.ConnectTimeoutError: if it took longer
+        :raises ~async_cassandra.exceptions.ConfigurationError: if the driver refuses a setting
+        """
+        self._bridge = Bridge(asyncio.get_running_loop())
+        self._reactor = Reactor(self._bridge, self._on_control_connection_lost)
+        self._stopping = None
+        try:
+            async with asyncio.timeout(timeout):
+                await self._bridge.run(self._connect, self._reactor)
+        except TimeoutError as error:
+            await self.stop()
+            points = ", ".join(map(str, self.contact_points))
+            raise exceptions.ConnectTimeoutError(
+                f"No answer from {points} (port {self.port}) within {timeout} s. Check the "
+                "addresses, the port and the firewalls between, or give connect() a longer timeout",
+                error,
+            ) from error
+        except Exception as error:
+            await self.stop()
+            raise connect_error(error, self.contact_points, self.port) from error
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Close the control connection and end all threads; idempotent.
+
+        Cancellation: the work goes on to its end.
+        """
+        if self._bridge is None:
+            return
+        if self._stopping is None:
+            self._stopping = self._bridge.loop.create_task(self._stop(self._bridge))
+        await asyncio.shield(self._stopping)
+
+    def add_listener(self, listener: Listener) -> None:
+        self._listeners.append(listener)
+
+    def remove_listener(self, listener: Listener) -> None:
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def hosts(self) -> list[Host]:
+        """All known hosts, up or not."""
+        return [] if self._cluster is None else list(self._cluster.metadata.all_hosts())
+
+    def report_unreachable(self, host: Host, error: BaseException) -> None:
+        """Say that no connection to the host can be opened.
+
+        Listeners hear ``on_down``; the driver tries the host until it answers.
+        """
+        self._started_bridge.submit(self._started_cluster.report_unreachable, host, error)
+
+    def report_reachable(self, host: Host) -> None:
+        """Say that a connection to the host was opened; listeners hear ``on_up`` if it was down."""
+        if host.is_up is not True:
+            self._started_bridge.submit(self._started_cluster.report_reachable, host)
+
+    def report_connections(self, host: Host, count: int) -> None:
+        """Say how many data connections the host has; with any, hearsay does not mark it down."""
+        if self._session is not None:
+            self._session.open_connections[host] = count
+
+    async def after_schema_change(self, event: Mapping[str, Any]) -> bool:
+        """Wait until all nodes agree on the schema and the driver's metadata has the change.
+
+        Cancellation: the wait goes on in the background.
+
+        :param event: as in :meth:`Listener.on_schema_change`; see :func:`schema_event`
+        :returns: whether they agreed within ``max_schema_agreement_wait`` seconds
+        """
+        control = self._started_cluster.control_connection
+        return bool(await self.run(control.refresh_schema, **event))
+
+    async def new_authenticator(self, host: Host) -> BridgedAuthenticator | None:
+        """Begin one connection's authentication, ``None`` without an ``auth_provider``."""
+        provider = self._started_cluster.auth_provider
+        if provider is None:
+            return None
+        authenticator = await self.run(provider.new_authenticator, host.endpoint.address)
+        return BridgedAuthenticator(authenticator, self.run)
+
+    def run[**P, T](
+        self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> Awaitable[T]:
+        """Call a function that may block, on the bridge's threads."""
+        return self._started_bridge.run(function, *args, **kwargs)
+
+    def profile(self, name_or_profile: Any = EXEC_PROFILE_DEFAULT) -> ExecutionProfile:
+        """The driver's execution profile of that name, or the profile itself.
+
+        :raises ~async_cassandra.exceptions.ConfigurationError: if there is none of that name
+        """
+        if isinstance(name_or_profile, ExecutionProfile):
+            return name_or_profile
+        profiles = self._started_cluster.profile_manager.profiles
+        try:
+            return profiles[name_or_profile]
+        except KeyError:
+            known = ", ".join(repr(name) for name in profiles if isinstance(name, str)) or "none"
+            raise exceptions.ConfigurationError(
+                f"There is no execution profile {name_or_profile!r}; those with a name: {known}. "
+                "Pass it in AsyncCluster(execution_profiles=...)"
+            ) from None
+
+    async def load_keyspace(self, keyspace: str) -> None:
+        """Have the keyspace's requests routed by token; else its first ones are sent in turn."""
+        await self.run(self.router.load_keyspace, keyspace)
+
+    def register_user_type(self, keyspace: str, name: str, klass: type) -> None:
+        """Have values of a user-defined type read as, and written from, instances of the class."""
+        self._user_types[keyspace, name] = klass
+        if self._cluster is None:
+            self.user_type_registered(keyspace, name, klass)
+        else:
+            self._cluster.register_user_type(keyspace, name, klass)
+
+    # What the driver's threads call: ClusterEvents.
+
+    def host_changed(self, kind: str, host: Host) -> None:
+        if self._router is not None:
+            self._router.rebuild_soon()
+        self._post_event(kind, host)
+
+    def topology_refreshed(self) -> None:
+        if self._router is not None:
+            self._router.rebuild_soon()
+
+    def schema_refreshed(self, event: Mapping[str, Any]) -> None:
+        if self._router is not None:
+            self._router.rebuild_soon()
+        self._post_event("on_schema_change", event)
+
+    def user_type_registered(self, keyspace: str, user_type: str, klass: type) -> None:
+        self._post_event("on_user_type", keyspace, user_type, klass)
+
+    @property
+    def _started_cluster(self) -> DriverCluster:
+        if self._cluster is None:
+            raise exceptions.ConnectionError("The cluster is not connected; await connect() first")
+        return self._cluster
+
+    @property
+    def _started_bridge(self) -> Bridge:
+        if self._bridge is None:
+            raise exceptions.ConnectionError("The cluster is not connected; await connect() first")
+        return self._bridge
+
+    def _post_event(self, name: str, *args: Any) -> None:
+        if self._bridge is not None:
+            self._bridge.post(self._tell_listeners, name, args)
+
+    def _tell_listeners(self, name: str, args: tuple[Any, ...]) -> None:
+        loop = asyncio.get_running_loop()
+        for listener in self._listeners:
+            # Each in its own turn: what one raises goes to the loop's handler and not to the next.
+            loop.call_soon(getattr(listener, name), *args)
+
+    def _connect(self, reactor: Reactor) -> None:
+        """Bridge thread."""
+        cluster = DriverCluster(reactor=reactor, events=self, **self._settings)
+        for (keyspace, name), klass in self._user_types.items():
+            cluster._user_types[keyspace][name] = klass
+        if reactor.is_closing:
+            # stop() went by while names were being resolved.
+            cluster.shutdown()
+            return
+        self._cluster = cluster
+        self._session = cluster.connect()
+        self._router = Router(cluster, reactor.bridge, self._on_rebuilt)
+        self._router.rebuild()
+
+    def _on_rebuilt(self) -> None:
+        self._post_event("on_routing")
+
+    def _on_control_connection_lost(self, connection: LoopConnection) -> None:
+        """Bridge thread."""
+        if self._cluster is not None:
+            self._cluster.connection_lost(connection)
+
+    async def _stop(self, bridge: Bridge) -> None:
+        reactor, cluster = self._reactor, self._cluster
+        assert reactor is not None
+        await bridge.run(reactor.close_all)
+        if cluster is not None:
+            await bridge.run(cluster.shutdown)
+        await reactor.wait_closed()
+        await bridge.stop()
+
+
+def schema_event(
+    change_type: str,
+    target: str,
+    keyspace: str,
+    name: str | None = None,
+    argument_types: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """A schema change in the driver's words.
+
+    :param change_type: ``CREATED``, ``UPDATED`` or ``DROPPED``
+    :param target: ``KEYSPACE``, ``TABLE``, ``TYPE``, ``FUNCTION`` or ``AGGREGATE``
+    :param name: of the table, type, function or aggregate
+    :param argument_types: of a function or aggregate, as CQL
+    """
+    event: dict[str, Any] = {
+        "target_type": target,
+        "change_type": change_type,
+        "keyspace": keyspace,
+    }
+    if target == "KEYSPACE":
+        return event
+    signatures: dict[str, type[SignatureDescriptor]] = {
+        "FUNCTION": UserFunctionDescriptor,
+        "AGGREGATE": UserAggregateDescriptor,
+    }
+    signature = signatures.get(target)
+    event[target.lower()] = signature(name, list(argument_types)) if signature else name
+    return event
+
+
+def _checked(settings: dict[str, Any]) -> dict[str, Any]:
+    unknown = sorted(settings.keys() - _CLUSTER_SETTINGS)
+    if unknown:
+        raise exceptions.ConfigurationError(
+            f"cassandra.cluster.Cluster has no setting {', '.join(unknown)}"
+        )
+    owned = sorted(settings.keys() & _OWN_SETTINGS)
+    if owned:
+        raise exceptions.ConfigurationError(
+            f"{', '.join(owned)} cannot be set: the connections are this library's own"
+        )
+    points = settings.get("contact_points")
+    if isinstance(points, str):
+        raise exceptions.ConfigurationError(
+            f"contact_points takes a list of addresses: pass [{points!r}]"
+        )
+    checked = {name: value for name, value in settings.items() if value is not None}
+    if points is not None:
+        checked["contact_points"] = list(points)
+    checked.setdefault(
+        "reconnection_policy",
+        # The driver's own waits up to ten minutes, and gives up after 64 attempts.
+        ExponentialReconnectionPolicy(base_delay=0.5, max_delay=10.0, max_attempts=None),
+    )
+    if "ssl_options" in checked and "ssl_context" not in checked:
+        checked["ssl_context"] = ssl_context_from_options(checked["ssl_options"])
+    checked["execution_profiles"] = _profiles(checked)
+    return checked
+
+
+def _profiles(settings: dict[str, Any]) -> dict[Any, ExecutionProfile]:
+    """Take the policies out of the settings: given those, the driver's cluster has no profiles."""
+    policy = settings.pop("load_balancing_policy", None)
+    retry_policy = settings.pop("default_retry_policy", None)
+    profiles = dict(settings.pop("execution_profiles", {}))
+    if EXEC_PROFILE_DEFAULT not in profiles:
+        profiles[EXEC_PROFILE_DEFAULT] = ExecutionProfile(
+            load_balancing_policy=policy or default_lbp_factory(), retry_policy=retry_policy
+        )
+    elif policy is not None:
+        raise exceptions.ConfigurationError(
+            "load_balancing_policy and a default execution profile contradict each other: "
+            "put the policy into the profile"
+        )
+    return profiles

@@ -1,0 +1,240 @@
+"""The driver's ``Cluster``, kept to what it is good at: contact points, topology, schema, up and
+down, policies.
+
+It opens no data connection. Where it would make a session with pools, it gets a
+:class:`ClusterSession` that only reports. Everything here runs on the driver's threads or the
+bridge's, never on the loop.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from cassandra import DriverException, ProtocolVersion
+from cassandra.cluster import Cluster, ControlConnection, _discard_cluster_shutdown
+from cassandra.connection import Connection, ConnectionShutdown
+from cassandra.policies import HostStateListener
+from cassandra.pool import Host
+
+from async_cassandra._driver.control_connection import LoopConnection, Reactor
+
+log = logging.getLogger(__name__)
+
+LOWEST_PROTOCOL_VERSION = ProtocolVersion.V4
+
+
+class ClusterEvents(Protocol):
+    """What the cluster reports, on whichever thread it happened."""
+
+    def host_changed(self, kind: str, host: Host) -> None: ...
+    def topology_refreshed(self) -> None: ...
+    def schema_refreshed(self, event: Mapping[str, Any]) -> None: ...
+    def user_type_registered(self, keyspace: str, user_type: str, klass: type) -> None: ...
+
+
+class ClusterSession:
+    """What the cluster wants of a session, without pools: those are the loop's.
+
+    :ivar open_connections: how many data connections each host has; the cluster ignores rumours
+        that a host is down while there is one
+    """
+
+    _initial_connect_futures: Sequence[Future[bool]] = ()
+    _default_consistency_level: int | None = None
+
+    def __init__(self, cluster: "DriverCluster", keyspace: str | None) -> None:
+        self.cluster = cluster
+        self.keyspace = keyspace
+        self.is_shutdown = False
+        self.open_connections: dict[Host, int] = {}
+
+    def add_or_renew_pool(self, host: Host, is_host_addition: bool) -> Future[bool]:
+        """Done at once. With ``None`` the cluster would tell no listener that the host is up."""
+        done: Future[bool] = Future()
+        done.set_result(True)
+        return done
+
+    def remove_pool(self, host: Host) -> None:
+        """The pool hears of it by the host's events."""
+
+    def update_created_pools(self) -> set[Future[bool]]:
+        return set()
+
+    def get_pools(self) -> tuple[()]:
+        return ()
+
+    def get_pool_state(self) -> dict[Host, dict[str, int]]:
+        return {
+            host: {"open_count": count, "shutdown": False, "in_flight": 0}
+            for host, count in self.open_connections.copy().items()
+        }
+
+    def on_down(self, host: Host) -> None:
+        """The pool hears of it by the host's events."""
+
+    def on_remove(self, host: Host) -> None:
+        self.open_connections.pop(host, None)
+
+    def user_type_registered(self, keyspace: str, user_type: str, klass: type) -> None:
+        self.cluster.events.user_type_registered(keyspace, user_type, klass)
+
+    def shutdown(self) -> None:
+        self.is_shutdown = True
+
+
+class LoopControlConnection(ControlConnection):
+    """The driver's, which notices loss and return of a node at once, and says what it read."""
+
+    def __init__(self, cluster: "DriverCluster", *args: Any, **kwargs: Any) -> None:
+        super().__init__(cluster, *args, **kwargs)
+        self._attempt_lock = threading.Lock()
+        self._is_attempting = False
+
+    def reconnect(self) -> None:
+        """Start one attempt, unless one runs: connection and heartbeat both report a loss."""
+        with self._attempt_lock:
+            if self._is_shutdown or self._is_attempting or self._cluster.reactor.is_closing:
+                return
+            self._is_attempting = True
+        if self._submit(self._attempt) is None:
+            self._is_attempting = False
+
+    def _attempt(self) -> None:
+        try:
+            self._reconnect()
+        finally:
+            with self._attempt_lock:
+                self._is_attempting = False
+        self._reconnect_if_lost()
+
+    def _set_new_connection(self, conn: Connection) -> None:
+        super()._set_new_connection(conn)
+        handler = self._get_and_set_reconnection_handler(None)
+        if handler:
+            handler.cancel()
+        host = self._cluster.metadata.get_host(conn.endpoint)
+        if host and host.is_up is False:
+            self._submit(self._cluster.on_up, host)
+        self._reconnect_if_lost()
+
+    def on_up(self, host: Host) -> None:
+        # A waiting reconnection would sit out its delay although a node is there again.
+        if self._reconnection_handler is not None:
+            self.reconnect()
+
+    def _reconnect_if_lost(self) -> None:
+        # Lost before it became the connection, when nobody would have believed the report.
+        connection = self._connection
+        if connection is not None and (connection.is_closed or connection.is_defunct):
+            self.reconnect()
+
+    def _refresh_schema(
+        self,
+        connection: Connection,
+        preloaded_results: Any = None,
+        schema_agreement_wait: float | None = None,
+        force: bool = False,
+        **event: Any,
+    ) -> bool | None:
+        refreshed: bool | None = super()._refresh_schema(
+            connection, preloaded_results, schema_agreement_wait, force, **event
+        )
+        if refreshed:
+            self._cluster.events.schema_refreshed(event)
+        return refreshed
+
+    def _refresh_node_list_and_token_map(self, *args: Any, **kwargs: Any) -> None:
+        super()._refresh_node_list_and_token_map(*args, **kwargs)
+        self._cluster.events.topology_refreshed()
+
+
+class HostEvents(HostStateListener):
+    """The driver's listener interface, handed on as one call."""
+
+    def __init__(self, host_changed: Callable[[str, Host], None]) -> None:
+        self._host_changed = host_changed
+
+    def on_up(self, host: Host) -> None:
+        self._host_changed("on_up", host)
+
+    def on_down(self, host: Host) -> None:
+        self._host_changed("on_down", host)
+
+    def on_add(self, host: Host) -> None:
+        self._host_changed("on_add", host)
+
+    def on_remove(self, host: Host) -> None:
+        self._host_changed("on_remove", host)
+
+
+class DriverCluster(Cluster):
+    """The driver's cluster on the loop's control connection.
+
+    Blocking to build: it resolves the contact points.
+    """
+
+    protocol_version = ProtocolVersion.V5
+
+    def __init__(self, *, reactor: Reactor, events: ClusterEvents, **settings: Any) -> None:
+        self.reactor = reactor
+        self.events = events
+        super().__init__(
+            connection_class=LoopConnection.bound_to(reactor), reprepare_on_up=False, **settings
+        )
+        inherited = self.control_connection
+        self.control_connection = LoopControlConnection(
+            self,
+            self.control_connection_timeout,
+            self.schema_event_refresh_window,
+            self.topology_event_refresh_window,
+            self.status_event_refresh_window,
+            inherited._schema_meta_enabled,
+            inherited._token_meta_enabled,
+        )
+        self.register_listener(HostEvents(events.host_changed))
+
+    def connect(self, keyspace: str | None = None, wait_for_all_pools: bool = False) -> Any:
+        session = super().connect(keyspace, wait_for_all_pools)
+        # The driver would shut the cluster down at exit, and wait for a loop that runs no more; its
+        # threads are daemons or end by themselves.
+        _discard_cluster_shutdown(self)
+        return session
+
+    def protocol_downgrade(self, host_endpoint: Any, previous_version: int) -> None:
+        """Fall back from v5 to v4 without the driver's warnings, unless the version was given."""
+        if self._protocol_version_explicit:
+            raise DriverException(
+                f"{host_endpoint} does not speak native protocol v{previous_version}, "
+                "which protocol_version asks for"
+            )
+        if previous_version <= LOWEST_PROTOCOL_VERSION:
+            raise DriverException(
+                f"{host_endpoint} speaks neither native protocol v5 nor v4; Cassandra 5 and 4 do"
+            )
+        log.debug("%s has no native protocol v%d", host_endpoint, previous_version)
+        self.protocol_version = ProtocolVersion.get_lower_supported(previous_version)
+
+    def connection_lost(self, connection: Connection) -> None:
+        """Reopen the control connection now, not at its next heartbeat."""
+        self.control_connection.return_connection(connection)
+
+    def report_unreachable(self, host: Host, error: BaseException) -> None:
+        """Mark the host down and start the driver's reconnection to it."""
+        for session in tuple(self.sessions):
+            session.open_connections[host] = 0
+        # As a lost connection: the conviction policy takes a time-out for no reason.
+        self.signal_connection_failure(
+            host, ConnectionShutdown(str(error), host.endpoint), is_host_addition=False
+        )
+
+    def report_reachable(self, host: Host) -> None:
+        if host.is_up is not True:
+            self.on_up(host)
+
+    def _new_session(self, keyspace: str | None) -> ClusterSession:
+        session = ClusterSession(self, keyspace)
+        self._session_register_user_types(session)
+        self.sessions.add(session)
+        return session
