@@ -1,0 +1,32 @@
+from libc.stdint cimport int64_t
+
+from async_cassandra._wire.buffer cimport WriteBuffer
+
+
+cdef class BoundValues:
+    cdef readonly bytes payload
+    cdef readonly BindPlan plan
+    cdef bint has_token
+    cdef int64_t token_value
+
+
+cdef class BindPlan:
+    cdef readonly tuple columns
+    cdef readonly tuple partition_key_indexes
+    cdef readonly object unset
+    cdef tuple codecs
+    cdef Py_ssize_t count
+
+    cdef int write_values(self, WriteBuffer out, object values) except -1
+    cdef list in_order(self, object values)
+    cdef int write_value(self, WriteBuffer out, Py_ssize_t index, object value) except -1
+    cdef object parameter_error(self, Py_ssize_t index, error)
+    cdef BoundValues finish(self, WriteBuffer out, Py_ssize_t start)
+    cdef bint find_token(
+        self, const unsigned char* at, Py_ssize_t size, int64_t* token
+    ) except -1
+    cdef int check_count(self, Py_ssize_t count) except -1
+    cdef bint write_routing_key(self, WriteBuffer key, const unsigned char* at) except -1
+    cdef bytes find_routing_key(self, bytes payload)
+    cpdef BoundValues bind(self, values)
+    cpdef BoundValues bind_encoded(self, values)

@@ -1,0 +1,242 @@
+"""Parameters to the values section of a request, and to the token that routes it."""
+
+from collections.abc import Mapping
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
+from libc.stdint cimport int32_t, int64_t, uint16_t
+
+from async_cassandra._wire.buffer cimport (
+    WriteBuffer, get_int, reserve, write_bytes, write_int, write_raw, write_short,
+)
+from async_cassandra._wire.codec cimport Codec, write_sized
+from async_cassandra._wire.codecs cimport CodecRegistry
+from async_cassandra._wire.murmur3 cimport murmur3_token
+from async_cassandra._wire.rows cimport Column
+
+from async_cassandra._wire.errors import ParameterError, ParameterTypeError, ParameterValueError
+
+
+cdef class BoundValues:
+    """Encoded parameters; immutable.
+
+    :ivar payload: [short] count and the [value]s, the section of EXECUTE, QUERY and BATCH
+    """
+
+    @property
+    def token(self):
+        """The partition's Murmur3 token; ``None`` if the parameters do not tell the partition."""
+        return self.token_value if self.has_token else None
+
+    @property
+    def routing_key(self):
+        """The serialized partition key; ``None`` if the parameters do not tell it."""
+        return self.plan.find_routing_key(self.payload) if self.has_token else None
+
+    def __repr__(self):
+        return f"<BoundValues of {self.plan.count} parameters, {len(self.payload)} bytes>"
+
+
+cdef class BindPlan:
+    """How to encode the parameters of one prepared statement.
+
+    :param columns: the parameters, at most 65535
+    :param partition_key_indexes: positions of the parameters that make up the partition key, in
+        the key's order; ``None`` or empty if they do not
+    """
+
+    def __init__(self, columns, CodecRegistry registry not None, partition_key_indexes=None):
+        self.columns = tuple(columns)
+        self.count = len(self.columns)
+        if self.count > 0xFFFF:
+            raise ValueError(f"a statement has at most 65535 parameters, got {self.count}")
+        self.codecs = tuple([registry.codec((<Column?>column).type) for column in self.columns])
+        self.unset = registry.python_types.unset
+        indexes = tuple(partition_key_indexes or ())
+        for index in indexes:
+            if not 0 <= index < self.count:
+                raise ValueError(f"no parameter {index} for the partition key")
+        self.partition_key_indexes = indexes or None
+
+    cpdef BoundValues bind(self, values):
+        """Encode parameters given by position or by name.
+
+        Missing ones are unset, which leaves their columns as they are; names that the statement
+        does not have are ignored.
+
+        :param values: a sequence, a mapping from column name, or ``None`` for no values
+        :raises ParameterTypeError: if a value's type does not fit
+        :raises ParameterValueError: if a value is out of range or malformed, if there are too
+            many, or if a part of the partition key is unset
+        """
+        cdef WriteBuffer out = WriteBuffer()
+        self.write_values(out, values)
+        return self.finish(out, 0)
+
+    cpdef BoundValues bind_encoded(self, values):
+        """Take values that are encoded already: a sequence of bytes, ``None`` and unset.
+
+        :raises ParameterValueError: if there are too many
+        """
+        cdef WriteBuffer out = WriteBuffer()
+        cdef Py_ssize_t count = len(values)
+        self.check_count(count)
+        write_short(out, <uint16_t>self.count)
+        for value in values:
+            if value is self.unset:
+                write_int(out, -2)
+            else:
+                write_bytes(out, value)
+        for _ in range(self.count - count):
+            write_int(out, -2)
+        return self.finish(out, 0)
+
+    cdef int check_count(self, Py_ssize_t count) except -1:
+        if count > self.count:
+            raise ParameterValueError(
+                f"too many parameters: {count} given, the statement has {self.count}"
+            )
+        return 0
+
+    cdef int write_values(self, WriteBuffer out, object values) except -1:
+        """Append [short] count and the [value]s; on an error nothing stays behind."""
+        cdef Py_ssize_t start = out.size
+        cdef Py_ssize_t index = 0
+        if type(values) is not list and type(values) is not tuple:
+            values = self.in_order(values)
+        try:
+            self.check_count(len(values))
+            write_short(out, <uint16_t>self.count)
+            while index < self.count:
+                if index < len(values):
+                    self.write_value(out, index, values[index])
+                else:
+                    self.write_value(out, index, self.unset)
+                index += 1
+        except ParameterError:
+            out.size = start
+            raise
+        except (TypeError, AttributeError, ValueError, ArithmeticError, LookupError) as error:
+            out.size = start
+            raise self.parameter_error(index, error) from error
+        except BaseException:
+            out.size = start
+            raise
+        return 0
+
+    cdef list in_order(self, object values):
+        """The values as a list in the order of the parameters."""
+        cdef list ordered
+        if values is None:
+            return []
+        if isinstance(values, (str, bytes, bytearray)):
+            raise ParameterTypeError(
+                f"parameters are a sequence or a mapping, not {type(values).__name__}"
+            )
+        if not isinstance(values, (dict, Mapping)):
+            try:
+                len(values)
+                return list(values)
+            except TypeError as error:
+                raise ParameterTypeError(
+                    f"parameters are a sequence or a mapping, not {type(values).__name__}"
+                ) from error
+        ordered = []
+        for column in self.columns:
+            try:
+                ordered.append(values[(<Column>column).name])
+            except KeyError:
+                ordered.append(self.unset)
+        return ordered
+
+    cdef int write_value(self, WriteBuffer out, Py_ssize_t index, object value) except -1:
+        if value is None:
+            return write_int(out, -1)
+        if value is self.unset:
+            if self.partition_key_indexes is not None and index in self.partition_key_indexes:
+                raise ValueError("a part of the partition key has no value")
+            return write_int(out, -2)
+        return write_sized(out, <Codec>PyTuple_GET_ITEM(self.codecs, index), value)
+
+    cdef object parameter_error(self, Py_ssize_t index, error):
+        described = <Column>self.columns[index]
+        kind = ParameterValueError
+        if isinstance(error, (TypeError, AttributeError)):
+            kind = ParameterTypeError
+        message = (
+            f"parameter {described.name!r} (position {index + 1}, {described.type}): {error}"
+        )
+        return kind(message, described.name, index)
+
+    cdef BoundValues finish(self, WriteBuffer out, Py_ssize_t start):
+        """The values written from ``start`` on, and their token."""
+        cdef BoundValues bound = BoundValues.__new__(BoundValues)
+        cdef const unsigned char* at = out.data + start
+        bound.plan = self
+        bound.payload = PyBytes_FromStringAndSize(<const char*>at, out.size - start)
+        if self.partition_key_indexes is not None:
+            bound.has_token = self.find_token(at, out.size - start, &bound.token_value)
+        return bound
+
+    cdef bint find_token(
+        self, const unsigned char* at, Py_ssize_t size, int64_t* token
+    ) except -1:
+        """The token of values as ``write_values`` wrote them; false if they tell none."""
+        cdef WriteBuffer key
+        cdef Py_ssize_t position
+        cdef int32_t length
+        if self.partition_key_indexes is None:
+            return False
+        if PyTuple_GET_SIZE(self.partition_key_indexes) > 1:
+            key = WriteBuffer()
+            if not self.write_routing_key(key, at):
+                return False
+            token[0] = murmur3_token(key.data, key.size)
+            return True
+        position = find_value(at, <Py_ssize_t>self.partition_key_indexes[0])
+        length = <int32_t>get_int(at + position)
+        if length < 0:
+            return False
+        token[0] = murmur3_token(at + position + 4, length)
+        return True
+
+    cdef bint write_routing_key(self, WriteBuffer key, const unsigned char* at) except -1:
+        """Append the serialized partition key; false if a part of it is null.
+
+        Layout: one part as it is; several parts each with a [short] length before and a 0 after.
+        """
+        cdef Py_ssize_t position
+        cdef int32_t length
+        cdef bint composite = PyTuple_GET_SIZE(self.partition_key_indexes) > 1
+        for index in self.partition_key_indexes:
+            position = find_value(at, <Py_ssize_t>index)
+            length = <int32_t>get_int(at + position)
+            if length < 0:
+                return False
+            if composite and length > 0xFFFF:
+                raise self.parameter_error(
+                    index, ValueError(f"a part of the key has at most 65535 bytes, got {length}")
+                )
+            if composite:
+                write_short(key, <uint16_t>length)
+            write_raw(key, at + position + 4, length)
+            if composite:
+                reserve(key, 1)[0] = 0
+        return True
+
+    cdef bytes find_routing_key(self, bytes payload):
+        cdef WriteBuffer key = WriteBuffer()
+        if not self.write_routing_key(key, <const unsigned char*>PyBytes_AS_STRING(payload)):
+            return None
+        return bytes(key)
+
+    def __repr__(self):
+        return f"<BindPlan {', '.join([(<Column>column).name for column in self.columns])}>"
+
+
+cdef Py_ssize_t find_value(const unsigned char* at, Py_ssize_t index) noexcept:
+    """Where the length of value ``index`` is, in values that were written here."""
+    cdef Py_ssize_t position = 2
+    for _ in range(index):
+        position += 4 + max(<int32_t>get_int(at + position), 0)
+    return position

@@ -1,0 +1,17 @@
+from async_cassandra._wire.buffer cimport WriteBuffer
+from async_cassandra._wire.cqltypes cimport CqlType
+
+
+cdef class Codec:
+    cdef readonly CqlType cql_type
+    # The values cannot be part of a reference cycle.
+    cdef bint atomic
+    # ``<`` is a total order of the values.
+    cdef bint ordered
+
+    cdef int write(self, WriteBuffer out, object value) except -1
+    cdef object read(self, const unsigned char* at, Py_ssize_t size)
+
+
+cdef int raise_size(Codec codec, Py_ssize_t size) except -1
+cdef int write_sized(WriteBuffer out, Codec codec, object value) except -1

@@ -1,0 +1,65 @@
+"""What every codec does: one CQL type's values to bytes and back."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+
+from async_cassandra._wire.buffer cimport WriteBuffer, put_int, reserve
+from async_cassandra._wire.cqltypes cimport CqlType
+
+from async_cassandra._wire.errors import ProtocolError
+
+
+cdef class Codec:
+    """Encodes and decodes the values of one CQL type; stateless, shared by all plans.
+
+    ``write`` appends a value's body without its length; it raises TypeError, ValueError or
+    OverflowError, and may leave a part of the value behind. ``read`` never looks past ``size``
+    bytes; it raises ProtocolError for bytes that are no value of the type, and ValueError or
+    OverflowError for a value that Python cannot hold.
+    """
+
+    def __init__(self, CqlType cql_type not None):
+        self.cql_type = cql_type
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        raise TypeError(f"values of type {self.cql_type} cannot be sent")
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        raise ValueError(f"values of type {self.cql_type} cannot be read")
+
+    def encode(self, value):
+        """Encode a value without its length.
+
+        :raises TypeError: if its Python type does not fit
+        :raises ValueError: if it is malformed
+        :raises OverflowError: if it is out of range
+        """
+        cdef WriteBuffer out = WriteBuffer()
+        self.write(out, value)
+        return bytes(out)
+
+    def decode(self, bytes data not None):
+        """Decode a value's bytes; the empty value is ``None``, except for text and blobs.
+
+        :raises ProtocolError: if the bytes are no value of this type
+        :raises ValueError: if Python cannot hold the value (or OverflowError)
+        """
+        return self.read(<const unsigned char*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+    def __repr__(self):
+        return f"<{type(self).__name__} {self.cql_type}>"
+
+
+cdef int raise_size(Codec codec, Py_ssize_t size) except -1:
+    raise ProtocolError(f"{size} bytes are no value of type {codec.cql_type}")
+
+
+cdef int write_sized(WriteBuffer out, Codec codec, object value) except -1:
+    """Append a value with its [int] length before it."""
+    cdef Py_ssize_t start = out.size
+    reserve(out, 4)
+    codec.write(out, value)
+    cdef Py_ssize_t size = out.size - start - 4
+    if size > 0x7FFFFFFF:
+        raise ValueError(f"a value holds at most 2147483647 bytes, got {size}")
+    put_int(out.data + start, <unsigned int>size)
+    return 0

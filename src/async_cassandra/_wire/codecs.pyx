@@ -1,0 +1,87 @@
+"""The codec of every CQL type."""
+
+from async_cassandra._wire.codec cimport Codec
+from async_cassandra._wire.cqltypes cimport (
+    ASCII, BIGINT, BLOB, BOOLEAN, COMPOSITE, COUNTER, DATE, DECIMAL, DOUBLE, DURATION, FLOAT, INET,
+    INT, LIST, MAP, SET, SMALLINT, TEXT, TIME, TIMESTAMP, TIMEUUID, TINYINT, TUPLE, UDT, UUID,
+    VARCHAR, VARINT, VECTOR, CqlType,
+)
+
+from async_cassandra._wire import codecs_collection as collection
+from async_cassandra._wire import codecs_scalar as scalar
+from async_cassandra._wire import codecs_temporal as temporal
+from async_cassandra._wire.codec import Codec as Codec
+
+cdef dict PLAIN = {
+    ASCII: scalar.AsciiCodec, BIGINT: scalar.BigintCodec, BLOB: scalar.BlobCodec,
+    BOOLEAN: scalar.BooleanCodec, COUNTER: scalar.BigintCodec, DECIMAL: scalar.DecimalCodec,
+    DOUBLE: scalar.DoubleCodec, FLOAT: scalar.FloatCodec, INT: scalar.IntCodec,
+    SMALLINT: scalar.SmallintCodec, TEXT: scalar.TextCodec, TIMESTAMP: temporal.TimestampCodec,
+    TIMEUUID: scalar.UuidCodec, TINYINT: scalar.TinyintCodec, UUID: scalar.UuidCodec,
+    VARCHAR: scalar.TextCodec, VARINT: scalar.VarintCodec,
+}
+
+cdef dict WITH_PYTHON_TYPES = {
+    DATE: temporal.DateCodec, DURATION: temporal.DurationCodec, INET: scalar.InetCodec,
+    TIME: temporal.TimeCodec,
+}
+
+
+cdef class CodecRegistry:
+    """Builds each type's codec once.
+
+    :param python_types: the classes that values become
+    :param user_types: (keyspace, name of the type) -> class called with its fields as keywords
+    """
+
+    def __init__(self, python_types not None, user_types=None):
+        self.python_types = python_types
+        self.user_types = dict(user_types or {})
+        self.codecs = {}
+
+    cpdef Codec codec(self, CqlType cql_type):
+        """The codec of a type, always the same for equal types."""
+        codec = self.codecs.get(cql_type)
+        if codec is None:
+            codec = self.codecs[cql_type] = self.build(cql_type)
+        return codec
+
+    def register_user_type(self, str keyspace not None, str name not None, python_class):
+        """Decode a user-defined type to ``python_class``, in plans that exist too.
+
+        :param python_class: called with the fields as keywords; ``None`` for a named tuple
+        """
+        key = keyspace, name
+        if python_class is None:
+            self.user_types.pop(key, None)
+        else:
+            self.user_types[key] = python_class
+        for codec in self.codecs.values():
+            cql_type = codec.cql_type
+            if cql_type.code == UDT and (cql_type.keyspace, cql_type.name) == key:
+                codec.register(python_class)
+
+    cdef Codec build(self, CqlType cql_type):
+        cdef int code = cql_type.code
+        python_types = self.python_types
+        if code in PLAIN:
+            return PLAIN[code](cql_type)
+        if code in WITH_PYTHON_TYPES:
+            return WITH_PYTHON_TYPES[code](cql_type, python_types)
+        if code not in (LIST, SET, MAP, TUPLE, UDT, VECTOR, COMPOSITE):
+            return scalar.CustomCodec(cql_type)
+        inner = tuple([self.codec(subtype) for subtype in cql_type.subtypes])
+        if code == LIST:
+            return collection.ListCodec(cql_type, inner[0])
+        if code == SET:
+            return collection.SetCodec(cql_type, inner[0], python_types)
+        if code == MAP:
+            return collection.MapCodec(cql_type, inner[0], inner[1], python_types)
+        if code == TUPLE:
+            return collection.TupleCodec(cql_type, inner)
+        if code == VECTOR:
+            return collection.VectorCodec(cql_type, inner[0])
+        if code == COMPOSITE:
+            return collection.CompositeCodec(cql_type, inner)
+        python_class = self.user_types.get((cql_type.keyspace, cql_type.name))
+        return collection.UserTypeCodec(cql_type, inner, python_types, python_class)

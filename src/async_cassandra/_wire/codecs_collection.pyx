@@ -1,0 +1,512 @@
+"""Codecs of collections, tuples, user-defined types and vectors.
+
+Source: native protocol v5, section 6. Counts from the network are compared with the bytes that
+are left before anything of that size is allocated.
+"""
+
+from collections.abc import Mapping
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.float cimport PyFloat_AsDouble, PyFloat_FromDouble
+from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
+from cpython.object cimport PyObject_Call
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
+from libc.stdint cimport int32_t, uint64_t
+
+from async_cassandra._wire.buffer cimport (
+    Cursor, WriteBuffer, get_short, put_int, put_long, read_int, reserve, take, write_int,
+    write_raw,
+)
+from async_cassandra._wire.codec cimport Codec, raise_size, write_sized
+from async_cassandra._wire.codecs_scalar cimport get_double, get_float, put_float
+from async_cassandra._wire.cqltypes cimport BIGINT, DOUBLE, FLOAT, INT, CqlType
+from async_cassandra._wire.vint cimport read_vint, write_vint
+
+from async_cassandra._wire.errors import ProtocolError
+
+cdef extern from "Python.h":
+    ctypedef object (*allocfunc)(PyTypeObject* kind, Py_ssize_t count)
+    ctypedef struct PyTypeObject:
+        allocfunc tp_alloc
+    bint PyObject_CheckBuffer(object value)
+    int PyObject_GetBuffer(object value, Py_buffer* view, int flags) except -1
+    void PyBuffer_Release(Py_buffer* view)
+    int PyBUF_FORMAT
+    int PyBUF_C_CONTIGUOUS
+
+
+cdef extern from *:
+    """
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    #define AC_BIG_ENDIAN 1
+    #else
+    #define AC_BIG_ENDIAN 0
+    #endif
+    """
+    bint AC_BIG_ENDIAN
+
+
+# Items with an [int] length each
+
+cdef int write_item(WriteBuffer out, Codec codec, object item) except -1:
+    """Append an element of a collection; ``None`` becomes the empty value, as in the driver.
+
+    The server takes no null inside a collection.
+    """
+    if item is None:
+        return write_int(out, 0)
+    return write_sized(out, codec, item)
+
+
+cdef inline object read_item(Cursor* cursor, Codec codec):
+    cdef Py_ssize_t size = read_int(cursor)
+    if size < 0:
+        return None
+    return codec.read(take(cursor, size), size)
+
+
+cdef Py_ssize_t read_count(Cursor* cursor, Codec codec, Py_ssize_t least) except -1:
+    """Read a number of elements, each of which takes at least ``least`` bytes."""
+    cdef Py_ssize_t count = read_int(cursor)
+    if count < 0 or count > (cursor.end - cursor.at) // least:
+        raise ProtocolError(
+            f"{count} elements announced in {cursor.end - cursor.at} bytes of {codec.cql_type}"
+        )
+    return count
+
+
+cdef int check_end(Cursor* cursor, Codec codec) except -1:
+    if cursor.at != cursor.end:
+        raise ProtocolError(f"{cursor.end - cursor.at} bytes after a value of {codec.cql_type}")
+    return 0
+
+
+cdef class ListCodec(Codec):
+    """Layout: [int] count, then each element with its [int] length."""
+
+    cdef Codec element
+
+    def __init__(self, CqlType cql_type not None, Codec element not None):
+        Codec.__init__(self, cql_type)
+        self.element = element
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef Py_ssize_t count, written = 0
+        cdef Codec codec = self.element
+        if isinstance(value, str):
+            raise TypeError("a sequence is required, not str")
+        count = len(value)
+        if count > 0x7FFFFFFF:
+            raise ValueError(f"{self.cql_type} holds at most 2147483647 elements, got {count}")
+        write_int(out, <int32_t>count)
+        if type(value) is list:
+            while written < PyList_GET_SIZE(value):
+                write_item(out, codec, <object>PyList_GET_ITEM(value, written))
+                written += 1
+        else:
+            for item in value:
+                write_item(out, codec, item)
+                written += 1
+        if written != count:
+            raise ValueError(f"len() is {count}, but {written} elements came")
+        return 0
+
+    cdef list read_items(self, const unsigned char* at, Py_ssize_t size):
+        cdef Cursor cursor
+        cdef Codec codec = self.element
+        cdef Py_ssize_t index, count
+        cdef list items
+        cursor.at = at
+        cursor.end = at + size
+        count = read_count(&cursor, self, 4)
+        items = PyList_New(count)
+        for index in range(count):
+            item = read_item(&cursor, codec)
+            Py_INCREF(item)
+            PyList_SET_ITEM(items, index, item)
+        check_end(&cursor, self)
+        return items
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 0:
+            return None
+        return self.read_items(at, size)
+
+
+cdef class SetCodec(ListCodec):
+    """Written like a list; a SortedSet in Python."""
+
+    cdef object make
+    cdef object make_presorted
+
+    def __init__(self, CqlType cql_type not None, Codec element not None, python_types):
+        ListCodec.__init__(self, cql_type, element)
+        self.make = python_types.sorted_set
+        self.make_presorted = python_types.presorted_set
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 0:
+            return None
+        cdef list items = self.read_items(at, size)
+        cdef Py_ssize_t index
+        for item in items:
+            if item is None:
+                return self.make(items)
+        if not self.element.ordered:
+            return self.make(items)
+        items.sort()
+        for index in range(1, PyList_GET_SIZE(items)):
+            if items[index - 1] == items[index]:
+                return self.make(items)
+        return self.make_presorted(items)
+
+
+cdef class MapCodec(Codec):
+    """Layout: [int] count, then key and value, each with its [int] length."""
+
+    cdef Codec key
+    cdef Codec value
+    cdef object make
+    cdef object make_key
+
+    def __init__(
+        self, CqlType cql_type not None, Codec key not None, Codec value not None, python_types
+    ):
+        Codec.__init__(self, cql_type)
+        self.key = key
+        self.value = value
+        self.make = python_types.ordered_map
+        self.make_key = python_types.map_key(key.cql_type)
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef Py_ssize_t count, written = 0
+        cdef Codec key_codec = self.key
+        cdef Codec value_codec = self.value
+        if not hasattr(value, "items"):
+            raise TypeError(f"a mapping is required, not {type(value).__name__}")
+        count = len(value)
+        if count > 0x7FFFFFFF:
+            raise ValueError(f"{self.cql_type} holds at most 2147483647 entries, got {count}")
+        write_int(out, <int32_t>count)
+        for key, item in value.items():
+            write_item(out, key_codec, key)
+            write_item(out, value_codec, item)
+            written += 1
+        if written != count:
+            raise ValueError(f"len() is {count}, but {written} entries came")
+        return 0
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        cdef Cursor cursor
+        cdef Py_ssize_t index, length
+        cdef const unsigned char* start
+        cdef list items = []
+        cdef dict positions = {}
+        if size == 0:
+            return None
+        cursor.at = at
+        cursor.end = at + size
+        for index in range(read_count(&cursor, self, 8)):
+            key = flat_key = None
+            length = read_int(&cursor)
+            if length >= 0:
+                start = take(&cursor, length)
+                flat_key = PyBytes_FromStringAndSize(<const char*>start, length)
+                key = self.key.read(start, length)
+            items.append((key, read_item(&cursor, self.value)))
+            positions[flat_key] = index
+        check_end(&cursor, self)
+        return self.make(self.make_key, items, positions)
+
+
+# Tuples and user-defined types
+
+cdef class TupleCodec(Codec):
+    """Layout: each field with its [int] length, -1 for null; trailing fields may be missing.
+
+    Bytes after the last field belong to fields that this type does not know (ALTER TYPE ADD).
+    """
+
+    cdef tuple codecs
+
+    def __init__(self, CqlType cql_type not None, tuple codecs not None):
+        Codec.__init__(self, cql_type)
+        for codec in codecs:
+            (<Codec?>codec)
+        self.codecs = codecs
+
+    cdef Codec codec_at(self, Py_ssize_t index):
+        return <Codec>PyTuple_GET_ITEM(self.codecs, index)
+
+    cdef int write_field(self, WriteBuffer out, Py_ssize_t index, object item) except -1:
+        if item is None:
+            return write_int(out, -1)
+        return write_sized(out, self.codec_at(index), item)
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef Py_ssize_t index = 0
+        cdef Py_ssize_t count = len(value)
+        cdef Py_ssize_t most = PyTuple_GET_SIZE(self.codecs)
+        if count > most:
+            raise ValueError(f"{self.cql_type} has {most} fields, got {count}")
+        for item in value:
+            if index == most:
+                break
+            self.write_field(out, index, item)
+            index += 1
+        return 0
+
+    cdef object fill(self, object row, const unsigned char* at, Py_ssize_t size):
+        """Put the fields into ``row``, a tuple of their number without items."""
+        cdef Cursor cursor
+        cdef Py_ssize_t index
+        cursor.at = at
+        cursor.end = at + size
+        for index in range(PyTuple_GET_SIZE(self.codecs)):
+            item = None
+            if cursor.at != cursor.end:
+                item = read_item(&cursor, self.codec_at(index))
+            Py_INCREF(item)
+            PyTuple_SET_ITEM(row, index, item)
+        return row
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 0:
+            return None
+        return self.fill(PyTuple_New(PyTuple_GET_SIZE(self.codecs)), at, size)
+
+
+cdef class CompositeCodec(TupleCodec):
+    """Layout: each element with its [short] length and an end-of-component byte; read only."""
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        return Codec.write(self, out, value)
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        cdef Cursor cursor
+        cdef Py_ssize_t index, length
+        cdef const unsigned char* start
+        cdef list items = []
+        if size == 0:
+            return None
+        cursor.at = at
+        cursor.end = at + size
+        for index in range(PyTuple_GET_SIZE(self.codecs)):
+            if cursor.at == cursor.end:
+                break
+            length = get_short(take(&cursor, 2))
+            start = take(&cursor, length)
+            take(&cursor, 1)
+            items.append(self.codec_at(index).read(start, length))
+        return tuple(items)
+
+
+cdef class UserTypeCodec(TupleCodec):
+    """A user-defined type: its registered class, else a named tuple, else a tuple."""
+
+    cdef object python_class
+    cdef object tuple_class
+
+    def __init__(
+        self, CqlType cql_type not None, tuple codecs not None, python_types, python_class
+    ):
+        TupleCodec.__init__(self, cql_type, codecs)
+        self.python_class = python_class
+        self.tuple_class = python_types.user_tuple(cql_type)
+        if self.tuple_class is not None and not issubclass(self.tuple_class, tuple):
+            raise TypeError(f"{self.tuple_class!r} is no tuple type")
+
+    def register(self, python_class):
+        """Decode to ``python_class(field=value, ...)`` from now on; ``None``: to named tuples."""
+        self.python_class = python_class
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        if isinstance(value, (str, bytes, bytearray)):
+            raise TypeError(f"a {self.cql_type} is required, not {type(value).__name__}")
+        if isinstance(value, (tuple, list)):
+            return self.write_sequence(out, value)
+        if isinstance(value, Mapping):
+            return self.write_mapping(out, value)
+        return self.write_instance(out, value)
+
+    cdef int write_sequence(self, WriteBuffer out, object value) except -1:
+        """Append fields by position: missing ones as null, surplus ones not at all."""
+        cdef Py_ssize_t index
+        for index in range(PyTuple_GET_SIZE(self.codecs)):
+            self.write_field(out, index, value[index] if index < len(value) else None)
+        return 0
+
+    cdef int write_mapping(self, WriteBuffer out, object value) except -1:
+        cdef Py_ssize_t index
+        cdef tuple names = self.cql_type.field_names
+        unknown = [name for name in value if name not in names]
+        if unknown:
+            raise ValueError(f"{self.cql_type} has no field {unknown[0]!r}")
+        for index in range(PyTuple_GET_SIZE(self.codecs)):
+            self.write_field(out, index, value.get(names[index]))
+        return 0
+
+    cdef int write_instance(self, WriteBuffer out, object value) except -1:
+        """Append fields by position where the object has positions, else by attribute."""
+        cdef Py_ssize_t index
+        cdef tuple names = self.cql_type.field_names
+        cdef bint found = False
+        for index in range(PyTuple_GET_SIZE(self.codecs)):
+            try:
+                item = value[index]
+                found = True
+            except TypeError:
+                item = getattr(value, names[index], None)
+                found = found or item is not None or hasattr(value, names[index])
+            self.write_field(out, index, item)
+        if not found and names:
+            raise TypeError(f"a {self.cql_type} is required, not {type(value).__name__}")
+        return 0
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        cdef Py_ssize_t count = PyTuple_GET_SIZE(self.codecs)
+        if size == 0:
+            return None
+        if self.python_class is not None:
+            values = self.fill(PyTuple_New(count), at, size)
+            fields = dict(zip(self.cql_type.field_names, values))
+            return PyObject_Call(self.python_class, (), fields)
+        if self.tuple_class is None:
+            return self.fill(PyTuple_New(count), at, size)
+        cdef PyTypeObject* kind = <PyTypeObject*>self.tuple_class
+        return self.fill(kind.tp_alloc(kind, count), at, size)
+
+
+# Vectors
+
+cdef class VectorCodec(Codec):
+    """Layout: elements of a fixed size without lengths, others each after an [unsigned vint]."""
+
+    cdef Codec element
+    cdef Py_ssize_t dimension
+    cdef Py_ssize_t element_size
+
+    def __init__(self, CqlType cql_type not None, Codec element not None):
+        Codec.__init__(self, cql_type)
+        self.element = element
+        self.dimension = cql_type.dimension
+        self.element_size = element.cql_type.fixed_size
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef Py_ssize_t written = 0
+        if self.write_buffer(out, value):
+            return 0
+        self.check_count(len(value))
+        for item in value:
+            if written == self.dimension:
+                raise ValueError(f"more than the {written} elements that len() told")
+            self.write_element(out, item)
+            written += 1
+        if written != self.dimension:
+            raise ValueError(f"len() is {self.dimension}, but {written} elements came")
+        return 0
+
+    cdef int check_count(self, Py_ssize_t count) except -1:
+        if count != self.dimension:
+            raise ValueError(f"{self.cql_type} has {self.dimension} elements, got {count}")
+        return 0
+
+    cdef int write_element(self, WriteBuffer out, object item) except -1:
+        cdef WriteBuffer body
+        if self.element_size < 0:
+            body = WriteBuffer()
+            self.element.write(body, item)
+            write_vint(out, <uint64_t>body.size)
+            return write_raw(out, body.data, body.size)
+        if self.element.cql_type.code == FLOAT:
+            number = PyFloat_AsDouble(item)
+            return put_float(reserve(out, 4), number)
+        return self.element.write(out, item)
+
+    cdef bint write_buffer(self, WriteBuffer out, object value) except -1:
+        """Append an array of the elements' own format; false if it is none."""
+        cdef Py_buffer view
+        if self.element.cql_type.code not in (FLOAT, DOUBLE, INT, BIGINT):
+            return False
+        if type(value) is list or type(value) is tuple or not PyObject_CheckBuffer(value):
+            return False
+        try:
+            PyObject_GetBuffer(value, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS)
+        except (BufferError, ValueError):
+            return False
+        try:
+            if not self.fits(&view):
+                return False
+            self.check_count(view.shape[0])
+            self.copy_swapped(out, <const unsigned char*>view.buf)
+            return True
+        finally:
+            PyBuffer_Release(&view)
+
+    cdef bint fits(self, Py_buffer* view):
+        cdef const char* format = view.format
+        cdef int code = self.element.cql_type.code
+        if view.ndim != 1 or view.itemsize != self.element_size or format == NULL:
+            return False
+        if format[0] == b"@" or format[0] == b"=" or (
+            format[0] == (b">" if AC_BIG_ENDIAN else b"<")
+        ):
+            format += 1
+        if format[0] == 0 or format[1] != 0:
+            return False
+        if code == FLOAT:
+            return format[0] == b"f"
+        if code == DOUBLE:
+            return format[0] == b"d"
+        return format[0] in (b"i", b"l", b"q")
+
+    cdef int copy_swapped(self, WriteBuffer out, const unsigned char* source) except -1:
+        """Append native items in the order of the network."""
+        cdef Py_ssize_t index
+        cdef unsigned char* at = reserve(out, self.dimension * self.element_size)
+        if self.element_size == 4:
+            for index in range(self.dimension):
+                put_int(at + 4 * index, (<const unsigned int*>source)[index])
+        else:
+            for index in range(self.dimension):
+                put_long(at + 8 * index, (<const unsigned long long*>source)[index])
+        return 0
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        cdef const unsigned char* end = at + size
+        if size == 0:
+            return None
+        if self.element_size < 0:
+            return self.read_variable(at, end)
+        if size != self.element_size * self.dimension:
+            raise_size(self, size)
+        cdef Py_ssize_t index
+        cdef list items = PyList_New(self.dimension)
+        cdef int code = self.element.cql_type.code
+        for index in range(self.dimension):
+            if code == FLOAT:
+                item = PyFloat_FromDouble(get_float(at))
+            elif code == DOUBLE:
+                item = PyFloat_FromDouble(get_double(at))
+            else:
+                item = self.element.read(at, self.element_size)
+            Py_INCREF(item)
+            PyList_SET_ITEM(items, index, item)
+            at += self.element_size
+        return items
+
+    cdef list read_variable(self, const unsigned char* at, const unsigned char* end):
+        cdef uint64_t size
+        cdef list items = []
+        if self.dimension > end - at:
+            raise_size(self, end - at)
+        for _ in range(self.dimension):
+            size = read_vint(&at, end)
+            if size > <uint64_t>(end - at):
+                raise ProtocolError(f"{size} bytes announced in {self.cql_type}, {end - at} left")
+            items.append(self.element.read(at, <Py_ssize_t>size))
+            at += <Py_ssize_t>size
+        if at != end:
+            raise ProtocolError(f"{end - at} bytes after a value of {self.cql_type}")
+        return items

@@ -1,0 +1,468 @@
+"""Codecs of numbers, text, blobs, UUIDs and addresses.
+
+Source: native protocol v5, section 6; integers are big-endian two's complement.
+"""
+
+import decimal
+import uuid
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.float cimport PyFloat_AsDouble, PyFloat_FromDouble
+from cpython.long cimport PyLong_FromLongLong
+from cpython.number cimport PyNumber_Index
+from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
+from libc.math cimport isinf
+from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
+from libc.stdio cimport snprintf
+from libc.string cimport memcpy
+
+from async_cassandra._wire.buffer cimport (
+    WriteBuffer, get_int, get_long, get_short, put_int, put_long, put_short, reserve, write_raw,
+)
+from async_cassandra._wire.codec cimport Codec, raise_size
+from async_cassandra._wire.cqltypes cimport CqlType
+
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX >= 0x030D0000
+    static PyObject* long_from_be(const unsigned char* at, Py_ssize_t size, int is_signed) {
+        int flags = Py_ASNATIVEBYTES_BIG_ENDIAN;
+        return is_signed ? PyLong_FromNativeBytes(at, (size_t)size, flags)
+                         : PyLong_FromUnsignedNativeBytes(at, (size_t)size, flags);
+    }
+    #else
+    static PyObject* long_from_be(const unsigned char* at, Py_ssize_t size, int is_signed) {
+        return _PyLong_FromByteArray(at, (size_t)size, 0, is_signed);
+    }
+    #endif
+    """
+    object long_from_be(const unsigned char* at, Py_ssize_t size, int is_signed)
+
+
+cdef extern from "stdint.h":
+    int64_t INT64_MIN
+    int64_t INT64_MAX
+
+
+cdef extern from "Python.h":
+    ctypedef object (*allocfunc)(PyTypeObject* kind, Py_ssize_t count)
+    ctypedef struct PyTypeObject:
+        allocfunc tp_alloc
+    int PyObject_GenericSetAttr(object instance, object name, object value) except -1
+    long long PyLong_AsLongLongAndOverflow(object value, int* overflow) except? -1
+    unsigned long long PyLong_AsUnsignedLongLongMask(object value) except? <unsigned long long>-1
+    const char* PyUnicode_AsUTF8AndSize(object value, Py_ssize_t* size) except NULL
+    int PyObject_GetBuffer(object value, Py_buffer* view, int flags) except -1
+    void PyBuffer_Release(Py_buffer* view)
+    int PyBUF_SIMPLE
+
+
+# Integers
+
+cdef int64_t as_integer(Codec codec, object value, int64_t lowest, int64_t highest) except? -1:
+    """Any object with ``__index__``, as ``struct.pack`` takes it."""
+    cdef int overflow = 0
+    if type(value) is not int:
+        value = PyNumber_Index(value)
+    cdef int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    if overflow or number < lowest or number > highest:
+        raise OverflowError(f"{codec.cql_type} holds {lowest} to {highest}")
+    return number
+
+
+cdef class TinyintCodec(Codec):
+    def __cinit__(self):
+        self.atomic = self.ordered = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef int64_t number = as_integer(self, value, -0x80, 0x7F)
+        reserve(out, 1)[0] = <unsigned char>number
+        return 0
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 1:
+            return PyLong_FromLongLong(<int8_t>at[0])
+        if size != 0:
+            raise_size(self, size)
+        return None
+
+
+cdef class SmallintCodec(Codec):
+    def __cinit__(self):
+        self.atomic = self.ordered = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef int64_t number = as_integer(self, value, -0x8000, 0x7FFF)
+        put_short(reserve(out, 2), <unsigned short>number)
+        return 0
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 2:
+            return PyLong_FromLongLong(<int16_t>get_short(at))
+        if size != 0:
+            raise_size(self, size)
+        return None
+
+
+cdef class IntCodec(Codec):
+    def __cinit__(self):
+        self.atomic = self.ordered = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef int64_t number = as_integer(self, value, -0x80000000LL, 0x7FFFFFFFLL)
+        put_int(reserve(out, 4), <uint32_t>number)
+        return 0
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 4:
+            return PyLong_FromLongLong(<int32_t>get_int(at))
+        if size != 0:
+            raise_size(self, size)
+        return None
+
+
+cdef class BigintCodec(Codec):
+    """bigint and counter."""
+
+    def __cinit__(self):
+        self.atomic = self.ordered = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef int64_t number = as_integer(self, value, INT64_MIN, INT64_MAX)
+        put_long(reserve(out, 8), <uint64_t>number)
+        return 0
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 8:
+            return PyLong_FromLongLong(<int64_t>get_long(at))
+        if size != 0:
+            raise_size(self, size)
+        return None
+
+
+cdef class BooleanCodec(Codec):
+    """One byte, 0 for false; written like a tinyint, as the driver does."""
+
+    def __cinit__(self):
+        self.atomic = self.ordered = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef int64_t number
+        if value is True:
+            number = 1
+        elif value is False:
+            number = 0
+        else:
+            number = as_integer(self, value, -0x80, 0x7F)
+        reserve(out, 1)[0] = <unsigned char>number
+        return 0
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 1:
+            return True if at[0] else False
+        if size != 0:
+            raise_size(self, size)
+        return None
+
+
+cdef object read_big_integer(const unsigned char* at, Py_ssize_t size, bint is_signed):
+    return long_from_be(at, size, is_signed)
+
+
+cdef int write_minimal(WriteBuffer out, object value) except -1:
+    """Append an int in as few bytes of two's complement as hold it."""
+    cdef int overflow = 0
+    cdef int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    cdef int64_t rest
+    cdef Py_ssize_t size = 1
+    cdef unsigned char big_endian[8]
+    if overflow:
+        bits = (~value if value < 0 else value).bit_length()
+        data = value.to_bytes(bits // 8 + 1, "big", signed=True)
+        return write_raw(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+    rest = number >> 7
+    while rest != 0 and rest != -1:
+        rest >>= 8
+        size += 1
+    put_long(big_endian, <uint64_t>number)
+    return write_raw(out, &big_endian[8 - size], size)
+
+
+cdef class VarintCodec(Codec):
+    def __cinit__(self):
+        self.atomic = self.ordered = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        return write_minimal(out, value if type(value) is int else PyNumber_Index(value))
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 0:
+            return None
+        if size == 8:
+            return PyLong_FromLongLong(<int64_t>get_long(at))
+        return long_from_be(at, size, True)
+
+
+# Numbers with a fraction
+
+cdef double get_float(const unsigned char* at) noexcept nogil:
+    cdef uint32_t bits = get_int(at)
+    cdef float value
+    memcpy(&value, &bits, 4)
+    return value
+
+
+cdef double get_double(const unsigned char* at) noexcept nogil:
+    cdef uint64_t bits = get_long(at)
+    cdef double value
+    memcpy(&value, &bits, 8)
+    return value
+
+
+cdef int put_float(unsigned char* at, double value) except -1:
+    cdef float narrow = <float>value
+    cdef uint32_t bits
+    if isinf(narrow) and not isinf(value):
+        raise OverflowError(f"float holds at most 3.4028235e+38 in magnitude, got {value!r}")
+    memcpy(&bits, &narrow, 4)
+    put_int(at, bits)
+    return 0
+
+
+cdef int put_double(unsigned char* at, double value) noexcept nogil:
+    cdef uint64_t bits
+    memcpy(&bits, &value, 8)
+    put_long(at, bits)
+    return 0
+
+
+cdef class FloatCodec(Codec):
+    def __cinit__(self):
+        self.atomic = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef double number = PyFloat_AsDouble(value)
+        put_float(reserve(out, 4), number)
+        return 0
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 4:
+            return PyFloat_FromDouble(get_float(at))
+        if size != 0:
+            raise_size(self, size)
+        return None
+
+
+cdef class DoubleCodec(Codec):
+    def __cinit__(self):
+        self.atomic = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef double number = PyFloat_AsDouble(value)
+        put_double(reserve(out, 8), number)
+        return 0
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 8:
+            return PyFloat_FromDouble(get_double(at))
+        if size != 0:
+            raise_size(self, size)
+        return None
+
+
+cdef object Decimal = decimal.Decimal
+
+
+cdef class DecimalCodec(Codec):
+    """Layout: int32 scale, then the unscaled value as a varint; value = unscaled * 10**-scale."""
+
+    def __cinit__(self):
+        self.atomic = self.ordered = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        sign, digits, exponent = self.parts(value)
+        if not isinstance(exponent, int):
+            raise ValueError(f"decimal has no {value}")
+        cdef int64_t scale = as_integer(self, -exponent, -0x80000000LL, 0x7FFFFFFFLL)
+        cdef int64_t small = 0
+        cdef object unscaled
+        if len(digits) <= 18:
+            for digit in digits:
+                small = small * 10 + <int64_t>digit
+            unscaled = -small if sign else small
+        else:
+            unscaled = int("".join([str(digit) for digit in digits]))
+            if sign:
+                unscaled = -unscaled
+        put_int(reserve(out, 4), <uint32_t>scale)
+        return write_minimal(out, unscaled)
+
+    cdef tuple parts(self, object value):
+        """Sign, digits and exponent of a Decimal or of what Decimal() takes."""
+        if not isinstance(value, Decimal) and not hasattr(value, "as_tuple"):
+            try:
+                value = Decimal(value)
+            except decimal.InvalidOperation as error:
+                raise ValueError(f"{value!r} is no decimal number") from error
+            except (TypeError, ValueError) as error:
+                raise TypeError(f"{type(value).__name__} is no decimal number") from error
+        return tuple(value.as_tuple())
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        cdef char text[48]
+        cdef int64_t exponent
+        cdef uint64_t unscaled
+        cdef Py_ssize_t index
+        if size == 0:
+            return None
+        if size < 5:
+            raise_size(self, size)
+        exponent = -<int64_t><int32_t>get_int(at)
+        if size > 12:
+            return Decimal(f"{long_from_be(at + 4, size - 4, True)}E{exponent}")
+        unscaled = <uint64_t>-1 if at[4] & 0x80 else 0
+        for index in range(4, size):
+            unscaled = (unscaled << 8) | at[index]
+        index = snprintf(text, sizeof(text), b"%lldE%lld", <long long>unscaled, <long long>exponent)
+        return Decimal(PyUnicode_DecodeASCII(text, index, NULL))
+
+
+# Text and blobs
+
+cdef class TextCodec(Codec):
+    """text and varchar: UTF-8."""
+
+    def __cinit__(self):
+        self.atomic = self.ordered = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef Py_ssize_t size
+        cdef const char* data
+        if not isinstance(value, str):
+            raise TypeError(f"a str is required, not {type(value).__name__}")
+        data = PyUnicode_AsUTF8AndSize(value, &size)
+        return write_raw(out, data, size)
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        return PyUnicode_DecodeUTF8(<const char*>at, size, NULL)
+
+
+cdef class AsciiCodec(Codec):
+    def __cinit__(self):
+        self.atomic = self.ordered = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        if not isinstance(value, str):
+            raise TypeError(f"a str is required, not {type(value).__name__}")
+        data = value.encode("ascii")
+        return write_raw(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        return PyUnicode_DecodeASCII(<const char*>at, size, NULL)
+
+
+cdef class BlobCodec(Codec):
+    """Bytes from anything ``bytes()`` takes, but not from an int, of which it makes zeros."""
+
+    def __cinit__(self):
+        self.atomic = self.ordered = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef Py_buffer view
+        if type(value) is not bytes:
+            if isinstance(value, int):
+                raise TypeError("a bytes-like object is required, not int")
+            if type(value) is bytearray:
+                PyObject_GetBuffer(value, &view, PyBUF_SIMPLE)
+                try:
+                    return write_raw(out, view.buf, view.len)
+                finally:
+                    PyBuffer_Release(&view)
+            value = bytes(value)
+        return write_raw(out, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        return PyBytes_FromStringAndSize(<const char*>at, size)
+
+
+cdef class CustomCodec(BlobCodec):
+    """Types without a codec: the bytes as they are, empty ones as ``None``, as in the driver."""
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 0:
+            return None
+        return PyBytes_FromStringAndSize(<const char*>at, size)
+
+
+# UUIDs
+
+cdef object UuidClass = uuid.UUID
+cdef object UNKNOWN_SAFETY = uuid.SafeUUID.unknown
+
+
+cdef class UuidCodec(Codec):
+    """uuid and timeuuid: 16 bytes.
+
+    An instance is filled by its two slots, because ``UUID.__init__`` checks what needs no check.
+    """
+
+    def __cinit__(self):
+        self.atomic = self.ordered = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        cdef unsigned char* at
+        if type(value) is UuidClass:
+            number = value.int
+            high = PyLong_AsUnsignedLongLongMask(number >> 64)
+            low = PyLong_AsUnsignedLongLongMask(number)
+            at = reserve(out, 16)
+            put_long(at, high)
+            put_long(at + 8, low)
+            return 0
+        data = getattr(value, "bytes", None)
+        if type(data) is not bytes:
+            raise TypeError(f"a UUID is required, not {type(value).__name__}")
+        if PyBytes_GET_SIZE(data) != 16:
+            raise ValueError(f"a UUID has 16 bytes, not {PyBytes_GET_SIZE(data)}")
+        return write_raw(out, PyBytes_AS_STRING(data), 16)
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 16:
+            result = (<PyTypeObject*>UuidClass).tp_alloc(<PyTypeObject*>UuidClass, 0)
+            PyObject_GenericSetAttr(result, "int", long_from_be(at, 16, False))
+            PyObject_GenericSetAttr(result, "is_safe", UNKNOWN_SAFETY)
+            return result
+        if size != 0:
+            raise_size(self, size)
+        return None
+
+
+# Addresses
+
+cdef class InetCodec(Codec):
+    """4 or 16 bytes; strings in Python."""
+
+    cdef object pack
+    cdef object format
+
+    def __init__(self, CqlType cql_type not None, python_types):
+        Codec.__init__(self, cql_type)
+        self.atomic = self.ordered = True
+        self.pack = python_types.pack_inet
+        self.format = python_types.format_inet
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        data = self.pack(value)
+        return write_raw(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        cdef char text[16]
+        cdef int length
+        if size == 4:
+            length = snprintf(text, sizeof(text), b"%d.%d.%d.%d", at[0], at[1], at[2], at[3])
+            return PyUnicode_DecodeASCII(text, length, NULL)
+        if size == 16:
+            return self.format(PyBytes_FromStringAndSize(<const char*>at, size))
+        if size != 0:
+            raise_size(self, size)
+        return None

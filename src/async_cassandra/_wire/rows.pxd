@@ -1,0 +1,58 @@
+from libc.stdint cimport uint32_t
+
+from async_cassandra._wire.buffer cimport Cursor
+from async_cassandra._wire.codecs cimport CodecRegistry
+from async_cassandra._wire.cqltypes cimport CqlType
+
+
+cdef class Column:
+    cdef readonly str keyspace
+    cdef readonly str table
+    cdef readonly str name
+    cdef readonly CqlType type
+
+    cdef tuple parts(self)
+
+
+cdef class ResultMetadata:
+    cdef readonly int flags
+    cdef readonly Py_ssize_t column_count
+    cdef readonly tuple columns
+    cdef readonly bytes paging_state
+    cdef readonly bytes new_metadata_id
+    cdef readonly tuple partition_key_indexes
+
+
+cdef ResultMetadata read_metadata(Cursor* cursor)
+cdef ResultMetadata read_prepared_metadata(Cursor* cursor)
+
+
+cdef class RowPlan:
+    cdef readonly tuple columns
+    cdef readonly object row_type
+    cdef tuple codecs
+    cdef Py_ssize_t column_count
+    cdef bint atomic
+
+    cdef object decode_row(self, const unsigned char* at, Py_ssize_t* column)
+
+
+cdef class Page:
+    cdef readonly bytes payload
+    cdef readonly RowPlan plan
+    cdef readonly Py_ssize_t row_count
+    cdef Py_ssize_t start
+    cdef uint32_t* offsets
+
+    cdef int scan(self, Cursor* cursor) except -1
+    cdef const unsigned char* row_start(self, Py_ssize_t row) noexcept
+    cdef object row_at(self, Py_ssize_t row)
+    cdef object decode_error(self, Py_ssize_t row, Py_ssize_t column, error)
+    cpdef list decode_slice(self, Py_ssize_t start, Py_ssize_t stop)
+
+
+cdef class PageCursor:
+    cdef readonly Page page
+    cdef readonly Py_ssize_t position
+
+    cpdef list decode_next(self, Py_ssize_t limit)

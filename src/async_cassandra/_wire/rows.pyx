@@ -1,0 +1,378 @@
+"""Result metadata, and pages of rows that decode on demand.
+
+Source: native protocol v5, sections 4.2.5.2 (Rows) and 4.2.5.4 (Prepared).
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_New, PyTuple_SET_ITEM
+from libc.stdint cimport int32_t, uint32_t
+
+from async_cassandra._wire.buffer cimport (
+    Cursor, get_int, raise_truncated, read_bytes, read_int, read_short, read_short_bytes,
+    read_string, take,
+)
+from async_cassandra._wire.codec cimport Codec
+from async_cassandra._wire.codecs cimport CodecRegistry
+from async_cassandra._wire.cqltypes cimport CqlType, read_type
+
+from async_cassandra._wire.errors import ColumnDecodeError, ProtocolError
+from async_cassandra._wire.row import row_type as make_row_type
+
+cdef extern from "Python.h":
+    ctypedef object (*allocfunc)(PyTypeObject* kind, Py_ssize_t count)
+    ctypedef struct PyTypeObject:
+        allocfunc tp_alloc
+    void PyObject_GC_UnTrack(void* instance)
+    int PySlice_Unpack(
+        object slice, Py_ssize_t* start, Py_ssize_t* stop, Py_ssize_t* step
+    ) except -1
+    Py_ssize_t PySlice_AdjustIndices(
+        Py_ssize_t length, Py_ssize_t* start, Py_ssize_t* stop, Py_ssize_t step
+    )
+
+
+cdef enum:
+    GLOBAL_TABLES_SPEC = 0x1
+    HAS_MORE_PAGES = 0x2
+    NO_METADATA = 0x4
+    METADATA_CHANGED = 0x8
+
+
+cdef class Column:
+    """A column of a result, or a parameter of a prepared statement; hashable."""
+
+    def __init__(self, str keyspace not None, str table not None, str name not None,
+                 CqlType type not None):
+        self.keyspace = keyspace
+        self.table = table
+        self.name = name
+        self.type = type
+
+    cdef tuple parts(self):
+        return self.keyspace, self.table, self.name, self.type
+
+    def __eq__(self, other):
+        if not isinstance(other, Column):
+            return NotImplemented
+        return self.parts() == (<Column>other).parts()
+
+    def __hash__(self):
+        return hash(self.parts())
+
+    def __reduce__(self):
+        return Column, self.parts()
+
+    def __repr__(self):
+        return f"<Column {self.keyspace}.{self.table}.{self.name} {self.type}>"
+
+
+cdef class ResultMetadata:
+    """What a RESULT says about its columns.
+
+    :ivar flags: the [int] as received
+    :ivar columns: ``None`` if the server left them out (NO_METADATA)
+    :ivar paging_state: the token of the next page; ``None`` on the last one
+    :ivar new_metadata_id: the id that replaces the statement's; ``None`` if nothing changed
+    :ivar partition_key_indexes: parameters that make up the partition key, in its order; only for
+        the parameters of a prepared statement
+    """
+
+    @property
+    def has_more_pages(self):
+        return bool(self.flags & HAS_MORE_PAGES)
+
+    def __repr__(self):
+        return f"<ResultMetadata of {self.column_count} columns, flags {self.flags:#x}>"
+
+
+cdef ResultMetadata read_metadata(Cursor* cursor):
+    """Read the metadata of rows.
+
+    Layout: [int] flags, [int] column count, [bytes] paging state and [short bytes] metadata id as
+    flagged, then the columns.
+    """
+    cdef ResultMetadata metadata = ResultMetadata.__new__(ResultMetadata)
+    metadata.flags = read_int(cursor)
+    metadata.column_count = read_int(cursor)
+    if metadata.flags & HAS_MORE_PAGES:
+        metadata.paging_state = read_bytes(cursor)
+    if metadata.flags & METADATA_CHANGED:
+        metadata.new_metadata_id = read_short_bytes(cursor)
+    read_columns(cursor, metadata)
+    return metadata
+
+
+cdef ResultMetadata read_prepared_metadata(Cursor* cursor):
+    """Read the metadata of a prepared statement's parameters.
+
+    Layout: [int] flags, [int] column count, [int] count of partition key parameters and a [short]
+    index for each, then the columns.
+    """
+    cdef ResultMetadata metadata = ResultMetadata.__new__(ResultMetadata)
+    cdef Py_ssize_t key_count
+    metadata.flags = read_int(cursor)
+    metadata.column_count = read_int(cursor)
+    key_count = read_int(cursor)
+    if key_count < 0 or key_count > (cursor.end - cursor.at) // 2:
+        raise_truncated(key_count, cursor.end - cursor.at)
+    indexes = tuple([read_short(cursor) for _ in range(key_count)])
+    metadata.partition_key_indexes = indexes
+    for index in indexes:
+        if index >= metadata.column_count:
+            raise ProtocolError(f"partition key parameter {index} of {metadata.column_count}")
+    read_columns(cursor, metadata)
+    return metadata
+
+
+cdef int read_columns(Cursor* cursor, ResultMetadata metadata) except -1:
+    cdef Py_ssize_t count = metadata.column_count
+    cdef bint one_table = metadata.flags & GLOBAL_TABLES_SPEC
+    cdef list columns = []
+    if metadata.flags & NO_METADATA:
+        if count < 0:
+            raise_truncated(count, 0)
+        return 0
+    if count < 0 or count > (cursor.end - cursor.at) // 4:
+        raise_truncated(count, cursor.end - cursor.at)
+    if one_table and count:
+        keyspace = read_string(cursor)
+        table = read_string(cursor)
+    for _ in range(count):
+        if not one_table:
+            keyspace = read_string(cursor)
+            table = read_string(cursor)
+        name = read_string(cursor)
+        columns.append(Column(keyspace, table, name, read_type(cursor)))
+    metadata.columns = tuple(columns)
+    return 0
+
+
+def decode_metadata(bytes data not None, *, bint prepared=False):
+    """Read metadata at the start of ``data``: itself, and the number of bytes it took."""
+    cdef Cursor cursor
+    cdef const unsigned char* start = <const unsigned char*>PyBytes_AS_STRING(data)
+    cursor.at = start
+    cursor.end = start + PyBytes_GET_SIZE(data)
+    metadata = read_prepared_metadata(&cursor) if prepared else read_metadata(&cursor)
+    return metadata, cursor.at - start
+
+
+cdef class RowPlan:
+    """How to decode the rows of a column list; built once and shared by their pages.
+
+    :param columns: at least one
+    :param row_type: ``"row"`` for Row, ``"tuple"`` for plain tuples
+    """
+
+    def __init__(self, columns, CodecRegistry registry not None, str row_type="row"):
+        self.columns = tuple(columns)
+        if not self.columns:
+            raise ValueError("rows have at least one column")
+        if row_type not in ("row", "tuple"):
+            raise ValueError(f"row_type is 'row' or 'tuple', not {row_type!r}")
+        self.row_type = make_row_type(self.column_names) if row_type == "row" else tuple
+        self.codecs = tuple([registry.codec((<Column?>column).type) for column in self.columns])
+        self.column_count = len(self.columns)
+        self.atomic = True
+        for codec in self.codecs:
+            self.atomic = self.atomic and (<Codec>codec).atomic
+
+    @property
+    def column_names(self):
+        return tuple([(<Column>column).name for column in self.columns])
+
+    @property
+    def column_types(self):
+        return tuple([(<Column>column).type for column in self.columns])
+
+    cdef object decode_row(self, const unsigned char* at, Py_ssize_t* column):
+        """Decode the row at ``at``, whose lengths were checked; ``column`` tells where it failed.
+
+        A row whose values cannot be part of a cycle is left out of garbage collection, as the
+        interpreter itself does with such tuples.
+        """
+        cdef Py_ssize_t index
+        cdef Py_ssize_t size
+        cdef PyTypeObject* kind = <PyTypeObject*>self.row_type
+        cdef object row
+        if self.row_type is tuple:
+            row = PyTuple_New(self.column_count)
+        else:
+            row = kind.tp_alloc(kind, self.column_count)
+        for index in range(self.column_count):
+            column[0] = index
+            size = <int32_t>get_int(at)
+            at += 4
+            if size < 0:
+                value = None
+            else:
+                value = (<Codec>PyTuple_GET_ITEM(self.codecs, index)).read(at, size)
+                at += size
+            Py_INCREF(value)
+            PyTuple_SET_ITEM(row, index, value)
+        if self.atomic:
+            PyObject_GC_UnTrack(<void*>row)
+        return row
+
+    def __repr__(self):
+        return f"<RowPlan {', '.join(self.column_names)}>"
+
+
+cdef class Page:
+    """The rows of one RESULT: a sequence that decodes a row each time it is asked for.
+
+    :param payload: the body, which the page keeps
+    :param offset: where the row count starts, right after the metadata
+    :raises ProtocolError: if the lengths do not add up to the payload
+    """
+
+    def __cinit__(self):
+        self.offsets = NULL
+
+    def __init__(self, bytes payload not None, Py_ssize_t offset, RowPlan plan not None):
+        cdef Cursor cursor
+        cdef const unsigned char* start = <const unsigned char*>PyBytes_AS_STRING(payload)
+        cdef Py_ssize_t size = PyBytes_GET_SIZE(payload)
+        if self.payload is not None:
+            raise RuntimeError("a page is filled once")
+        if offset < 0 or offset > size or size > 0x7FFFFFFF:
+            raise ValueError(f"offset {offset} in a payload of {size} bytes")
+        cursor.at = start + offset
+        cursor.end = start + size
+        self.payload = payload
+        self.plan = plan
+        self.scan(&cursor)
+
+    def __dealloc__(self):
+        PyMem_Free(self.offsets)
+
+    cdef int scan(self, Cursor* cursor) except -1:
+        """Check every length and note where each row but the first starts."""
+        cdef Py_ssize_t columns = self.plan.column_count
+        cdef Py_ssize_t count = read_int(cursor)
+        cdef Py_ssize_t row, size
+        cdef const unsigned char* base = <const unsigned char*>PyBytes_AS_STRING(self.payload)
+        if count < 0 or count > (cursor.end - cursor.at) // (4 * columns):
+            raise ProtocolError(f"{count} rows announced, {cursor.end - cursor.at} bytes left")
+        self.start = cursor.at - base
+        if count > 1:
+            self.offsets = <uint32_t*>PyMem_Malloc(count * sizeof(uint32_t))
+            if self.offsets == NULL:
+                raise MemoryError(f"no memory for the offsets of {count} rows")
+        for row in range(count):
+            if count > 1:
+                self.offsets[row] = <uint32_t>(cursor.at - base)
+            for _ in range(columns):
+                size = read_int(cursor)
+                if size > 0:
+                    take(cursor, size)
+        if cursor.at != cursor.end:
+            raise ProtocolError(f"{cursor.end - cursor.at} bytes after the last row")
+        self.row_count = count
+        return 0
+
+    cdef const unsigned char* row_start(self, Py_ssize_t row) noexcept:
+        cdef const unsigned char* base = <const unsigned char*>PyBytes_AS_STRING(self.payload)
+        return base + (self.offsets[row] if self.offsets != NULL else self.start)
+
+    cdef object row_at(self, Py_ssize_t row):
+        """Decode row ``row``, which is inside the page."""
+        cdef Py_ssize_t column = 0
+        try:
+            return self.plan.decode_row(self.row_start(row), &column)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise self.decode_error(row, column, error) from error
+
+    cdef object decode_error(self, Py_ssize_t row, Py_ssize_t column, error):
+        """The error that names the row's column which could not be read."""
+        cdef const unsigned char* at = self.row_start(row)
+        cdef Py_ssize_t size = <int32_t>get_int(at)
+        for _ in range(column):
+            at += 4 + max(size, 0)
+            size = <int32_t>get_int(at)
+        described = <Column>self.plan.columns[column]
+        message = f"column {described.name!r} ({described.type}) of row {row}: {error}"
+        if isinstance(error, ProtocolError):
+            return ProtocolError(message)
+        value = PyBytes_FromStringAndSize(<const char*>at + 4, max(size, 0))
+        return ColumnDecodeError(message, described.name, row, value)
+
+    cpdef list decode_slice(self, Py_ssize_t start, Py_ssize_t stop):
+        """Rows ``start`` to ``stop``, both clipped to the page.
+
+        :raises ColumnDecodeError: at the first row with a value that Python cannot hold
+        """
+        cdef Py_ssize_t row
+        cdef list rows = []
+        for row in range(max(start, 0), min(stop, self.row_count)):
+            rows.append(self.row_at(row))
+        return rows
+
+    def __len__(self):
+        return self.row_count
+
+    def __getitem__(self, key):
+        cdef Py_ssize_t start, stop, step, row
+        if isinstance(key, slice):
+            PySlice_Unpack(key, &start, &stop, &step)
+            PySlice_AdjustIndices(self.row_count, &start, &stop, step)
+            return [self.row_at(row) for row in range(start, stop, step)]
+        row = key
+        if row < 0:
+            row += self.row_count
+        if row < 0 or row >= self.row_count:
+            raise IndexError(f"no row {key}: the page has {self.row_count} rows")
+        return self.row_at(row)
+
+    def __iter__(self):
+        return PageCursor(self)
+
+    def __repr__(self):
+        return f"<Page of {self.row_count} rows, {len(self.payload)} bytes>"
+
+
+cdef class PageCursor:
+    """Iterates over a page; after a row that raises, it goes on with the one behind it.
+
+    :ivar position: the row that comes next
+    """
+
+    def __init__(self, Page page not None, Py_ssize_t position=0):
+        self.page = page
+        self.position = max(position, 0)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.position >= self.page.row_count:
+            raise StopIteration
+        self.position += 1
+        return self.page.row_at(self.position - 1)
+
+    def __length_hint__(self):
+        return max(self.page.row_count - self.position, 0)
+
+    cpdef list decode_next(self, Py_ssize_t limit):
+        """Up to ``limit`` rows; fewer before a row that raises, which the next call begins with.
+
+        :raises ColumnDecodeError: if the next row raises; it is stepped over
+        """
+        cdef list rows = []
+        cdef Py_ssize_t stop = self.page.row_count
+        if limit < stop - self.position:
+            stop = self.position + limit
+        while self.position < stop:
+            self.position += 1
+            try:
+                rows.append(self.page.row_at(self.position - 1))
+            except (ColumnDecodeError, ProtocolError):
+                if not rows:
+                    raise
+                self.position -= 1
+                break
+        return rows

@@ -1,0 +1,380 @@
+"""Metadata, rows and pages."""
+
+import copy
+import pickle
+import struct
+from typing import Any
+
+import pytest
+from cassandra.query import named_tuple_factory
+from hypothesis import given
+from hypothesis import strategies as st
+
+from async_cassandra._driver.types import PYTHON_TYPES
+from async_cassandra._wire.codecs import CodecRegistry
+from async_cassandra._wire.cqltypes import CqlType, TypeCode, parse_class_name
+from async_cassandra._wire.errors import ColumnDecodeError, ProtocolError
+from async_cassandra._wire.row import Row, field_names, row_type
+from async_cassandra._wire.rows import Column, Page, PageCursor, RowPlan, decode_metadata
+
+REGISTRY = CodecRegistry(PYTHON_TYPES)
+
+
+def columns(**types: str) -> list[Column]:
+    return [Column("ks", "t", name, parse_class_name(kind)) for name, kind in types.items()]
+
+
+def plan(row_type: str = "row", **types: str) -> RowPlan:
+    return RowPlan(columns(**types), REGISTRY, row_type)
+
+
+def value(data: bytes | None) -> bytes:
+    return struct.pack(">i", -1) if data is None else struct.pack(">i", len(data)) + data
+
+
+def payload(*rows: list[bytes | None]) -> bytes:
+    return struct.pack(">i", len(rows)) + b"".join(value(item) for row in rows for item in row)
+
+
+def int_bytes(number: int) -> bytes:
+    return struct.pack(">i", number)
+
+
+PERSON = plan(id="Int32Type", name="UTF8Type")
+PEOPLE = payload([int_bytes(1), b"Ann"], [int_bytes(2), None], [int_bytes(3), b""])
+
+
+def test_page_is_a_sequence_of_rows() -> None:
+    page = Page(PEOPLE, 0, PERSON)
+    assert len(page) == 3
+    assert page[0] == (1, "Ann")
+    assert page[-1] == (3, "")
+    assert page[1:] == [(2, None), (3, "")]
+    assert page[::-2] == [(3, ""), (1, "Ann")]
+    assert list(page) == list(page) == [(1, "Ann"), (2, None), (3, "")]
+    assert page.decode_slice(1, 99) == [(2, None), (3, "")]
+    with pytest.raises(IndexError, match="no row 3: the page has 3 rows"):
+        page[3]
+    with pytest.raises(IndexError):
+        page[-4]
+
+
+def test_page_of_one_row_and_of_none() -> None:
+    assert list(Page(payload([int_bytes(1), b"Ann"]), 0, PERSON)) == [(1, "Ann")]
+    assert list(Page(payload(), 0, PERSON)) == []
+
+
+def test_page_starts_at_its_offset() -> None:
+    assert Page(b"metadata" + PEOPLE, 8, PERSON)[0].name == "Ann"
+    with pytest.raises(ValueError, match="offset"):
+        Page(PEOPLE, len(PEOPLE) + 1, PERSON)
+
+
+def test_rows_are_plain_tuples_where_wanted() -> None:
+    rows = list(Page(PEOPLE, 0, plan("tuple", id="Int32Type", name="UTF8Type")))
+    assert {type(row) for row in rows} == {tuple}
+    assert rows[0] == (1, "Ann")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00\x00\x00",
+        PEOPLE[:-1],
+        PEOPLE + b"\x00",
+        b"\xff\xff\xff\xff",
+        b"\x7f\xff\xff\xff",
+        b"\x00\x00\x00\x04" + PEOPLE[4:],
+        b"\x00\x00\x00\x02" + PEOPLE[4:],
+        payload([int_bytes(1)]) + b"\x7f\xff\xff\xffAnn",
+    ],
+)
+def test_page_with_wrong_lengths_is_a_protocol_error(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        Page(data, 0, PERSON)
+
+
+@given(st.binary(max_size=80))
+def test_page_of_arbitrary_bytes_reads_or_raises(data: bytes) -> None:
+    try:
+        page = Page(data, 0, PERSON)
+    except ProtocolError:
+        return
+    cursor = iter(page)
+    seen = 0
+    while True:
+        try:
+            next(cursor)
+        except StopIteration:
+            break
+        except (ColumnDecodeError, ProtocolError):
+            pass
+        seen += 1
+    assert seen == len(page)
+
+
+FAR = struct.pack(">q", 1_700_000_000_000_000)
+EVENTS = plan(id="Int32Type", at="TimestampType")
+WITH_BAD_ROW = payload(
+    [int_bytes(1), struct.pack(">q", 0)],
+    [int_bytes(2), FAR],
+    [int_bytes(3), None],
+    [int_bytes(4), FAR],
+)
+
+
+def test_value_outside_python_raises_from_its_row_only() -> None:
+    page = Page(WITH_BAD_ROW, 0, EVENTS)
+    assert page[2] == (3, None)
+    with pytest.raises(ColumnDecodeError) as caught:
+        page[1]
+    assert (caught.value.column, caught.value.row, caught.value.value) == ("at", 1, FAR)
+    assert "column 'at' (timestamp) of row 1: 1700000000000000 ms" in str(caught.value)
+
+
+def test_iteration_goes_on_behind_a_bad_row() -> None:
+    cursor = iter(Page(WITH_BAD_ROW, 0, EVENTS))
+    assert next(cursor).id == 1
+    with pytest.raises(ColumnDecodeError):
+        next(cursor)
+    assert next(cursor).id == 3
+    with pytest.raises(ColumnDecodeError):
+        next(cursor)
+    with pytest.raises(StopIteration):
+        next(cursor)
+
+
+def test_decode_next_stops_before_a_bad_row() -> None:
+    cursor = PageCursor(Page(WITH_BAD_ROW, 0, EVENTS))
+    assert [row.id for row in cursor.decode_next(10)] == [1]
+    assert cursor.position == 1
+    with pytest.raises(ColumnDecodeError):
+        cursor.decode_next(10)
+    assert [row.id for row in cursor.decode_next(1)] == [3]
+    with pytest.raises(ColumnDecodeError):
+        cursor.decode_next(1)
+    assert cursor.decode_next(1) == []
+
+
+def test_text_that_is_not_utf8_names_its_column() -> None:
+    with pytest.raises(ColumnDecodeError, match=r"column 'name' \(text\) of row 0") as caught:
+        Page(payload([int_bytes(1), b"\xff"]), 0, PERSON)[0]
+    assert caught.value.value == b"\xff"
+    assert isinstance(caught.value.__cause__, UnicodeDecodeError)
+
+
+def test_value_of_wrong_size_is_a_protocol_error_that_names_its_column() -> None:
+    with pytest.raises(ProtocolError, match=r"column 'id' \(int\) of row 0: 3 bytes"):
+        Page(payload([b"abc", None]), 0, PERSON)[0]
+
+
+def test_page_can_be_filled_once_only() -> None:
+    page = Page(PEOPLE, 0, PERSON)
+    with pytest.raises(RuntimeError):
+        page.__init__(PEOPLE, 0, PERSON)  # type: ignore[misc]
+
+
+# Rows
+
+
+def test_row_is_found_by_position_attribute_and_column_name() -> None:
+    row: Any = Page(PEOPLE, 0, PERSON)[0]
+    assert isinstance(row, tuple)
+    assert isinstance(row, Row)
+    assert (row[0], row.id, row["id"]) == (1, 1, 1)
+    assert (row[-1], row.name, row["name"]) == ("Ann", "Ann", "Ann")
+    assert row[:1] == (1,)
+    identifier, name = row
+    assert (identifier, name) == (1, "Ann")
+    assert row._fields == ("id", "name")
+    assert repr(row) == "Row(id=1, name='Ann')"
+    match row:
+        case Row(id=1, name=found):
+            assert found == "Ann"
+        case _:
+            pytest.fail("a row matches by its fields")
+
+
+def test_row_without_such_a_column_says_which_there_are() -> None:
+    row: Any = Page(PEOPLE, 0, PERSON)[0]
+    with pytest.raises(KeyError, match="no column 'age', there are: id, name"):
+        row["age"]
+    with pytest.raises(IndexError, match="no column 2: the row has 2 columns"):
+        row[2]
+    with pytest.raises(AttributeError):
+        row.age  # noqa: B018
+    with pytest.raises(TypeError):
+        row[1.5]
+    with pytest.raises(AttributeError):
+        row.id = 2
+
+
+def test_row_equals_and_hashes_like_the_drivers_named_tuple() -> None:
+    row: Any = Page(PEOPLE, 0, PERSON)[0]
+    (other,) = named_tuple_factory(["id", "name"], [(1, "Ann")])
+    assert row == other == (1, "Ann")
+    assert hash(row) == hash(other)
+    assert row < (2, "")
+    assert row._asdict() == other._asdict()
+    assert row._replace(name="Bob") == (1, "Bob")
+    assert type(row._replace(name="Bob")) is type(row)
+    assert type(row)(1, name="Ann") == row
+    assert type(row)._make([1, "Ann"]) == row
+    with pytest.raises(ValueError, match="age"):
+        row._replace(age=1)
+    with pytest.raises(TypeError):
+        type(row)(1)
+    with pytest.raises(TypeError):
+        type(row)(1, id=1)
+    with pytest.raises(TypeError):
+        type(row)._make([1])
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_row_pickles_and_copies(protocol: int) -> None:
+    row: Any = Page(PEOPLE, 0, PERSON)[0]
+    for twin in (pickle.loads(pickle.dumps(row, protocol)), copy.copy(row), copy.deepcopy(row)):
+        assert twin == row
+        assert type(twin) is type(row)
+        assert twin["name"] == "Ann"
+
+
+def test_row_with_cyclic_values_is_collected() -> None:
+    import gc
+    import weakref
+
+    class Node:
+        row: Any
+
+    kind = row_type(("a",))
+    node = Node()
+    node.row = kind(node)
+    gone = weakref.ref(node)
+    del node
+    gc.collect()
+    assert gone() is None
+
+
+NAMES = [
+    ("id", "name"),
+    ("count",),
+    ("system.count(*)", "writetime(a)"),
+    ("a b", "a_b"),
+    ("class", "x"),
+    ("x", "x", "x"),
+    ("1st", "_private", "", "ünï", "[json]", "__"),
+    ("a", "a_", "a"),
+    ("index", "count", "keys"),
+    ("def", "def"),
+]
+
+
+@pytest.mark.parametrize("names", NAMES)
+def test_field_names_equal_the_drivers(names: tuple[str, ...]) -> None:
+    (other,) = named_tuple_factory(list(names), [tuple(range(len(names)))])
+    assert field_names(names) == other._fields
+
+
+@given(st.lists(st.text(alphabet="aAß1_ *()-fieldx", max_size=6), min_size=1, max_size=5))
+def test_field_names_equal_the_drivers_for_any_text(names: list[str]) -> None:
+    (other,) = named_tuple_factory(names, [tuple(range(len(names)))])
+    assert field_names(tuple(names)) == other._fields
+
+
+def test_column_names_find_columns_whose_attributes_are_renamed() -> None:
+    row: Any = row_type(("count(*)", "class", "x", "x"))(1, 2, 3, 4)
+    assert row._fields == ("count", "field_1_", "x", "x_")
+    assert (row["count(*)"], row["class"], row["x"]) == (1, 2, 3)
+    assert (row.count, row["field_1_"], row.x_) == (1, 2, 4)
+
+
+# Metadata
+
+
+def string(text: str) -> bytes:
+    return struct.pack(">H", len(text)) + text.encode()
+
+
+INT = CqlType(TypeCode.INT, "int")
+TEXT = CqlType(TypeCode.TEXT, "text")
+
+
+def test_metadata_of_one_table() -> None:
+    data = struct.pack(">ii", 1, 2) + string("ks") + string("t")
+    data += string("a") + b"\x00\x09" + string("b") + b"\x00\x20\x00\x0a"
+    metadata, size = decode_metadata(data + b"rest")
+    assert size == len(data)
+    assert metadata.columns == (
+        Column("ks", "t", "a", INT),
+        Column("ks", "t", "b", CqlType(TypeCode.LIST, "list", (TEXT,))),
+    )
+    assert metadata.paging_state is None
+    assert not metadata.has_more_pages
+    assert metadata.new_metadata_id is None
+    assert metadata.partition_key_indexes is None
+
+
+def test_metadata_with_every_flag() -> None:
+    data = struct.pack(">ii", 2 | 8, 1) + struct.pack(">i", 3) + b"abc" + string("id")
+    data += string("ks") + string("t") + string("a") + b"\x00\x09"
+    metadata, size = decode_metadata(data)
+    assert size == len(data)
+    assert metadata.has_more_pages
+    assert metadata.paging_state == b"abc"
+    assert metadata.new_metadata_id == b"id"
+    assert metadata.columns == (Column("ks", "t", "a", INT),)
+
+
+def test_metadata_without_columns_has_their_number() -> None:
+    metadata, size = decode_metadata(struct.pack(">ii", 4, 7))
+    assert (metadata.columns, metadata.column_count, size) == (None, 7, 8)
+
+
+def test_metadata_of_parameters_has_the_partition_key() -> None:
+    data = struct.pack(">iiiHH", 1, 2, 2, 1, 0) + string("ks") + string("t")
+    data += string("a") + b"\x00\x09" + string("b") + b"\x00\x0a"
+    metadata, size = decode_metadata(data, prepared=True)
+    assert size == len(data)
+    assert metadata.partition_key_indexes == (1, 0)
+    assert [column.name for column in metadata.columns or ()] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        struct.pack(">ii", 0, -1),
+        struct.pack(">ii", 4, -1),
+        struct.pack(">ii", 0, 0x7FFFFFFF),
+        struct.pack(">ii", 1, 1) + string("ks"),
+        struct.pack(">ii", 2, 1) + struct.pack(">i", 1000),
+    ],
+)
+def test_metadata_cut_short_is_a_protocol_error(data: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        decode_metadata(data)
+
+
+@pytest.mark.parametrize("keys", [-1, 0x7FFFFFFF, 3])
+def test_metadata_with_a_wrong_partition_key_is_a_protocol_error(keys: int) -> None:
+    data = struct.pack(">iiiHH", 1, 2, keys, 1, 0)
+    with pytest.raises(ProtocolError):
+        decode_metadata(data, prepared=True)
+
+
+def test_column_is_a_value() -> None:
+    (column,) = columns(a="Int32Type")
+    assert column == Column("ks", "t", "a", INT)
+    assert hash(column) == hash(Column("ks", "t", "a", INT))
+    assert column != Column("ks", "t", "b", INT)
+    assert pickle.loads(pickle.dumps(column)) == column
+    assert PERSON.column_names == ("id", "name")
+    assert PERSON.column_types == (INT, TEXT)
+
+
+def test_plan_needs_columns_and_a_known_row_type() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        RowPlan([], REGISTRY)
+    with pytest.raises(ValueError, match="row_type"):
+        plan("dict", id="Int32Type")
