@@ -57,7 +57,8 @@ def test_bind_writes_the_values_section(values: Any, expected: bytes) -> None:
 
 def test_bind_without_parameters() -> None:
     plan = BindPlan([], REGISTRY)
-    for values in (None, (), [], {}):
+    empty: list[Any] = [None, (), [], {}]
+    for values in empty:
         bound = plan.bind(values)
         assert (bound.payload, bound.token, bound.routing_key) == (b"\x00\x00", None, None)
 

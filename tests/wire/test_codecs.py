@@ -23,7 +23,7 @@ from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import parse_class_name
 from async_cassandra._wire.errors import ProtocolError
 
-from .cql_values import ALSO_ACCEPTED, ANY_DATETIME, SCALARS, nested, same
+from .value_strategies import ALSO_ACCEPTED, ANY_DATETIME, SCALARS, nested, same
 
 REGISTRY = CodecRegistry(PYTHON_TYPES)
 

@@ -3,7 +3,7 @@
 import copy
 import pickle
 import struct
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from cassandra.query import named_tuple_factory
@@ -24,7 +24,7 @@ def columns(**types: str) -> list[Column]:
     return [Column("ks", "t", name, parse_class_name(kind)) for name, kind in types.items()]
 
 
-def plan(row_type: str = "row", **types: str) -> RowPlan:
+def plan(row_type: Literal["row", "tuple"] = "row", **types: str) -> RowPlan:
     return RowPlan(columns(**types), REGISTRY, row_type)
 
 
@@ -172,7 +172,7 @@ def test_value_of_wrong_size_is_a_protocol_error_that_names_its_column() -> None
 def test_page_can_be_filled_once_only() -> None:
     page = Page(PEOPLE, 0, PERSON)
     with pytest.raises(RuntimeError):
-        page.__init__(PEOPLE, 0, PERSON)  # type: ignore[misc]
+        page.__init__(PEOPLE, 0, PERSON)
 
 
 # Rows
@@ -377,4 +377,4 @@ def test_plan_needs_columns_and_a_known_row_type() -> None:
     with pytest.raises(ValueError, match="at least one"):
         RowPlan([], REGISTRY)
     with pytest.raises(ValueError, match="row_type"):
-        plan("dict", id="Int32Type")
+        plan("dict", id="Int32Type")  # type: ignore[arg-type]

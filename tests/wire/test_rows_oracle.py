@@ -12,7 +12,7 @@ from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import parse_class_name
 from async_cassandra._wire.rows import Column, Page, RowPlan, decode_metadata
 
-from .cql_values import SCALARS, nested, same
+from .value_strategies import SCALARS, nested, same
 
 REGISTRY = CodecRegistry(PYTHON_TYPES)
 STRATEGIES = SCALARS | nested("UTF8Type", SCALARS["UTF8Type"])

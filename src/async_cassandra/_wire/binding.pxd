@@ -1,8 +1,10 @@
+cimport cython
 from libc.stdint cimport int64_t
 
 from async_cassandra._wire.buffer cimport WriteBuffer
 
 
+@cython.final
 cdef class BoundValues:
     cdef readonly bytes payload
     cdef readonly BindPlan plan
@@ -10,6 +12,7 @@ cdef class BoundValues:
     cdef int64_t token_value
 
 
+@cython.final
 cdef class BindPlan:
     cdef readonly tuple columns
     cdef readonly tuple partition_key_indexes

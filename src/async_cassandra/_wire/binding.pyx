@@ -1,7 +1,9 @@
+# cython: auto_pickle=False
 """Parameters to the values section of a request, and to the token that routes it."""
 
 from collections.abc import Mapping
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
 from libc.stdint cimport int32_t, int64_t, uint16_t
@@ -17,6 +19,7 @@ from async_cassandra._wire.rows cimport Column
 from async_cassandra._wire.errors import ParameterError, ParameterTypeError, ParameterValueError
 
 
+@cython.final
 cdef class BoundValues:
     """Encoded parameters; immutable.
 
@@ -37,6 +40,7 @@ cdef class BoundValues:
         return f"<BoundValues of {self.plan.count} parameters, {len(self.payload)} bytes>"
 
 
+@cython.final
 cdef class BindPlan:
     """How to encode the parameters of one prepared statement.
 

@@ -1,7 +1,10 @@
+cimport cython
+
 from async_cassandra._wire.codec cimport Codec
 from async_cassandra._wire.cqltypes cimport CqlType
 
 
+@cython.final
 cdef class CodecRegistry:
     cdef readonly object python_types
     cdef readonly dict user_types

@@ -1,4 +1,7 @@
+# cython: auto_pickle=False
 """The codec of every CQL type."""
+
+cimport cython
 
 from async_cassandra._wire.codec cimport Codec
 from async_cassandra._wire.cqltypes cimport (
@@ -27,6 +30,7 @@ cdef dict WITH_PYTHON_TYPES = {
 }
 
 
+@cython.final
 cdef class CodecRegistry:
     """Builds each type's codec once.
 

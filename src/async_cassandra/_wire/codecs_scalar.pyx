@@ -1,3 +1,4 @@
+# cython: auto_pickle=False
 """Codecs of numbers, text, blobs, UUIDs and addresses.
 
 Source: native protocol v5, section 6; integers are big-endian two's complement.

@@ -1,3 +1,5 @@
+cimport cython
+
 from async_cassandra._wire.buffer cimport Cursor
 
 
@@ -34,6 +36,7 @@ cpdef enum TypeCode:
     COMPOSITE = 0x10002
 
 
+@cython.final
 cdef class CqlType:
     cdef readonly int code
     cdef readonly str name

@@ -1,8 +1,10 @@
+# cython: auto_pickle=False
 """CQL types, read from result metadata or from the names of Cassandra's marshal classes.
 
 Source: native protocol v5, section 4.2.5.2 (the ``[option]`` of a column).
 """
 
+cimport cython
 from libc.stdint cimport uint16_t
 
 from async_cassandra._wire.buffer cimport Cursor, read_short, read_string
@@ -40,6 +42,7 @@ cdef dict FIXED_SIZES = {
 }
 
 
+@cython.final
 cdef class CqlType:
     """One CQL type, immutable and hashable; equal types compare equal.
 

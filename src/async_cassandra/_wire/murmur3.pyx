@@ -1,3 +1,4 @@
+# cython: auto_pickle=False
 """Tokens of Cassandra's Murmur3Partitioner."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE

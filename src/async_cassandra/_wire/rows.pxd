@@ -1,3 +1,4 @@
+cimport cython
 from libc.stdint cimport uint32_t
 
 from async_cassandra._wire.buffer cimport Cursor
@@ -5,6 +6,7 @@ from async_cassandra._wire.codecs cimport CodecRegistry
 from async_cassandra._wire.cqltypes cimport CqlType
 
 
+@cython.final
 cdef class Column:
     cdef readonly str keyspace
     cdef readonly str table
@@ -14,6 +16,7 @@ cdef class Column:
     cdef tuple parts(self)
 
 
+@cython.final
 cdef class ResultMetadata:
     cdef readonly int flags
     cdef readonly Py_ssize_t column_count
@@ -27,6 +30,7 @@ cdef ResultMetadata read_metadata(Cursor* cursor)
 cdef ResultMetadata read_prepared_metadata(Cursor* cursor)
 
 
+@cython.final
 cdef class RowPlan:
     cdef readonly tuple columns
     cdef readonly object row_type
@@ -37,6 +41,7 @@ cdef class RowPlan:
     cdef object decode_row(self, const unsigned char* at, Py_ssize_t* column)
 
 
+@cython.final
 cdef class Page:
     cdef readonly bytes payload
     cdef readonly RowPlan plan
@@ -51,6 +56,7 @@ cdef class Page:
     cpdef list decode_slice(self, Py_ssize_t start, Py_ssize_t stop)
 
 
+@cython.final
 cdef class PageCursor:
     cdef readonly Page page
     cdef readonly Py_ssize_t position

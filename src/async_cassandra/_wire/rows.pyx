@@ -1,8 +1,10 @@
+# cython: auto_pickle=False
 """Result metadata, and pages of rows that decode on demand.
 
 Source: native protocol v5, sections 4.2.5.2 (Rows) and 4.2.5.4 (Prepared).
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.ref cimport Py_INCREF
@@ -40,6 +42,7 @@ cdef enum:
     METADATA_CHANGED = 0x8
 
 
+@cython.final
 cdef class Column:
     """A column of a result, or a parameter of a prepared statement; hashable."""
 
@@ -68,6 +71,7 @@ cdef class Column:
         return f"<Column {self.keyspace}.{self.table}.{self.name} {self.type}>"
 
 
+@cython.final
 cdef class ResultMetadata:
     """What a RESULT says about its columns.
 
@@ -159,6 +163,7 @@ def decode_metadata(bytes data not None, *, bint prepared=False):
     return metadata, cursor.at - start
 
 
+@cython.final
 cdef class RowPlan:
     """How to decode the rows of a column list; built once and shared by their pages.
 
@@ -220,6 +225,7 @@ cdef class RowPlan:
         return f"<RowPlan {', '.join(self.column_names)}>"
 
 
+@cython.final
 cdef class Page:
     """The rows of one RESULT: a sequence that decodes a row each time it is asked for.
 
@@ -335,6 +341,7 @@ cdef class Page:
         return f"<Page of {self.row_count} rows, {len(self.payload)} bytes>"
 
 
+@cython.final
 cdef class PageCursor:
     """Iterates over a page; after a row that raises, it goes on with the one behind it.
 

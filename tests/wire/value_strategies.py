@@ -44,7 +44,7 @@ ALSO_ACCEPTED: dict[str, st.SearchStrategy[Any]] = {
     "BooleanType": st.integers(-128, 127),
     "ByteType": st.booleans(),
     "BytesType": st.binary().map(bytearray)
-    | st.binary().map(memoryview)
+    | st.binary().map(lambda data: memoryview(data))
     | st.lists(st.integers(0, 255)),
     "DecimalType": st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)

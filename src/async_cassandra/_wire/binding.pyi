@@ -1,0 +1,33 @@
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, final
+
+from async_cassandra._wire.codecs import CodecRegistry
+from async_cassandra._wire.rows import Column
+
+@final
+class BoundValues:
+    @property
+    def payload(self) -> bytes: ...
+    @property
+    def plan(self) -> BindPlan: ...
+    @property
+    def token(self) -> int | None: ...
+    @property
+    def routing_key(self) -> bytes | None: ...
+
+@final
+class BindPlan:
+    def __init__(
+        self,
+        columns: Iterable[Column],
+        registry: CodecRegistry,
+        partition_key_indexes: Iterable[int] | None = None,
+    ) -> None: ...
+    @property
+    def columns(self) -> tuple[Column, ...]: ...
+    @property
+    def partition_key_indexes(self) -> tuple[int, ...] | None: ...
+    @property
+    def unset(self) -> Any: ...
+    def bind(self, values: Collection[Any] | Mapping[str, Any] | None) -> BoundValues: ...
+    def bind_encoded(self, values: Sequence[Any]) -> BoundValues: ...
