@@ -4,6 +4,7 @@ Source: native protocol v5, section 8 (error codes). 0x1700 (CAS_WRITE_UNKNOWN) 
 driver.
 """
 
+import ssl
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -397,8 +398,6 @@ def _reason(error: BaseException | None) -> str:
 
 
 def _connect_advice(causes: Iterable[BaseException]) -> str:
-    import ssl
-
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return "Check the ssl_context's CA and that the certificate names the host connected to"
