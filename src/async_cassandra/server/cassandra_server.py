@@ -171,7 +171,11 @@ class CassandraServer:
             shutil.rmtree(self._data(), ignore_errors=True)
 
     def kill(self, node: Node | int) -> None:
-        """End one node's process with SIGKILL, as a crash would; return when it is gone."""
+        """End one node's process with SIGKILL, as a crash would; return when it is gone.
+
+        Cassandra may lose the writes that it acknowledged in the last tenth of a second, unless
+        ``config`` has ``commitlog_sync`` as ``batch``.
+        """
         self._node(node).kill()
 
     def pause(self, node: Node | int) -> None:

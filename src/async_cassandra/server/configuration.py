@@ -98,7 +98,6 @@ def node_settings(
         "authenticator": "PasswordAuthenticator" if options.auth else "AllowAllAuthenticator",
         "authorizer": "AllowAllAuthorizer",
         "commitlog_sync": "periodic",
-        "commitlog_sync_period": "10s",
         "commitlog_total_space": "256MiB",
         "disk_failure_policy": "die",
         "auto_snapshot": False,
@@ -107,7 +106,10 @@ def node_settings(
     }
     if certificates is not None:
         settings["client_encryption_options"] = client_encryption(certificates)
-    return settings | dict(options.config)
+    settings |= options.config
+    if settings["commitlog_sync"] == "periodic":
+        settings.setdefault("commitlog_sync_period", "10s")
+    return settings
 
 
 def client_encryption(certificates: Certificates) -> dict[str, Setting]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -166,6 +167,7 @@ class Node:
         self._guard.wait()
         for pipe in (self._guard.stdin, self._guard.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
         self._guard = None
         self._pid = None
