@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
-from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, Statement
+from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, SimpleStatement, Statement
 
 if TYPE_CHECKING:
     import prometheus_client as prometheus
@@ -453,7 +453,7 @@ def query_hash(query: str | Statement | PreparedStatement) -> str:
         return f"prepared_{_cached_hash(query.query_string)}"
     if isinstance(query, BatchStatement):
         return _cached_hash("BATCH")
-    text = query if isinstance(query, str) else str(query.query_string)
+    text = query.query_string if isinstance(query, SimpleStatement) else str(query)
     return _cached_hash(text) if len(text) <= _CACHED_TEXT else _hash(text)
 
 
