@@ -228,7 +228,7 @@ class ParameterValueError(QueryError, _wire.ParameterValueError):
         return _with_parameter(cls(str(error), error.__cause__), error)
 
 
-def _with_parameter[E: (ParameterTypeError, ParameterValueError)](
+def _with_parameter[E: ParameterTypeError | ParameterValueError](
     public: E, error: _wire.ParameterError
 ) -> E:
     public.parameter = error.parameter

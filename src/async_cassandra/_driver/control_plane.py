@@ -228,13 +228,14 @@ class ControlPlane:
             return name_or_profile
         profiles = self._started_cluster.profile_manager.profiles
         try:
-            return profiles[name_or_profile]
+            profile: ExecutionProfile = profiles[name_or_profile]
         except KeyError:
             known = ", ".join(repr(name) for name in profiles if isinstance(name, str)) or "none"
             raise exceptions.ConfigurationError(
                 f"There is no execution profile {name_or_profile!r}; those with a name: {known}. "
                 "Pass it in AsyncCluster(execution_profiles=...)"
             ) from None
+        return profile
 
     async def load_keyspace(self, keyspace: str) -> None:
         """Have the keyspace's requests routed by token; else its first ones are sent in turn."""
