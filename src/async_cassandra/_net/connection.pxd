@@ -24,6 +24,7 @@ cdef class Connection(EnvelopeSink):
     cdef public bint suspect
     cdef public bint draining
     cdef public str keyspace
+    cdef public NodeConnections node
     cdef readonly uint64_t flushes
     cdef readonly uint64_t reads
     cdef readonly object error

@@ -68,7 +68,7 @@ cdef class FutureHandler(ResponseHandler):
 
     cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
                          const unsigned char* body, Py_ssize_t size) except -1:
-        cdef Response response = decode_response(connection.version, flags, opcode, body, size, None, None)
+        cdef Response response = decode_response(connection.version, flags, opcode, body, size, None, None, False)
         if not self.future.done():
             self.future.set_result(response)
         return 0

@@ -76,7 +76,7 @@ class Heartbeat:
                     )
                 )
             return
-        owes = connection.in_flight > connection.orphans
+        owes = connection.in_flight > 0
         if owes:
             connection.suspect = True
         elif not (self.idle_interval and now - seen.since >= self.idle_interval):

@@ -116,6 +116,7 @@ class NodePool(NodeConnections):
         if connection.closed:
             raise ConnectFailed(f"{self.endpoint} closed the connection at once", self.endpoint)
         was_unreachable = self.last_error is not None
+        connection.node = self
         connection.on_closed = self._on_closed
         connection.on_available = self._on_available
         connection.on_worn = self._replace

@@ -36,6 +36,22 @@ cdef class BoundValues:
         """The serialized partition key; ``None`` if the parameters do not tell it."""
         return self.plan.find_routing_key(self.payload) if self.has_token else None
 
+    def encoded_values(self):
+        """The values as a list of ``bytes``, ``None`` and unset."""
+        cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(self.payload)
+        cdef Py_ssize_t position = 2
+        cdef int32_t length
+        cdef list values = []
+        for _ in range(self.plan.count):
+            length = <int32_t>get_int(at + position)
+            position += 4
+            if length >= 0:
+                values.append(PyBytes_FromStringAndSize(<const char*>at + position, length))
+                position += length
+            else:
+                values.append(None if length == -1 else self.plan.unset)
+        return values
+
     def __repr__(self):
         return f"<BoundValues of {self.plan.count} parameters, {len(self.payload)} bytes>"
 

@@ -1,6 +1,15 @@
 from libc.stdint cimport uint8_t
 
+from async_cassandra._wire.codecs cimport CodecRegistry
 from async_cassandra._wire.rows cimport Page, ResultMetadata, RowPlan
+
+
+cdef class RowPlans:
+    cdef readonly CodecRegistry registry
+    cdef readonly int generation
+    cdef dict plans
+
+    cdef RowPlan plan(self, tuple columns, bint as_tuples)
 
 
 cdef class ServerError:
@@ -42,4 +51,4 @@ cdef class Response:
 
 
 cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
-                              Py_ssize_t size, RowPlan plan, object registry)
+                              Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples)

@@ -3,8 +3,9 @@
 Source: native protocol v5, section 4.2 (v4 where it differs); flags of section 2.4.1.2.
 """
 
+from ipaddress import ip_address
+
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from libc.stdint cimport uint16_t
 
 from async_cassandra._wire.buffer cimport (
     Cursor,
@@ -19,10 +20,10 @@ from async_cassandra._wire.buffer cimport (
     read_string_multimap,
     take,
 )
-from async_cassandra._wire.requests cimport Message
+from async_cassandra._wire.codecs cimport CodecRegistry
+from async_cassandra._wire.rows cimport Page, ResultMetadata, RowPlan, read_metadata, read_prepared_metadata
 
 from async_cassandra._wire.errors import ProtocolError
-from async_cassandra._wire.requests import Opcode
 
 
 cpdef enum ResultKind:
@@ -57,6 +58,9 @@ cpdef enum ErrorCode:
     UNPREPARED = 0x2500
 
 
+# More distinct results than this are not repeated queries but generated ones.
+DEF MAX_PLANS = 1024
+
 DEF TRACING = 0x02
 DEF CUSTOM_PAYLOAD = 0x04
 DEF WARNING = 0x08
@@ -70,13 +74,40 @@ DEF OP_AUTH_CHALLENGE = 0x0E
 DEF OP_AUTH_SUCCESS = 0x10
 
 
-cdef class ServerError:
-    """An ERROR; ``fields`` holds what its code adds, by the specification's names in lower case.
+cdef class RowPlans:
+    """How to decode rows of any columns, each plan built once.
 
-    Unavailable: ``consistency``, ``required``, ``alive``. Timeouts and failures: ``consistency``, ``received``,
-    ``required`` (blockfor), and of ``data_present``, ``write_type``, ``contentions``, ``failures`` (count) and
-    ``reasons`` (address to code, v5) those that apply. Function failure: ``keyspace``, ``function``, ``arg_types``.
-    Already exists: ``keyspace``, ``table``. Unprepared: ``prepared_id``.
+    :ivar generation: changes when user types are registered; plans of another generation are out of date
+    """
+
+    def __cinit__(self, CodecRegistry registry not None):
+        self.registry = registry
+        self.plans = {}
+
+    def renew(self, CodecRegistry registry not None):
+        """Use other codecs from now on."""
+        self.registry = registry
+        self.generation += 1
+        self.plans.clear()
+
+    cdef RowPlan plan(self, tuple columns, bint as_tuples):
+        key = (columns, as_tuples)
+        plan = self.plans.get(key)
+        if plan is None:
+            if len(self.plans) >= MAX_PLANS:
+                self.plans.clear()
+            plan = RowPlan(columns, self.registry, "tuple" if as_tuples else "row")
+            self.plans[key] = plan
+        return <RowPlan>plan
+
+
+cdef class ServerError:
+    """An ERROR; ``fields`` holds what its code adds, by the names that drivers use.
+
+    Unavailable: ``consistency``, ``required_replicas``, ``alive_replicas``. Timeouts and failures: ``consistency``,
+    ``received_responses``, ``required_responses``, and of ``data_retrieved``, ``write_type``, ``contentions``,
+    ``failures`` (count) and ``error_code_map`` (address to code, v5) those that apply. Function failure: ``keyspace``,
+    ``function``, ``arg_types``. Already exists: ``keyspace``, ``table``. Unprepared: ``query_id``.
     """
 
     def __repr__(self):
@@ -104,10 +135,11 @@ cdef class Response:
 
 
 cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
-                              Py_ssize_t size, RowPlan plan, object registry):
+                              Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples):
     """Decode an envelope's body.
 
-    Rows are decoded with the metadata in the reply, or with ``plan`` where the reply has none.
+    Rows are decoded with the metadata in the reply, or with ``plan`` where the reply has none. Without ``plans`` no
+    rows can be decoded, for requests that expect none.
 
     :raises ProtocolError: if the body is not what its opcode says
     """
@@ -123,7 +155,7 @@ cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, co
     if flags & CUSTOM_PAYLOAD:
         response.custom_payload = read_bytes_map(&cursor)
     if opcode == OP_RESULT:
-        decode_result(response, &cursor, version, plan, registry)
+        decode_result(response, &cursor, version, plan, plans, as_tuples)
     elif opcode == OP_ERROR:
         response.error = decode_error(&cursor, version)
     elif opcode == OP_SUPPORTED:
@@ -137,15 +169,18 @@ cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, co
     return response
 
 
-def decode(uint8_t version, uint8_t flags, uint8_t opcode, bytes body not None, RowPlan plan=None, registry=None):
+def decode(uint8_t version, uint8_t flags, uint8_t opcode, bytes body not None, RowPlan plan=None,
+           RowPlans plans=None, bint as_tuples=False):
     """Decode an envelope's body held as ``bytes``; see :class:`Response`."""
-    return decode_response(version, flags, opcode, <const unsigned char*><char*>body, len(body), plan, registry)
+    return decode_response(version, flags, opcode, <const unsigned char*><char*>body, len(body), plan, plans,
+                           as_tuples)
 
 
-cdef int decode_result(Response response, Cursor* cursor, uint8_t version, RowPlan plan, object registry) except -1:
+cdef int decode_result(Response response, Cursor* cursor, uint8_t version, RowPlan plan, RowPlans plans,
+                       bint as_tuples) except -1:
     response.kind = read_int(cursor)
     if response.kind == ROWS:
-        return decode_rows(response, cursor, plan, registry)
+        return decode_rows(response, cursor, plan, plans, as_tuples)
     if response.kind == SET_KEYSPACE:
         response.keyspace = read_string(cursor)
     elif response.kind == PREPARED:
@@ -155,6 +190,33 @@ cdef int decode_result(Response response, Cursor* cursor, uint8_t version, RowPl
     elif response.kind != VOID:
         raise ProtocolError(f"a RESULT of unknown kind {response.kind}")
     return 0
+
+
+cdef int decode_rows(Response response, Cursor* cursor, RowPlan plan, RowPlans plans, bint as_tuples) except -1:
+    cdef ResultMetadata metadata = read_metadata(cursor)
+    response.metadata = metadata
+    if metadata.column_count == 0:
+        raise ProtocolError("rows without columns")
+    if metadata.columns is not None:
+        if plans is None:
+            raise ProtocolError("rows for a request that has none")
+        plan = plans.plan(metadata.columns, as_tuples)
+    elif plan is None:
+        raise ProtocolError("rows without metadata for a request that did not ask to leave it out")
+    elif plan.column_count != metadata.column_count:
+        raise ProtocolError(f"rows of {metadata.column_count} columns where {plan.column_count} were announced")
+    response.page = Page(PyBytes_FromStringAndSize(<const char*>cursor.at, cursor.end - cursor.at), 0, plan)
+    return 0
+
+
+cdef Prepared decode_prepared(Cursor* cursor, uint8_t version):
+    cdef Prepared prepared = Prepared()
+    prepared.prepared_id = read_short_bytes(cursor)
+    if version >= 5:
+        prepared.result_metadata_id = read_short_bytes(cursor)
+    prepared.bind_metadata = read_prepared_metadata(cursor)
+    prepared.result_metadata = read_metadata(cursor)
+    return prepared
 
 
 cdef SchemaChange decode_schema_change(Cursor* cursor):
@@ -179,7 +241,7 @@ cdef ServerError decode_error(Cursor* cursor, uint8_t version):
 
 cdef dict decode_error_fields(Cursor* cursor, int code, uint8_t version):
     if code == UNAVAILABLE:
-        return {"consistency": read_short(cursor), "required": read_int(cursor), "alive": read_int(cursor)}
+        return {"consistency": read_short(cursor), "required_replicas": read_int(cursor), "alive_replicas": read_int(cursor)}
     if code in (READ_TIMEOUT, WRITE_TIMEOUT, READ_FAILURE, WRITE_FAILURE, CAS_WRITE_UNKNOWN):
         return decode_replica_fields(cursor, code, version)
     if code == FUNCTION_FAILURE:
@@ -191,22 +253,22 @@ cdef dict decode_error_fields(Cursor* cursor, int code, uint8_t version):
     if code == ALREADY_EXISTS:
         return {"keyspace": read_string(cursor), "table": read_string(cursor)}
     if code == UNPREPARED:
-        return {"prepared_id": read_short_bytes(cursor)}
+        return {"query_id": read_short_bytes(cursor)}
     return {}
 
 
 cdef dict decode_replica_fields(Cursor* cursor, int code, uint8_t version):
     cdef dict fields = {
         "consistency": read_short(cursor),
-        "received": read_int(cursor),
-        "required": read_int(cursor),
+        "received_responses": read_int(cursor),
+        "required_responses": read_int(cursor),
     }
     if code in (READ_FAILURE, WRITE_FAILURE):
         fields["failures"] = read_int(cursor)
         if version >= 5:
-            fields["reasons"] = read_reasons(cursor, fields["failures"])
+            fields["error_code_map"] = read_reasons(cursor, fields["failures"])
     if code in (READ_TIMEOUT, READ_FAILURE):
-        fields["data_present"] = read_byte(cursor) != 0
+        fields["data_retrieved"] = read_byte(cursor) != 0
     if code in (WRITE_TIMEOUT, WRITE_FAILURE):
         fields["write_type"] = read_string(cursor)
         if code == WRITE_TIMEOUT and fields["write_type"] == "CAS" and cursor.end - cursor.at >= 2:
@@ -223,5 +285,5 @@ cdef dict read_reasons(Cursor* cursor, int count):
         if size != 4 and size != 16:
             raise ProtocolError(f"an address of {size} bytes in a failure's reasons")
         address = PyBytes_FromStringAndSize(<const char*>take(cursor, size), size)
-        reasons[address] = read_short(cursor)
+        reasons[str(ip_address(address))] = read_short(cursor)
     return reasons
