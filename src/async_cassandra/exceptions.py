@@ -16,6 +16,7 @@
         ├── ProtocolError
         ├── OverloadedError
         ├── CasWriteUnknown          <- cassandra.DriverException
+        ├── StatementChangedError
         ├── ParameterTypeError       <- TypeError
         ├── ParameterValueError      <- ValueError
         └── ColumnDecodeError        <- ValueError
@@ -51,6 +52,7 @@ __all__ = [
     "ProtocolError",
     "QueryError",
     "QueryTimeoutError",
+    "StatementChangedError",
     "TimeoutError",
 ]
 
@@ -188,6 +190,10 @@ class OverloadedError(QueryError):
 
 class ProtocolError(QueryError, ConnectionError, _wire.ProtocolError):
     """The server's bytes break the native protocol; that connection was closed."""
+
+
+class StatementChangedError(QueryError):
+    """A prepared statement's parameters have other types since the schema changed; nothing was executed."""
 
 
 class CasWriteUnknown(QueryError, cassandra.DriverException):

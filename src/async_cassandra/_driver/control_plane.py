@@ -177,6 +177,20 @@ class ControlPlane:
         """All known hosts, up or not."""
         return [] if self._cluster is None else list(self._cluster.metadata.all_hosts())
 
+    def distance(self, host: Host) -> int:
+        """The ``HostDistance`` of the policy that is nearest to the host."""
+        return int(self._started_cluster.profile_manager.distance(host))
+
+    def profiles(self) -> list[ExecutionProfile]:
+        """Every execution profile."""
+        return list(self._started_cluster.profile_manager.profiles.values())
+
+    @property
+    def timestamp_generator(self) -> Callable[[], int] | None:
+        """Where requests get their timestamps, in microseconds since 1970; ``None`` leaves them to the servers."""
+        generator: Callable[[], int] | None = self._started_cluster.timestamp_generator
+        return generator
+
     def report_unreachable(self, host: Host, error: BaseException) -> None:
         """Say that no connection to the host can be opened.
 

@@ -280,6 +280,10 @@ class ConnectRefusedError(exceptions.AuthenticationError, NoHostAvailable):
     errors: dict[str, BaseException]
 
 
+class KeyspaceRefusedError(exceptions.ConnectionError, exceptions.QueryError, cassandra.InvalidRequest):
+    """The keyspace to connect to does not exist, or may not be used."""
+
+
 class UnresolvedContactPointsError(exceptions.ConnectionError, cassandra.UnresolvableContactPoints):
     """No contact point's name could be resolved."""
 

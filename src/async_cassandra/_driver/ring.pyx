@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 cdef tuple NOBODY = ()
 
@@ -53,11 +54,21 @@ cdef class TokenRing:
 
     def mapped(self, dict others not None):
         """This ring with each replica replaced by what ``others`` has for it, and left out if it has nothing."""
-        cdef Py_ssize_t index
-        return TokenRing([
-            (self.tokens[index], [others[host] for host in self.owners[index] if host in others])
-            for index in range(self.size)
-        ])
+        cdef TokenRing ring = TokenRing.__new__(TokenRing)
+        cdef dict known = {}
+        cdef list owners = []
+        for replicas in self.owners:
+            found = known.get(id(replicas))
+            if found is None:
+                found = known[id(replicas)] = tuple([others[host] for host in replicas if host in others])
+            owners.append(found)
+        ring.tokens = <int64_t *> malloc((self.size + 1) * sizeof(int64_t))
+        if ring.tokens is NULL:
+            raise MemoryError
+        memcpy(ring.tokens, self.tokens, self.size * sizeof(int64_t))
+        ring.owners = tuple(owners)
+        ring.size = self.size
+        return ring
 
 
 def _token(pair):

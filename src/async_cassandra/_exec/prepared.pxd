@@ -1,15 +1,16 @@
 from async_cassandra._wire.binding cimport BindPlan
+from async_cassandra._wire.responses cimport RowPlans
 from async_cassandra._wire.rows cimport RowPlan
 
 
 cdef class ResultShape:
     cdef readonly bytes metadata_id
     cdef readonly tuple columns
-    cdef object registry
+    cdef int generation
     cdef RowPlan rows
     cdef RowPlan tuples
 
-    cdef RowPlan plan(self, bint as_tuples)
+    cdef RowPlan plan(self, RowPlans plans, bint as_tuples)
 
 
 cdef class PreparedQuery:
@@ -20,6 +21,9 @@ cdef class PreparedQuery:
     cdef public ResultShape shape
     cdef readonly tuple bind_columns
     cdef readonly tuple partition_key
+    cdef readonly str routing_keyspace
+    cdef readonly bint is_counter
+    cdef object __weakref__
     cdef readonly bint is_read
     cdef readonly bint is_conditional
     cdef readonly bint inferred_idempotent

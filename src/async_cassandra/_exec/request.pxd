@@ -5,16 +5,18 @@ from async_cassandra._exec.prepared cimport PreparedQuery, ResultShape
 from async_cassandra._net.connection cimport Connection, NodeConnections, ResponseHandler
 from async_cassandra._net.timers cimport Timer, TimerQueue
 from async_cassandra._wire.requests cimport Message
-from async_cassandra._wire.responses cimport Response, ServerError
+from async_cassandra._wire.responses cimport Response, RowPlans, ServerError
 from async_cassandra._wire.rows cimport RowPlan
 
 
 cdef class Routes:
     cdef readonly tuple nodes
-    cdef readonly tuple local
+    cdef readonly Py_ssize_t local_count
     cdef readonly dict rings
-    cdef readonly dict by_host
-    cdef unsigned int turn
+    cdef readonly bint rotates
+    cdef Py_ssize_t turn
+
+    cdef tuple replicas(self, Executor executor, str keyspace, int64_t token)
 
 
 cdef class Attempt(ResponseHandler):
@@ -48,7 +50,7 @@ cdef class Request(Timer):
     cdef public bint has_token
     cdef public str routing_keyspace
     cdef public tuple pinned
-    cdef public bint is_pinned
+    cdef public object profile
     cdef readonly int retries
     cdef readonly int attempts
     cdef readonly Response response
@@ -68,7 +70,8 @@ cdef class Request(Timer):
     cdef Py_ssize_t replica_index
     cdef Py_ssize_t other_index
     cdef Py_ssize_t other_start
-    cdef bint allow_suspect
+    cdef Py_ssize_t local_count
+    cdef list suspects
     cdef NodeConnections retry_node
     cdef object failure
     cdef bint sent_once
@@ -76,9 +79,9 @@ cdef class Request(Timer):
     cdef int begin(self) except -1
     cdef int make_plan(self) except -1
     cdef NodeConnections next_node(self)
-    cdef Connection next_connection(self, NodeConnections* node)
+    cdef Connection next_connection(self)
     cdef int send_next(self) except -1
-    cdef int send_to(self, NodeConnections node, Connection connection) except -1
+    cdef int send_to(self, Connection connection) except -1
     cdef int no_connection(self) except -1
     cdef int arm(self, double now) except -1
     cdef int on_result(self, Attempt attempt, Response response) except -1
@@ -109,9 +112,10 @@ cdef class PrepareFlight(ResponseHandler):
 cdef class Executor:
     cdef readonly object loop
     cdef readonly TimerQueue timers
-    cdef public Routes routes
-    cdef public object registry
-    cdef public object plan_policy
+    cdef readonly object router
+    cdef readonly dict nodes
+    cdef readonly dict routes
+    cdef readonly RowPlans plans
     cdef public object faults
     cdef public str keyspace
     cdef public Py_ssize_t max_queued

@@ -19,7 +19,9 @@ A request that may have reached a node is sent again only if it is idempotent; t
 from collections import deque
 from math import inf
 
-from async_cassandra._wire.requests cimport Execute
+from cpython.object cimport PyObject
+
+from async_cassandra._wire.requests cimport Execute, Statement
 from async_cassandra._wire.responses cimport decode_response
 
 from async_cassandra._net.errors import ConnectionLost
@@ -53,22 +55,38 @@ DEF FIRST_STATEMENT_ERROR = 0x2000
 
 
 cdef dict NO_QUERIES = {}
+cdef tuple NOBODY = ()
 
 
 cdef class Routes:
-    """Which nodes a request may go to: an immutable picture, replaced as a whole when the cluster changes.
+    """One load balancing policy's choice at one moment, in this session's nodes.
 
-    :param nodes: every node with a pool
-    :param local: the nodes preferred by the policy (its local datacenter), for requests without a token
-    :param rings: keyspace to the token ring of its replicas among ``local``
-    :param by_host: the driver's ``Host.endpoint`` to its node
+    :param local: nodes that take requests in turn
+    :param others: every other node with connections, to be tried after them
+    :param rings: keyspace to its :class:`TokenRing`; ``None`` if the policy does not look at tokens
+    :param rotates: start with another replica each time, instead of the first
     """
 
-    def __init__(self, tuple nodes=(), tuple local=(), dict rings=None, dict by_host=None):
-        self.nodes = nodes
-        self.local = local
-        self.rings = rings if rings is not None else {}
-        self.by_host = by_host if by_host is not None else {}
+    def __init__(self, tuple local not None, tuple others not None, dict rings, bint rotates=False):
+        self.nodes = local + others
+        self.local_count = len(local)
+        self.rings = rings
+        self.rotates = rotates
+
+    cdef tuple replicas(self, Executor executor, str keyspace, int64_t token):
+        """The nodes that own ``token``; empty while the keyspace's ring is being built."""
+        cdef tuple nodes
+        cdef Py_ssize_t start
+        ring = self.rings.get(keyspace)
+        if ring is None:
+            if keyspace is not None:
+                executor.router.want_keyspace(keyspace)
+            return NOBODY
+        nodes = (<TokenRing>ring).replicas(token)
+        if self.rotates and len(nodes) > 1:
+            start = self.turn % len(nodes)
+            return nodes[start:] + nodes[:start]
+        return nodes
 
 
 cdef class Attempt(ResponseHandler):
@@ -100,15 +118,17 @@ cdef class Attempt(ResponseHandler):
         self.stream_id = -1
         if request.state == DONE:
             return 0
-        if request.shape is not None:
-            plan = request.shape.plan(request.as_tuples)
         try:
-            response = decode_response(connection.version, flags, opcode, body, size, plan, request.executor.registry,
+            if request.shape is not None and len(request.shape.columns):
+                plan = request.shape.plan(request.executor.plans, request.as_tuples)
+            response = decode_response(connection.version, flags, opcode, body, size, plan, request.executor.plans,
                                        request.as_tuples)
         except ProtocolError as error:
             request.on_attempt_lost(self, ConnectionLost(
                 f"protocol error from {connection.endpoint}: {error}", connection.endpoint), True)
             raise
+        except Exception as error:  # noqa: BLE001  the frame was whole, so it is this request's failure alone
+            return request.fail(error)
         if opcode == OP_RESULT:
             return request.on_result(self, response)
         if response.error is None:
@@ -174,7 +194,7 @@ cdef class Request(Timer):
         executor.requests += 1
         try:
             self.make_plan()
-            if executor.queued and not self.is_pinned:
+            if executor.queued and self.pinned is None:
                 self.no_connection()
             else:
                 self.send_next()
@@ -186,64 +206,68 @@ cdef class Request(Timer):
     # Where to send
 
     cdef int make_plan(self) except -1:
-        """Point the plan at its beginning: replicas of the token first, then the other nodes in turn."""
-        cdef Routes routes = self.executor.routes
-        cdef TokenRing ring
-        self.replica_index = 0
-        self.other_index = 0
-        self.other_start = 0
-        self.allow_suspect = False
-        self.replicas = ()
-        if self.is_pinned:
+        """Start the plan over: replicas of the token first, then the other nodes in turn, or what the policy says."""
+        cdef Routes routes
+        self.suspects = None
+        self.replicas = NOBODY
+        self.replica_index = self.other_index = self.other_start = 0
+        if self.pinned is not None:
             self.others = self.pinned
-        elif self.executor.plan_policy is not None:
-            self.others = self.executor.plan_policy(self)
-        else:
-            self.others = routes.local
-            if self.has_token:
-                ring = <TokenRing>routes.rings.get(self.routing_keyspace)
-                if ring is not None:
-                    self.replicas = ring.replicas(self.token)
-            routes.turn += 1
-            if self.others:
-                self.other_start = routes.turn % len(self.others)
+            return 0
+        routes = <Routes>self.executor.routes.get(self.profile.load_balancing_policy)
+        if routes is None:
+            self.others = self.executor.ask_policy(self)
+            return 0
+        self.others = routes.nodes
+        routes.turn += 1
+        if self.has_token and routes.rings is not None:
+            self.replicas = routes.replicas(self.executor, self.routing_keyspace, self.token)
+        if routes.local_count:
+            self.other_start = routes.turn % routes.local_count
+        self.local_count = routes.local_count
         return 0
 
     cdef NodeConnections next_node(self):
+        """The next node of the plan; ``None`` at the end. Local nodes take turns, the others follow in order."""
         cdef NodeConnections node
-        cdef Py_ssize_t count
+        cdef Py_ssize_t index
         if self.replica_index < len(self.replicas):
-            node = <NodeConnections>self.replicas[self.replica_index]
             self.replica_index += 1
-            return node
-        count = len(self.others)
-        while self.other_index < count:
-            node = <NodeConnections>self.others[(self.other_start + self.other_index) % count]
+            return <NodeConnections>self.replicas[self.replica_index - 1]
+        while self.other_index < len(self.others):
+            index = self.other_index
+            if index < self.local_count:
+                index = (self.other_start + index) % self.local_count
             self.other_index += 1
+            node = <NodeConnections>self.others[index]
             if node not in self.replicas:
                 return node
         return None
 
-    cdef Connection next_connection(self, NodeConnections* chosen):
-        """The next node of the plan that can take the request now; those that owe answers come last."""
+    cdef Connection next_connection(self):
+        """The next connection of the plan that can take the request now; those that owe answers come last."""
         cdef NodeConnections node
         cdef Connection connection
         while True:
             node = self.next_node()
             if node is None:
-                if self.allow_suspect:
-                    return None
-                self.allow_suspect = True
-                self.replica_index = 0
-                self.other_index = 0
-                continue
+                break
             if (self.errors is not None and node.endpoint in self.errors) or self.is_asking(node):
                 continue
             connection = node.pick()
-            if connection is None or (connection.suspect and not self.allow_suspect):
+            if connection is None:
                 continue
-            chosen[0] = node
-            return connection
+            if not connection.suspect:
+                return connection
+            if self.suspects is None:
+                self.suspects = []
+            self.suspects.append(node)
+        while self.suspects:
+            node = <NodeConnections>self.suspects.pop(0)
+            connection = node.pick()
+            if connection is not None and not self.is_asking(node):
+                return connection
+        return None
 
     cdef bint is_asking(self, NodeConnections node) noexcept:
         """Whether an attempt is live there."""
@@ -257,21 +281,20 @@ cdef class Request(Timer):
 
     cdef int send_next(self) except -1:
         """Start an attempt on the next node that can take it, or wait for one."""
-        cdef NodeConnections node = self.retry_node
         cdef Connection connection = None
-        self.retry_node = None
-        if node is not None:
-            connection = node.pick()
+        if self.retry_node is not None:
+            connection = self.retry_node.pick()
+            self.retry_node = None
         if connection is None:
-            connection = self.next_connection(&node)
+            connection = self.next_connection()
         if connection is None:
             return self.no_connection()
-        return self.send_to(node, connection)
+        return self.send_to(connection)
 
-    cdef int send_to(self, NodeConnections node, Connection connection) except -1:
+    cdef int send_to(self, Connection connection) except -1:
         cdef Attempt attempt = Attempt.__new__(Attempt)
         attempt.request = self
-        attempt.node = node
+        attempt.node = connection.node
         attempt.connection = connection
         attempt.stream_id = -1
         attempt.resend()
@@ -290,7 +313,7 @@ cdef class Request(Timer):
             self.sent_once = True
             attempt.started = now
         self.next_event = inf
-        if self.idempotent and not self.is_pinned:
+        if self.idempotent and self.pinned is None:
             self.plan_hedge(attempt, now)
         return self.arm(now)
 
@@ -302,7 +325,7 @@ cdef class Request(Timer):
             if delay >= 0:
                 self.next_event = now + delay
                 return 0
-        if len(self.executor.routes.nodes) > 1 and len(self.live) < MAX_LIVE_ATTEMPTS and self.timeout != inf:
+        if len(self.executor.nodes) > 1 and len(self.live) < MAX_LIVE_ATTEMPTS and self.timeout != inf:
             self.next_event = now + self.timeout * self.executor.attempt_fraction
         return 0
 
@@ -345,8 +368,8 @@ cdef class Request(Timer):
     cdef int on_result(self, Attempt attempt, Response response) except -1:
         self.response = response
         self.coordinator = attempt.node
-        if self.prepared is not None and response.metadata is not None and response.metadata.metadata_changed:
-            self.shape = self.prepared.reshape(response.metadata, self.executor.registry)
+        if self.prepared is not None and response.metadata is not None and response.metadata.new_metadata_id is not None:
+            self.shape = self.prepared.reshape(response.metadata)
         cdef object future = self.future
         self.finish()
         if not future.done():
@@ -359,7 +382,7 @@ cdef class Request(Timer):
             return self.on_unprepared(attempt, error)
         self.live.remove(attempt)
         self.response = response
-        exception = self.executor.faults.server_error(self, attempt.node, error)
+        exception = self.executor.faults.server_fault(self, attempt.node, error)
         decision, consistency, delay = self.executor.faults.decide(self, attempt.node, error, exception)
         return self.apply(attempt, exception, decision, consistency, delay, error.code >= FIRST_STATEMENT_ERROR)
 
@@ -417,15 +440,14 @@ cdef class Request(Timer):
         self.retries += 1
         self.executor.retries += 1
         if consistency is not None:
-            self.message.consistency = consistency
+            (<Statement>self.message).consistency = consistency
         if decision == RETRY:
             self.retry_node = attempt.node
         else:
             if self.errors is None:
                 self.errors = {}
             self.errors[attempt.node.endpoint] = exception
-            self.replica_index = self.other_index = 0
-            self.allow_suspect = False
+            self.make_plan()
         if delay <= 0:
             return self.send_next()
         self.state = PAUSED
@@ -462,9 +484,15 @@ cdef class Request(Timer):
     # What errors tell
 
     def describe_attempts(self, now):
-        """Each live attempt as ``(endpoint, seconds waited)``."""
+        """Each live attempt as ``(endpoint, seconds waited)``; ``now`` counts from admission."""
         cdef Attempt attempt
-        return [(attempt.node.endpoint, now - attempt.started) for attempt in self.live or ()]
+        return [(attempt.node.endpoint, self.started + now - attempt.started) for attempt in self.live or ()]
+
+    def queued_time(self):
+        """Seconds spent waiting for a place."""
+        if self.state == QUEUED:
+            return self.queued_seconds + self.executor.timers.now() - self.queued_at
+        return self.queued_seconds
 
     def elapsed(self):
         """Seconds since the request was admitted."""
@@ -479,7 +507,7 @@ cdef class PrepareFlight(ResponseHandler):
         cdef Response response
         self.executor.flights.pop(self.key, None)
         try:
-            response = decode_response(connection.version, flags, opcode, body, size, None, self.executor.registry, False)
+            response = decode_response(connection.version, flags, opcode, body, size, None, None, False)
         except ProtocolError as error:
             self.lose(ConnectionLost(f"protocol error from {connection.endpoint}: {error}", connection.endpoint))
             raise
@@ -488,7 +516,7 @@ cdef class PrepareFlight(ResponseHandler):
         if response.kind != KIND_PREPARED:
             self.lose(ConnectionLost(f"{connection.endpoint} did not answer a PREPARE", connection.endpoint))
             raise ProtocolError("a PREPARE was answered by another result")
-        change = self.prepared.renew(response.prepared, self.executor.registry)
+        change = self.prepared.renew(response.prepared)
         return self.resume(change)
 
     cdef int on_lost(self, Connection connection, object error) except -1:
@@ -532,27 +560,37 @@ cdef class PrepareFlight(ResponseHandler):
 cdef class Executor:
     """Admits the requests of one session.
 
+    :param router: the control plane's, for tables and plans
+    :param plans: how rows are decoded
     :param faults: makes exceptions and asks retry policies; see :mod:`.faults`
     :param max_queued: requests that may wait for a place; 0 refuses at once
     :param attempt_fraction: share of the timeout after which an idempotent request also asks another node, 0 to 1
     """
 
-    def __init__(self, loop, TimerQueue timers not None, faults, *, Py_ssize_t max_queued=100_000,
+    def __init__(self, loop, TimerQueue timers not None, router, RowPlans plans not None, faults, *, Py_ssize_t max_queued=100_000,
                  double attempt_fraction=0.3):
         self.loop = loop
         self.timers = timers
         self.faults = faults
         self.max_queued = max_queued
         self.attempt_fraction = attempt_fraction
-        self.routes = Routes()
+        self.nodes = {}
+        self.routes = {}
+        self.router = router
+        self.plans = plans
         self.queue = deque()
         self.flights = {}
+
+    def ask_policy(self, Request request not None):
+        """The nodes that a policy of the application's own gives for a request, in its order."""
+        hosts = request.profile.load_balancing_policy.make_query_plan(request.routing_keyspace, request.statement)
+        return tuple([self.nodes[host] for host in hosts if host in self.nodes])
 
     cdef int enqueue(self, Request request) except -1:
         if request.state == QUEUED:
             return 0
         if self.queued >= self.max_queued:
-            return request.fail(self.faults.overloaded(request))
+            return request.fail(self.faults.overloaded(request, self.queued))
         if len(self.queue) > 2 * self.queued + 64:
             self.queue = deque([entry for entry in self.queue if (<Request>entry).state == QUEUED])
         request.state = QUEUED
@@ -584,18 +622,17 @@ cdef class Executor:
 
     cdef bint send_queued(self, Request request) except -1:
         """Whether ``request`` left the queue."""
-        cdef NodeConnections node = None
         cdef Connection connection
         try:
             request.make_plan()
-            connection = request.next_connection(&node)
+            connection = request.next_connection()
             if connection is None:
                 return False
             self.queued -= 1
             request.state = NEW
             request.queued_seconds += self.timers.now() - request.queued_at
             request.sent_once = True
-            request.send_to(node, connection)
+            request.send_to(connection)
         except Exception as error:  # noqa: BLE001  it is the request's failure, not the one's who freed the place
             if request.state == QUEUED:
                 self.queued -= 1

@@ -1,0 +1,29 @@
+from libc.stdint cimport int64_t, uint8_t
+
+from async_cassandra._exec.prepared cimport PreparedQuery
+from async_cassandra._exec.request cimport Executor, Request
+from async_cassandra._wire.requests cimport Query, Statement
+
+
+cdef class CallOptions:
+    cdef public bint trace
+    cdef public object custom_payload
+    cdef public object timeout
+    cdef public object profile
+    cdef public object paging_state
+    cdef public tuple pinned
+    cdef public object fetch_size
+
+
+cdef class RequestBuilder:
+    cdef readonly Executor executor
+    cdef readonly uint8_t version
+    cdef public int default_fetch_size
+    cdef public object timestamps
+    cdef public bint infers_idempotence
+    cdef int64_t last_timestamp
+
+    cdef int64_t next_timestamp(self) except? -1
+    cdef int set_level(self, Statement message, object statement, object profile, bint is_read) except -1
+    cdef int set_paging(self, Query message, object statement, CallOptions options) except -1
+    cdef int set_life(self, Request request, object statement, CallOptions options) except -1

@@ -1,0 +1,221 @@
+"""From what a user passes to a request that can start: message, options, routing.
+
+An option comes from the call, else the statement, else the execution profile.
+"""
+
+import time
+from math import inf
+
+from cassandra.policies import NoSpeculativeExecutionPolicy
+from cassandra.query import FETCH_SIZE_UNSET, SimpleStatement
+from cassandra.timestamps import MonotonicTimestampGenerator
+
+from async_cassandra._wire.murmur3 import token_of
+
+from libc.stdint cimport INT64_MIN
+
+from async_cassandra._wire.binding cimport BoundValues
+from async_cassandra._wire.requests cimport Batch, Execute, Prepare
+
+cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
+cdef object current_time = time.time
+
+
+cdef class CallOptions:
+    """What one call of ``execute`` asks for beside statement and values.
+
+    :ivar timeout: seconds per page request; ``None`` takes the profile's, ``math.inf`` waits for ever
+    :ivar profile: the driver's resolved ``ExecutionProfile``
+    :ivar pinned: the nodes that ``host=`` names, ``None`` for a free choice
+    """
+
+    def __init__(self, profile not None, *, bint trace=False, custom_payload=None, timeout=None, paging_state=None,
+                 tuple pinned=None, fetch_size=None):
+        self.profile = profile
+        self.trace = trace
+        self.custom_payload = custom_payload
+        self.timeout = timeout
+        self.paging_state = paging_state
+        self.pinned = pinned
+        self.fetch_size = fetch_size
+
+
+cdef class RequestBuilder:
+    """Builds the requests of one session.
+
+    :param version: protocol version
+    :param timestamps: the cluster's timestamp generator, ``None`` for the servers' clocks
+    :param infers_idempotence: whether a write's CQL may show it idempotent; a mark on the statement always may
+    """
+
+    def __init__(self, Executor executor not None, uint8_t version, *, int default_fetch_size=5000, timestamps=None,
+                 bint infers_idempotence=False):
+        self.executor = executor
+        self.version = version
+        self.default_fetch_size = default_fetch_size
+        # The driver's default takes a lock for threads that do not exist here.
+        self.timestamps = timestamps
+        self.infers_idempotence = infers_idempotence
+
+    cdef int64_t next_timestamp(self) except? -1:
+        """Microseconds since 1970, each after the one before."""
+        cdef int64_t now
+        if self.timestamps is None:
+            return INT64_MIN
+        if type(self.timestamps) is not MonotonicTimestampGenerator:
+            now = self.timestamps()
+            return now
+        now = <int64_t>(<double>current_time() * 1e6)
+        if now <= self.last_timestamp:
+            now = self.last_timestamp + 1
+        self.last_timestamp = now
+        return now
+
+    # One method per kind of statement
+
+    def execute(self, statement, PreparedQuery prepared not None, BoundValues bound not None,
+                CallOptions options not None):
+        """A request that executes a prepared statement with ``bound`` values."""
+        cdef Execute message = Execute.__new__(Execute)
+        message.prepared_id = prepared.prepared_id
+        message.result_metadata_id = prepared.shape.metadata_id
+        message.skip_metadata = self.version >= 5 and len(prepared.shape.columns) > 0
+        message.values = bound.payload
+        self.set_level(message, statement, options.profile, prepared.is_read)
+        self.set_paging(message, statement, options)
+        cdef Request request = Request.__new__(Request, self.executor, message, statement, prepared)
+        request.routing_keyspace = prepared.routing_keyspace
+        if bound.has_token:
+            request.token = bound.token_value
+            request.has_token = True
+        request.idempotent = not prepared.is_conditional and not prepared.is_counter and (
+            prepared.is_read or statement.is_idempotent
+            or (self.infers_idempotence and prepared.inferred_idempotent))
+        self.set_life(request, statement, options)
+        return request
+
+    def query(self, statement, str query not None, info, CallOptions options not None):
+        """A request that runs a string without parameters of its own."""
+        cdef Query message = Query.__new__(Query, query)
+        message.keyspace = self.keyspace_flag(statement.keyspace)
+        self.set_level(message, statement, options.profile, info.is_read)
+        self.set_paging(message, statement, options)
+        cdef Request request = Request.__new__(Request, self.executor, message, statement)
+        self.set_routing(request, statement)
+        request.idempotent = not info.is_conditional and (
+            info.is_read or statement.is_idempotent or (self.infers_idempotence and info.inferred_idempotent))
+        self.set_life(request, statement, options)
+        return request
+
+    def batch(self, statement, list entries not None, dict queries not None, bint may_repeat, keyspace,
+              CallOptions options not None):
+        """A request that runs a batch.
+
+        :param entries: ``(query or prepared id, encoded values)``
+        :param queries: prepared id to its prepared query, for a node that has forgotten it
+        :param may_repeat: whether nothing in it forbids sending it twice
+        """
+        cdef Batch message = Batch.__new__(Batch)
+        message.batch_type = statement.batch_type.value
+        message.entries = entries
+        message.keyspace = self.keyspace_flag(keyspace)
+        self.set_level(message, statement, options.profile, False)
+        cdef Request request = Request.__new__(Request, self.executor, message, statement)
+        request.batched = queries
+        self.set_routing(request, statement)
+        request.idempotent = may_repeat
+        self.set_life(request, statement, options)
+        return request
+
+    def prepare(self, str query not None, keyspace, CallOptions options not None):
+        """A request that prepares ``query``; sending it twice is harmless."""
+        cdef Prepare message = Prepare.__new__(Prepare, query, self.keyspace_flag(keyspace))
+        cdef Request request = Request.__new__(Request, self.executor, message, SimpleStatement(query))
+        request.routing_keyspace = keyspace
+        request.idempotent = True
+        self.set_life(request, request.statement, options)
+        return request
+
+    def keyspace_flag(self, keyspace):
+        """``keyspace`` if a request must name it, ``None`` if it is the connections' own."""
+        return None if keyspace == self.executor.keyspace else keyspace
+
+    def next_page(self, Request before not None, bytes paging_state not None):
+        """A request for the page after the one that ``before`` got."""
+        cdef Query message = <Query?>before.message
+        message.paging_state = paging_state
+        cdef Request request = Request.__new__(Request, self.executor, message, before.statement, before.prepared)
+        if before.prepared is not None:
+            (<Execute>message).result_metadata_id = before.prepared.shape.metadata_id
+        request.routing_keyspace = before.routing_keyspace
+        request.token = before.token
+        request.has_token = before.has_token
+        request.idempotent = before.idempotent
+        request.as_tuples = before.as_tuples
+        request.batched = before.batched
+        request.profile = before.profile
+        request.pinned = before.pinned
+        request.timeout = before.timeout
+        request.retry_policy = before.retry_policy
+        return request
+
+    # What they share
+
+    cdef int set_level(self, Statement message, object statement, object profile, bint is_read) except -1:
+        level = statement.consistency_level
+        serial = statement.serial_consistency_level
+        if level is None:
+            level = profile.consistency_level
+        if serial is None:
+            serial = profile.serial_consistency_level
+        message.consistency = level
+        if serial is not None:
+            message.serial_consistency = serial
+        if not is_read:
+            message.timestamp = self.next_timestamp()
+        return 0
+
+    cdef int set_paging(self, Query message, object statement, CallOptions options) except -1:
+        fetch_size = options.fetch_size
+        if fetch_size is None:
+            fetch_size = statement.fetch_size
+            if fetch_size is UNSET_FETCH_SIZE:
+                message.page_size = self.default_fetch_size
+                message.paging_state = options.paging_state
+                return 0
+        message.page_size = fetch_size if fetch_size is not None else 0
+        message.paging_state = options.paging_state
+        return 0
+
+    cdef int set_life(self, Request request, object statement, CallOptions options) except -1:
+        """Deadline, policies, envelope options, rows."""
+        profile = options.profile
+        request.profile = profile
+        timeout = options.timeout
+        if timeout is None:
+            timeout = profile.request_timeout
+        request.timeout = inf if timeout is None else timeout
+        request.retry_policy = statement.retry_policy
+        if request.retry_policy is None:
+            request.retry_policy = profile.retry_policy
+        request.pinned = options.pinned
+        if options.trace:
+            request.message.tracing = True
+        payload = statement.custom_payload
+        if options.custom_payload is not None:
+            payload = {**payload, **options.custom_payload} if payload else options.custom_payload
+        if payload:
+            request.message.custom_payload = payload
+        if request.idempotent:
+            policy = profile.speculative_execution_policy
+            if policy is not None and type(policy) is not NoSpeculativeExecutionPolicy:
+                request.speculation = policy.new_plan(request.routing_keyspace, statement)
+        return 0
+
+    def set_routing(self, Request request not None, statement):
+        """Take the routing key that the user gave with the statement."""
+        request.routing_keyspace = statement.keyspace or self.executor.keyspace
+        key = statement.routing_key
+        if key:
+            request.token = token_of(key)
+            request.has_token = True

@@ -1,0 +1,37 @@
+"""What an application may set about the connections and requests of its sessions."""
+
+from dataclasses import dataclass
+
+from async_cassandra.exceptions import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOptions:
+    """Bounds and defaults of every session of a cluster.
+
+    :ivar connections_per_node: 1 or more; one carries up to 32,768 requests
+    :ivar max_in_flight: requests that wait for a response on one connection, 1 to 32768
+    :ivar max_queued: requests that wait for a connection; further ones get ``OverloadedError`` at once; 0 or more
+    :ivar fetch_size: rows per page of statements that set none, 1 or more
+    :ivar infer_idempotence: take writes for idempotent whose CQL shows it; without it they must be marked
+    :ivar idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 for never
+    """
+
+    connections_per_node: int = 1
+    max_in_flight: int = 2048
+    max_queued: int = 100_000
+    fetch_size: int = 5000
+    infer_idempotence: bool = False
+    idle_heartbeat_interval: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("connections_per_node", 1, 1024),
+            ("max_in_flight", 1, 32768),
+            ("max_queued", 0, 2**31),
+            ("fetch_size", 1, 2**31 - 1),
+            ("idle_heartbeat_interval", 0, 86400),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+                raise ConfigurationError(f"{name} takes {low} to {high}, not {value!r}")

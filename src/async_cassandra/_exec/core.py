@@ -1,0 +1,411 @@
+"""What a session is made of, and how a statement of any kind becomes a request of it.
+
+Prepared statements take the short way through :meth:`SessionCore.request_for`; everything else is brought to a message by
+:meth:`SessionCore.resolve`, which may have to prepare first.
+"""
+
+import asyncio
+import os
+import weakref
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from cassandra.cluster import EXEC_PROFILE_DEFAULT
+from cassandra.encoder import Encoder
+from cassandra.query import BatchStatement as DriverBatchStatement
+from cassandra.query import BatchType, SimpleStatement, bind_params
+from cassandra.query import BoundStatement as DriverBoundStatement
+from cassandra.query import PreparedStatement as DriverPreparedStatement
+
+from async_cassandra._driver.control_plane import ControlPlane, schema_event
+from async_cassandra._driver.types import PYTHON_TYPES
+from async_cassandra._exec import faults
+from async_cassandra._exec.build import CallOptions, RequestBuilder
+from async_cassandra._exec.config import ClientOptions
+from async_cassandra._exec.cql import MarkerStyle, StatementInfo, analyze
+from async_cassandra._exec.nodes import Nodes
+from async_cassandra._exec.prepare import Preparer, run
+from async_cassandra._exec.request import Executor, Request
+from async_cassandra._exec.statements import BatchStatement, BoundStatement, Parameters, PreparedStatement
+from async_cassandra._net.errors import ConnectFailed
+from async_cassandra._net.handshake import ConnectOptions
+from async_cassandra._net.heartbeat import Heartbeat
+from async_cassandra._net.timers import TimerQueue
+from async_cassandra._wire.codecs import CodecRegistry
+from async_cassandra._wire.errors import ParameterError
+from async_cassandra._wire.responses import Response, RowPlans, SchemaChange
+from async_cassandra.exceptions import (
+    ConfigurationError,
+    ConnectionError,
+    ParameterValueError,
+    StatementChangedError,
+    from_wire,
+)
+
+EXECUTE_AS = "ProxyExecute"
+
+_PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
+
+describe = lru_cache(maxsize=2048)(analyze)
+
+_cores: "weakref.WeakSet[SessionCore]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for core in list(_cores):
+        core.executor.close()
+        core.unusable = ConnectionError(
+            "This session was opened before the process was forked; its connections belong to the parent. "
+            "Connect again in the child"
+        )
+
+
+os.register_at_fork(after_in_child=_after_fork) if hasattr(os, "register_at_fork") else None
+
+
+class SessionCore:
+    """Connections, executor, statements and keyspace of one session.
+
+    Concurrency: the thread of ``loop`` only.
+    """
+
+    def __init__(self, control: ControlPlane, connect: ConnectOptions, options: ClientOptions) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.control = control
+        self.options = options
+        self.keyspace: str | None = None
+        self.unusable: ConnectionError | None = None
+        self.version = connect.protocol_version
+        self.timers = TimerQueue(self.loop)
+        self.plans = RowPlans(CodecRegistry(PYTHON_TYPES, dict(control.user_types)))
+        self.executor = Executor(
+            self.loop, self.timers, control.router, self.plans, faults, max_queued=options.max_queued
+        )
+        self.builder = RequestBuilder(
+            self.executor,
+            self.version,
+            default_fetch_size=options.fetch_size,
+            timestamps=control.timestamp_generator,
+            infers_idempotence=options.infer_idempotence,
+        )
+        self.preparer = Preparer(self.executor, self.builder)
+        self.nodes = Nodes(
+            control,
+            self.executor,
+            connect,
+            size=options.connections_per_node,
+            on_reopened=self.preparer.teach,
+            on_user_type=self._on_user_type,
+            on_schema_change=self.preparer.on_schema_change,
+        )
+        self.heartbeat = Heartbeat(self.nodes.connections, idle_interval=options.idle_heartbeat_interval)
+        self.encoder = Encoder()
+        self._idle: asyncio.Future[None] | None = None
+        _cores.add(self)
+
+    # Life
+
+    async def start(self, keyspace: str | None) -> None:
+        """Open the connections; returns when one node can take requests.
+
+        :raises ConnectFailed: if no node can be reached, with the reason of one of them
+        """
+        self.keyspace = keyspace
+        self.executor.keyspace = keyspace
+        if keyspace is not None:
+            self.control.router.want_keyspace(keyspace)
+        self.nodes.start(keyspace)
+        self.heartbeat.start()
+        waiting = {asyncio.ensure_future(pool.wait_open()) for pool in self.nodes.pools.values()}
+        if not waiting:
+            raise ConnectFailed("the load balancing policy uses none of the known hosts: check its local_dc")
+        error: BaseException | None = None
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for opened in done:
+                error = opened.exception()
+                if error is None:
+                    for other in waiting:
+                        other.add_done_callback(_drop_error)
+                    return
+        assert error is not None
+        raise error
+
+    async def close(self, grace: float) -> None:
+        """Refuse new requests, wait up to ``grace`` seconds for those under way, fail the rest, close the connections."""
+        self.executor.close()
+        self.unusable = self.unusable or ConnectionError("Session is closed")
+        if self.executor.running and grace > 0:
+            self._idle = self.loop.create_future()
+            self.executor.on_idle = self._on_idle
+            try:
+                async with asyncio.timeout(grace):
+                    await self._idle
+            except TimeoutError:
+                pass
+        self.executor.fail_queued(self.unusable)
+        self.heartbeat.stop()
+        self.preparer.close()
+        await self.nodes.close()
+        self.timers.close()
+
+    def _on_idle(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    def check_usable(self) -> None:
+        """Refuse a request that this session cannot take.
+
+        :raises ~async_cassandra.exceptions.ConnectionError: after close or fork, or on another loop
+        """
+        if self.unusable is not None:
+            raise self.unusable.with_traceback(None)
+        if asyncio.get_running_loop() is not self.loop:
+            raise ConnectionError(
+                "This session belongs to another event loop: use it on the loop that connected it, "
+                "or connect one session per loop"
+            )
+
+    def _on_user_type(self, keyspace: str, name: str, klass: type) -> None:
+        self.plans.renew(CodecRegistry(PYTHON_TYPES, dict(self.control.user_types)))
+
+    # From what the user gives to a request
+
+    def call_options(
+        self,
+        trace: bool,
+        custom_payload: Mapping[str, bytes] | None,
+        timeout: float | None,
+        execution_profile: Any,
+        paging_state: bytes | None,
+        host: Any,
+        execute_as: str | None,
+        fetch_size: int | None = None,
+    ) -> CallOptions:
+        """Check what one call asks for.
+
+        :raises ~async_cassandra.exceptions.ConfigurationError: naming the argument that does not fit
+        """
+        options = CallOptions(self.control.profile(execution_profile))
+        options.trace = trace
+        options.fetch_size = fetch_size
+        if timeout is not None:
+            options.timeout = _checked_timeout(timeout)
+        if execute_as is not None:
+            custom_payload = {**(custom_payload or {}), EXECUTE_AS: execute_as.encode()}
+        if custom_payload is not None:
+            options.custom_payload = _checked_payload(custom_payload)
+        if paging_state is not None:
+            if not isinstance(paging_state, bytes):
+                raise ConfigurationError(f"paging_state takes bytes, not {type(paging_state).__name__}")
+            options.paging_state = paging_state or None
+        if host is not None:
+            options.pinned = self._pinned(host)
+        return options
+
+    def default_options(self) -> CallOptions:
+        """The options of a call that asks for nothing."""
+        return CallOptions(self.control.profile(EXEC_PROFILE_DEFAULT))
+
+    def _pinned(self, host: Any) -> tuple[Any, ...]:
+        pinned = self.nodes.pinned(host)
+        if not pinned:
+            known = ", ".join(sorted(pool.endpoint for pool in self.nodes.pools.values()))
+            raise ConfigurationError(f"host {host} is none that this session connects to ({known})")
+        return pinned
+
+    def request_for(self, query: Any, parameters: Parameters, options: CallOptions) -> Request | None:
+        """The request of a statement that needs no preparing; ``None`` for one that may.
+
+        :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
+        """
+        try:
+            if type(query) is PreparedStatement:
+                prepared = query.prepared
+                return self.builder.execute(query, prepared, prepared.bind_plan.bind(parameters), options)
+            if type(query) is str and parameters is not None:
+                statement = self.preparer.cached(self.keyspace, query)
+                if statement is not None:
+                    prepared = statement.prepared
+                    bound = prepared.bind_plan.bind(parameters)
+                    return self.builder.execute(statement, prepared, bound, options)
+        except ParameterError as error:
+            raise from_wire(error) from error.__cause__
+        return None
+
+    async def resolve(self, query: Any, parameters: Parameters, options: CallOptions) -> Request:
+        """The request of any statement.
+
+        :raises TypeError: if ``query`` is no statement
+        """
+        match query:
+            case str():
+                return await self._string(SimpleStatement(query), query, parameters, options)
+            case BoundStatement():
+                _refuse_parameters(parameters)
+                return self.builder.execute(query, query.prepared_statement.prepared, query.bound, options)
+            case DriverBoundStatement():
+                _refuse_parameters(parameters)
+                return await self._foreign_bound(query, options)
+            case PreparedStatement():
+                return await self.resolve(query.bind(parameters), None, options)
+            case DriverPreparedStatement():
+                statement = await self._adopt(query, options)
+                bound = self._bind(statement, parameters)
+                return self.builder.execute(query, statement.prepared, bound, options)
+            case DriverBatchStatement():
+                _refuse_parameters(parameters)
+                return await self._batch(query, options)
+            case SimpleStatement():
+                return await self._string(query, query.query_string, parameters, options)
+        raise TypeError(
+            f"query takes a str, SimpleStatement, PreparedStatement, BoundStatement or BatchStatement, "
+            f"not {type(query).__name__}"
+        )
+
+    async def _string(
+        self, statement: SimpleStatement, text: str, parameters: Parameters, options: CallOptions
+    ) -> Request:
+        info = describe(text)
+        if parameters is None or (not parameters and info.markers not in _PREPARED_MARKERS):
+            return self.builder.query(statement, text, info, options)
+        if info.markers in _PREPARED_MARKERS:
+            prepared = await self._prepared_string(statement.keyspace, text, options)
+            bound = self._bind(prepared, parameters)
+            return self.builder.execute(statement, prepared.prepared, bound, options)
+        return self.builder.query(statement, self._format(text, parameters, info), info, options)
+
+    def _format(self, text: str, parameters: Parameters, info: StatementInfo) -> str:
+        """Write the parameters into the string as the driver does for ``%s`` and ``%(name)s``."""
+        if info.markers is MarkerStyle.NONE:
+            raise ParameterValueError(f"parameters were given for a query without markers: {text[:200]}")
+        try:
+            formatted: str = bind_params(text, parameters, self.encoder)
+        except (TypeError, ValueError, KeyError) as error:
+            raise ParameterValueError(
+                f"the parameters do not fit the query's {info.markers.value} markers: {error}", error
+            ) from error
+        return formatted
+
+    async def _prepared_string(self, keyspace: str | None, text: str, options: CallOptions) -> PreparedStatement:
+        keyspace = keyspace or self.keyspace
+        statement = self.preparer.cached(keyspace, text)
+        if statement is None:
+            plain = CallOptions(options.profile)
+            plain.timeout = options.timeout
+            statement = await self.preparer.for_string(keyspace, text, plain)
+        return statement
+
+    def _bind(self, statement: PreparedStatement, parameters: Parameters) -> Any:
+        try:
+            return statement.prepared.bind_plan.bind(parameters)
+        except ParameterError as error:
+            raise from_wire(error) from error.__cause__
+
+    async def _adopt(self, foreign: DriverPreparedStatement, options: CallOptions) -> PreparedStatement:
+        """Our counterpart of a statement that the driver prepared."""
+        return await self._prepared_string(foreign.keyspace, foreign.query_string, options)
+
+    async def _foreign_bound(self, bound: DriverBoundStatement, options: CallOptions) -> Request:
+        statement = await self._adopt(bound.prepared_statement, options)
+        values = statement.prepared.bind_plan.bind_encoded(bound.values)
+        return self.builder.execute(bound, statement.prepared, values, options)
+
+    async def _batch(self, batch: DriverBatchStatement, options: CallOptions) -> Request:
+        entries: list[tuple[str | bytes, bytes]] = []
+        queries: dict[bytes, Any] = {}
+        repeatable = batch.batch_type is not BatchType.COUNTER
+        inferred = self.options.infer_idempotence
+        for _, statement, values in batch._statements_and_parameters:
+            if isinstance(statement, str) and not values:
+                info = describe(statement)
+                repeatable = repeatable and not info.is_conditional
+                inferred = inferred and info.inferred_idempotent
+                entries.append((statement, NO_VALUES))
+                continue
+            prepared, payload = await self._batched(statement, values, options)
+            queries[prepared.prepared_id] = prepared
+            repeatable = repeatable and not prepared.is_conditional and not prepared.is_counter
+            inferred = inferred and prepared.inferred_idempotent
+            entries.append((prepared.prepared_id, payload))
+        repeatable = repeatable and (batch.is_idempotent or inferred)
+        keyspace = batch.keyspace if isinstance(batch, BatchStatement) else None
+        return self.builder.batch(batch, entries, queries, repeatable, keyspace, options)
+
+    async def _batched(self, statement: Any, values: Parameters, options: CallOptions) -> tuple[Any, bytes]:
+        """A batch entry's prepared query and encoded values."""
+        if isinstance(statement, BoundStatement):
+            return statement.prepared_statement.prepared, statement.bound.payload
+        if isinstance(statement, bytes):
+            prepared = self.preparer.known(statement)
+            if prepared is None:
+                raise ConfigurationError(
+                    "a batch holds a statement prepared by another session: prepare it with this one"
+                )
+            return prepared, prepared.bind_plan.bind_encoded(values).payload
+        prepared_statement = await self._prepared_string(None, statement, options)
+        return prepared_statement.prepared, self._bind(prepared_statement, values).payload
+
+    # What follows a response
+
+    async def follow_up(self, response: Response) -> None:
+        """Do what the client has to after some results: a changed schema, a changed keyspace."""
+        if response.schema_change is not None:
+            await self._after_schema_change(response.schema_change)
+        elif response.keyspace is not None:
+            await self.use_keyspace(response.keyspace)
+
+    async def _after_schema_change(self, change: SchemaChange) -> None:
+        arguments = tuple(change.arguments or ())
+        event = schema_event(change.change_type, change.target, change.keyspace, change.name, arguments)
+        self.preparer.on_schema_change(event)
+        await self.control.after_schema_change(event)
+
+    async def use_keyspace(self, keyspace: str) -> None:
+        """Make ``keyspace``, exactly spelled, that of the session and all its connections."""
+        await self.nodes.use_keyspace(keyspace)
+        self.keyspace = keyspace
+        self.executor.keyspace = keyspace
+        self.control.router.want_keyspace(keyspace)
+
+    async def prepare(self, query: str, options: CallOptions) -> PreparedStatement:
+        """Prepare a statement for the user."""
+        return await self.preparer.prepare(self.keyspace, query, options)
+
+    async def run_query(self, query: str) -> Response:
+        """Run an internal query that has no parameters."""
+        statement = SimpleStatement(query)
+        return await run(self.builder.query(statement, query, describe(query), self.default_options()))
+
+
+NO_VALUES = b"\x00\x00"
+
+
+def _refuse_parameters(parameters: Parameters) -> None:
+    if parameters:
+        raise ParameterValueError("parameters: the statement has its values already; pass them to bind() or add()")
+
+
+def _checked_timeout(timeout: Any) -> float:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        raise ConfigurationError(f"timeout takes seconds above 0, None or math.inf, not {timeout!r}")
+    return float(timeout)
+
+
+def _checked_payload(payload: Any) -> dict[str, bytes]:
+    if not isinstance(payload, Mapping):
+        raise ConfigurationError(f"custom_payload takes a mapping, not {type(payload).__name__}")
+    for key, value in payload.items():
+        if not isinstance(key, str) or not isinstance(value, bytes | bytearray | None):
+            raise ConfigurationError(f"custom_payload takes str to bytes, not {key!r} to {type(value).__name__}")
+    return dict(payload)
+
+
+def _drop_error(opened: "asyncio.Future[None]") -> None:
+    if not opened.cancelled():
+        opened.exception()
+
+
+__all__ = ["SessionCore", "StatementChangedError"]

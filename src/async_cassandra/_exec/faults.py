@@ -1,0 +1,210 @@
+"""What happens when an attempt fails: the exception it means, and whether the request goes on.
+
+Idempotence is the gate before any policy: what may have reached a replica is sent again only if doing it twice is the same
+as once. Errors by which the coordinator says that it did not start are free of that gate.
+"""
+
+import random
+from typing import TYPE_CHECKING
+
+from cassandra import ConsistencyLevel, WriteType
+from cassandra.policies import RetryPolicy
+
+from async_cassandra._driver.errors import KeyspaceRefusedError, connection_lost, server_error
+from async_cassandra._net.errors import AuthenticationRefused, ConnectFailed, KeyspaceRefused
+from async_cassandra._wire.responses import ErrorCode
+from async_cassandra.exceptions import (
+    AuthenticationError,
+    ConnectionError,
+    OverloadedError,
+    QueryError,
+    QueryTimeoutError,
+    StatementChangedError,
+)
+
+if TYPE_CHECKING:
+    from async_cassandra._exec.request import Request
+    from async_cassandra._net.connection import NodeConnections
+    from async_cassandra._wire.responses import ServerError
+
+type Decision = tuple[int, int | None, float]
+"""What to do, by :class:`~cassandra.policies.RetryPolicy`; the consistency to do it with; seconds to wait before."""
+
+RETHROW: Decision = (RetryPolicy.RETHROW, None, 0.0)
+
+FIRST_BACKOFF = 0.02
+LONGEST_BACKOFF = 1.0
+
+# The coordinator refused before it asked a replica.
+_NOT_STARTED = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.IS_BOOTSTRAPPING})
+_BACKED_OFF = frozenset({ErrorCode.OVERLOADED, ErrorCode.IS_BOOTSTRAPPING})
+_ON_REQUEST_ERROR = frozenset(
+    {
+        ErrorCode.OVERLOADED,
+        ErrorCode.IS_BOOTSTRAPPING,
+        ErrorCode.TRUNCATE_ERROR,
+        ErrorCode.SERVER_ERROR,
+        ErrorCode.READ_FAILURE,
+        ErrorCode.WRITE_FAILURE,
+        ErrorCode.FUNCTION_FAILURE,
+        ErrorCode.CDC_WRITE_FAILURE,
+    }
+)
+
+
+def consistency_of(request: "Request") -> int | None:
+    """The consistency level that the request asks for, if its message has one."""
+    return getattr(request.message, "consistency", None)
+
+
+def server_fault(request: "Request", node: "NodeConnections", error: "ServerError") -> QueryError:
+    """The exception that a server's ERROR means."""
+    return server_error(
+        error.code,
+        error.message,
+        error.fields,
+        endpoint=node.endpoint,
+        attempts=request.attempts,
+        consistency=consistency_of(request),
+    )
+
+
+def decide(
+    request: "Request", node: "NodeConnections", error: "ServerError", exception: BaseException
+) -> Decision:
+    """Ask the retry policy what to do after a server's ERROR."""
+    code = error.code
+    if code >= ErrorCode.SYNTAX_ERROR or code in (
+        ErrorCode.CAS_WRITE_UNKNOWN,
+        ErrorCode.PROTOCOL_ERROR,
+        ErrorCode.BAD_CREDENTIALS,
+    ):
+        return RETHROW
+    if not request.idempotent and code not in _NOT_STARTED:
+        return RETHROW
+    decision, consistency = _ask(request, error, exception)
+    if decision not in (RetryPolicy.RETRY, RetryPolicy.RETRY_NEXT_HOST):
+        return decision, consistency, 0.0
+    return decision, consistency, _backoff(request.retries) if code in _BACKED_OFF else 0.0
+
+
+def _ask(
+    request: "Request", error: "ServerError", exception: BaseException
+) -> tuple[int, int | None]:
+    policy = request.retry_policy
+    fields = error.fields
+    count = request.retries
+    if error.code == ErrorCode.UNAVAILABLE:
+        answer = policy.on_unavailable(
+            request.statement,
+            consistency=fields["consistency"],
+            required_replicas=fields["required_replicas"],
+            alive_replicas=fields["alive_replicas"],
+            retry_num=count,
+        )
+    elif error.code == ErrorCode.READ_TIMEOUT:
+        answer = policy.on_read_timeout(
+            request.statement,
+            consistency=fields["consistency"],
+            required_responses=fields["required_responses"],
+            received_responses=fields["received_responses"],
+            data_retrieved=fields["data_retrieved"],
+            retry_num=count,
+        )
+    elif error.code == ErrorCode.WRITE_TIMEOUT:
+        write_type: str = fields["write_type"]
+        answer = policy.on_write_timeout(
+            request.statement,
+            consistency=fields["consistency"],
+            write_type=WriteType.name_to_value.get(write_type, write_type),
+            required_responses=fields["required_responses"],
+            received_responses=fields["received_responses"],
+            retry_num=count,
+        )
+    elif error.code in _ON_REQUEST_ERROR:
+        answer = policy.on_request_error(
+            request.statement, consistency_of(request), error=exception, retry_num=count
+        )
+    else:
+        return RetryPolicy.RETHROW, None
+    # Older policies return the decision alone or with a consistency of None.
+    return answer if isinstance(answer, tuple) else (answer, None)
+
+
+def decide_lost(request: "Request", exception: BaseException) -> Decision:
+    """Ask the retry policy what to do after a connection was lost with the request on it."""
+    if not request.idempotent:
+        return RETHROW
+    answer = request.retry_policy.on_request_error(
+        request.statement, consistency_of(request), error=exception, retry_num=request.retries
+    )
+    decision, consistency = answer if isinstance(answer, tuple) else (answer, None)
+    return decision, consistency, 0.0
+
+
+def _backoff(retries: int) -> float:
+    """Exponential with full jitter."""
+    return random.uniform(0.0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**retries))
+
+
+def lost(request: "Request", node: "NodeConnections", error: BaseException) -> QueryError:
+    """The exception of a request that was on a connection when it was lost."""
+    return connection_lost(node.endpoint, error, attempts=request.attempts)
+
+
+def timeout(request: "Request") -> QueryTimeoutError:
+    """The exception of a request whose deadline has passed, saying where its time went."""
+    elapsed = request.elapsed()
+    waiting = request.describe_attempts(elapsed)
+    places = [f"{endpoint} for {seconds:.3f} s" for endpoint, seconds in waiting]
+    if request.queued_seconds or not request.attempts:
+        places.append(f"a free connection for {request.queued_time():.3f} s")
+    errors = request.errors or {}
+    consistency = consistency_of(request)
+    level = ConsistencyLevel.value_to_name.get(consistency, "none")
+    text = (
+        f"No answer within the timeout of {request.timeout:g} s: waited for {', '.join(places)} "
+        f"(attempts: {request.attempts}, retries: {request.retries}, consistency: {level})."
+    )
+    if not request.idempotent and request.attempts:
+        text += " A write may or may not have been applied."
+    return QueryTimeoutError(
+        text,
+        endpoint=waiting[-1][0] if waiting else None,
+        attempts=request.attempts,
+        consistency=consistency,
+        errors=errors,
+    )
+
+
+def overloaded(request: "Request", queued: int) -> OverloadedError:
+    """The exception of a request that found the queue full."""
+    return OverloadedError(
+        f"{queued} requests wait for a connection already, which is the limit (max_queued). "
+        "Send fewer at once, or raise the limits of AsyncCluster",
+        consistency=consistency_of(request),
+    )
+
+
+def closed(request: "Request") -> ConnectionError:
+    """The exception of a request on a closed session."""
+    return ConnectionError("Session is closed")
+
+
+def changed(request: "Request", what: str) -> StatementChangedError:
+    """The exception of a request whose prepared statement no longer fits."""
+    return StatementChangedError(
+        f"The prepared statement was prepared again because the node had forgotten it, and {what}: "
+        "the schema changed since. Prepare it again and bind its values again",
+        attempts=request.attempts,
+    )
+
+
+def connect_fault(error: ConnectFailed) -> ConnectionError:
+    """The exception of a session that could not be opened."""
+    kind: type[ConnectionError] = ConnectionError
+    if isinstance(error, AuthenticationRefused):
+        kind = AuthenticationError
+    elif isinstance(error, KeyspaceRefused):
+        kind = KeyspaceRefusedError
+    return kind(str(error), error, endpoint=error.endpoint)

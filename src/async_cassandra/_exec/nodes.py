@@ -1,0 +1,178 @@
+"""The session's nodes: a pool for each host that the policies use, and the routes over them.
+
+Hosts come and go by the control plane's events; pools report what they find in return.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from cassandra.policies import HostDistance
+from cassandra.pool import Host
+
+from async_cassandra._driver.control_plane import ControlPlane
+from async_cassandra._exec.request import Executor, Routes
+from async_cassandra._net.connection import Connection
+from async_cassandra._net.errors import ConnectFailed
+from async_cassandra._net.handshake import ConnectOptions, open_connection
+from async_cassandra._net.pool import NodePool
+from async_cassandra._net.protocol import ConnectionProtocol
+
+log = logging.getLogger("async_cassandra.connections")
+
+
+class Nodes:
+    """Keeps a pool for each host in use, and the executor's routes up to date.
+
+    Concurrency: the loop's thread only.
+
+    :param size: connections per node, 1 or more
+    :param on_opened: called with each connection that opens after its pool was unreachable
+    :param on_user_type: called when a class is registered for a user-defined type
+    :param on_schema_change: called when the driver's metadata has a change
+    """
+
+    def __init__(
+        self,
+        control: ControlPlane,
+        executor: Executor,
+        options: ConnectOptions,
+        *,
+        size: int,
+        on_reopened: Callable[[ConnectionProtocol], None],
+        on_user_type: Callable[[str, str, type], None],
+        on_schema_change: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self._control = control
+        self._executor = executor
+        self._options = options
+        self._size = size
+        self._on_reopened = on_reopened
+        self.on_user_type = on_user_type
+        self.on_schema_change = on_schema_change
+        self._keyspace: str | None = None
+        self._closing: set[NodePool] = set()
+        self.pools: dict[Host, NodePool] = {}
+
+    def start(self, keyspace: str | None) -> None:
+        """Open pools to every host that the policies use; listen for changes."""
+        self._keyspace = keyspace
+        for host in self._control.hosts():
+            self._add(host)
+        self._control.add_listener(self)
+        self.on_routing()
+
+    def connections(self) -> Iterator[Connection]:
+        """Every open connection."""
+        for pool in self.pools.values():
+            yield from pool.connections
+
+    def pinned(self, host: Any) -> tuple[NodePool, ...]:
+        """The pool of a host given as the driver's ``Host``, as ``"address"`` or as ``"address:port"``; else empty."""
+        if isinstance(host, Host):
+            return tuple(pool for known, pool in self.pools.items() if known.endpoint == host.endpoint)
+        return tuple(
+            pool
+            for known, pool in self.pools.items()
+            if host in (pool.endpoint, known.endpoint.address, known.address, str(known.endpoint))
+        )
+
+    async def use_keyspace(self, keyspace: str) -> None:
+        """Make ``keyspace`` that of every connection."""
+        self._keyspace = keyspace
+        for pool in list(self.pools.values()):
+            await pool.use_keyspace(keyspace)
+
+    async def close(self) -> None:
+        """Close every pool."""
+        self._control.remove_listener(self)
+        pools = [*self.pools.values(), *self._closing]
+        self.pools.clear()
+        self._executor.nodes.clear()
+        self._executor.routes.clear()
+        for pool in pools:
+            self._control.report_connections(pool.host, 0)
+            await pool.close()
+
+    # The control plane's events
+
+    def on_add(self, host: Host) -> None:
+        self._add(host)
+        self.on_routing()
+
+    def on_up(self, host: Host) -> None:
+        self._add(host)
+        self.pools[host].wake() if host in self.pools else None
+        self.on_routing()
+
+    def on_down(self, host: Host) -> None:
+        self.on_routing()
+
+    def on_remove(self, host: Host) -> None:
+        pool = self.pools.pop(host, None)
+        self._executor.nodes.pop(host, None)
+        if pool is not None:
+            self._closing.add(pool)
+            task = self._executor.loop.create_task(pool.close())
+            task.add_done_callback(lambda done: self._closing.discard(pool))
+        self.on_routing()
+
+    def on_routing(self) -> None:
+        """Build the routes of every policy from the control plane's current picture."""
+        routes: dict[Any, Routes] = {}
+        for profile in self._control.profiles():
+            routing = self._control.router.routing(profile)
+            if routing is None:
+                continue
+            local = tuple(self.pools[host] for host in routing.local if host in self.pools)
+            remote = [self.pools[host] for host in routing.remote if host in self.pools]
+            # Hosts that the driver holds for down come last rather than never: the pool may know better.
+            rest = [pool for pool in self.pools.values() if pool not in local and pool not in remote]
+            rings = {keyspace: ring.mapped(self.pools) for keyspace, ring in routing.rings.items()}
+            routes[profile.load_balancing_policy] = Routes(
+                local,
+                (*remote, *rest),
+                rings if routing.is_token_aware else None,
+                routing.rotates_replicas,
+            )
+        self._executor.routes.clear()
+        self._executor.routes.update(routes)
+        self._executor.on_available()
+
+    # The pools' events
+
+    def _add(self, host: Host) -> None:
+        if host in self.pools or self._control.distance(host) == HostDistance.IGNORED:
+            return
+        address, port = host.endpoint.address, host.endpoint.port
+
+        async def opener(keyspace: str | None) -> ConnectionProtocol:
+            return await open_connection(address, port, self._options, host=host, keyspace=keyspace)
+
+        pool = NodePool(
+            f"{address}:{port}",
+            host,
+            opener,
+            size=self._size,
+            keyspace=self._keyspace,
+            on_available=self._executor.on_available,
+            on_unreachable=self._on_unreachable,
+            on_reachable=self._on_reachable,
+            on_opened=self._on_opened,
+        )
+        self.pools[host] = pool
+        self._executor.nodes[host] = pool
+        pool.start()
+
+    def _on_unreachable(self, pool: NodePool, error: ConnectFailed) -> None:
+        log.warning("%s; it is tried again", error)
+        self._control.report_connections(pool.host, 0)
+        self._control.report_unreachable(pool.host, error)
+
+    def _on_reachable(self, pool: NodePool) -> None:
+        log.info("connected to %s again", pool.endpoint)
+        self._control.report_reachable(pool.host)
+
+    def _on_opened(self, pool: NodePool, connection: ConnectionProtocol) -> None:
+        self._control.report_connections(pool.host, len(pool.connections))
+        self._on_reopened(connection)

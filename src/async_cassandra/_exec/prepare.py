@@ -1,0 +1,151 @@
+"""Preparing statements: on request, behind the scenes for strings with markers, and again where nodes forget.
+
+Each query is prepared once per session and keyspace, however many ask for it at the same time. The node that prepared it
+is asked directly; the others learn it in the background, and any that still does not know it says so, which prepares it
+within the request's own life.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakValueDictionary
+
+from async_cassandra._exec.build import CallOptions, RequestBuilder
+from async_cassandra._exec.cql import analyze
+from async_cassandra._exec.prepared import PreparedQuery
+from async_cassandra._exec.request import Executor, Request
+from async_cassandra._exec.statements import PreparedStatement
+from async_cassandra._net.connection import Connection
+from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._wire.responses import Response
+
+MAX_STATEMENTS = 1024
+# Outstanding PREPAREs on a connection that is being taught what the session knows.
+TEACHING_WINDOW = 16
+
+type Key = tuple[str | None, str]
+
+
+class Preparer:
+    """The prepared statements of one session.
+
+    Concurrency: the loop's thread only.
+    """
+
+    def __init__(self, executor: Executor, builder: RequestBuilder) -> None:
+        self._executor = executor
+        self._builder = builder
+        self._cache: OrderedDict[Key, PreparedStatement] = OrderedDict()
+        self._flights: dict[Key, asyncio.Task[PreparedStatement]] = {}
+        self._queries: WeakValueDictionary[bytes, PreparedQuery] = WeakValueDictionary()
+        self._teaching: set[asyncio.Task[None]] = set()
+
+    def cached(self, keyspace: str | None, query: str) -> PreparedStatement | None:
+        """The statement of a query that was prepared behind the scenes."""
+        statement = self._cache.get((keyspace, query))
+        if statement is not None:
+            self._cache.move_to_end((keyspace, query))
+        return statement
+
+    def known(self, prepared_id: bytes) -> PreparedQuery | None:
+        """The query that this session prepared under an id."""
+        return self._queries.get(prepared_id)
+
+    async def for_string(self, keyspace: str | None, query: str, options: CallOptions) -> PreparedStatement:
+        """Prepare behind the scenes; callers with the same query share one PREPARE.
+
+        Cancellation: the PREPARE goes on for the other callers.
+        """
+        key = (keyspace, query)
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._executor.loop.create_task(self.prepare(keyspace, query, options))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda done: self._landed(key, done))
+        return await asyncio.shield(flight)
+
+    def _landed(self, key: Key, flight: asyncio.Task[PreparedStatement]) -> None:
+        del self._flights[key]
+        if flight.cancelled() or flight.exception() is not None:
+            return
+        self._cache[key] = flight.result()
+        if len(self._cache) > MAX_STATEMENTS:
+            self._cache.popitem(last=False)
+
+    async def prepare(self, keyspace: str | None, query: str, options: CallOptions) -> PreparedStatement:
+        """Prepare ``query``, whose unqualified names mean ``keyspace``."""
+        request = self._builder.prepare(query, keyspace, options)
+        response = await run(request)
+        assert response.prepared is not None
+        prepared = PreparedQuery(query, keyspace, response.prepared, analyze(query), self._executor.plans)
+        self._queries[prepared.prepared_id] = prepared
+        for pool in self._executor.nodes.values():
+            if pool is not request.coordinator and pool.connections:
+                self._teach_one(pool.connections[0], prepared)
+        return PreparedStatement(prepared, self._builder.version)
+
+    def _teach_one(self, connection: Connection, prepared: PreparedQuery) -> asyncio.Future[Response] | None:
+        if not connection.available:
+            return None
+        try:
+            answer = connection.request(prepared.message(connection.keyspace))
+        except ConnectionLost:
+            return None
+        answer.add_done_callback(_forget)
+        return answer
+
+    def teach(self, connection: Connection) -> None:
+        """Prepare, in the background, what this session uses on a node that may have been restarted."""
+        if self._queries:
+            task = self._executor.loop.create_task(self._teach(connection, list(self._queries.values())))
+            self._teaching.add(task)
+            task.add_done_callback(self._teaching.discard)
+
+    async def _teach(self, connection: Connection, queries: list[PreparedQuery]) -> None:
+        for start in range(0, len(queries), TEACHING_WINDOW):
+            answers = [
+                answer
+                for prepared in queries[start : start + TEACHING_WINDOW]
+                if (answer := self._teach_one(connection, prepared)) is not None
+            ]
+            if not answers:
+                return
+            await asyncio.wait(answers)
+
+    def on_schema_change(self, event: Mapping[str, Any]) -> None:
+        """Forget the strings of a changed keyspace: their parameters may have other types now."""
+        keyspace = event.get("keyspace")
+        for key, statement in list(self._cache.items()):
+            if keyspace is None or statement.prepared.routing_keyspace in (keyspace, None):
+                del self._cache[key]
+
+    def forget(self, statement: PreparedStatement) -> None:
+        """Forget a string's statement that no longer fits."""
+        for key, known in list(self._cache.items()):
+            if known is statement:
+                del self._cache[key]
+
+    def close(self) -> None:
+        """Stop what goes on in the background."""
+        for task in [*self._teaching, *self._flights.values()]:
+            task.cancel()
+
+
+async def run(request: Request) -> Response:
+    """Start a request and wait for its response.
+
+    Cancellation: the request is given up; see :meth:`.request.Request.cancel`.
+    """
+    request.start()
+    try:
+        response: Response = await request.future
+        return response
+    except asyncio.CancelledError:
+        request.cancel()
+        raise
+
+
+def _forget(answer: "asyncio.Future[Response]") -> None:
+    if not answer.cancelled():
+        answer.exception()

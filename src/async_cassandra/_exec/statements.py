@@ -1,0 +1,161 @@
+"""Statements: the driver's classes, with values encoded and checked by this library.
+
+They can be used wherever the driver's can, and the driver's own can be used in their place.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Self
+
+from cassandra import query as driver
+from cassandra.protocol import ColumnMetadata
+
+from async_cassandra._driver.types import driver_type
+from async_cassandra._exec.cql import MarkerStyle, analyze
+from async_cassandra._exec.prepared import PreparedQuery
+from async_cassandra._wire.binding import BoundValues
+from async_cassandra._wire.errors import ParameterError
+from async_cassandra._wire.rows import Column
+from async_cassandra.exceptions import from_wire
+
+type Parameters = Sequence[Any] | Mapping[str, Any] | None
+
+
+def _driver_column(column: Column) -> ColumnMetadata:
+    return ColumnMetadata(column.keyspace, column.table, column.name, driver_type(column.type))
+
+
+class PreparedStatement(driver.PreparedStatement):
+    """A statement prepared by :meth:`AsyncCassandraSession.prepare`.
+
+    Set ``consistency_level``, ``serial_consistency_level``, ``fetch_size``, ``retry_policy``, ``is_idempotent`` or
+    ``custom_payload`` on it to have them for every execution. Concurrency: may be shared by any number of requests.
+    """
+
+    def __init__(self, prepared: PreparedQuery, protocol_version: int) -> None:
+        # The base class takes column metadata in driver types, which are built only if someone asks for them.
+        self.prepared = prepared
+        self.query_id = prepared.prepared_id
+        self.query_string = prepared.query
+        self.keyspace = prepared.keyspace
+        self.protocol_version = protocol_version
+        self.routing_key_indexes = list(prepared.partition_key) or None
+        self.is_idempotent = False
+
+    @cached_property
+    def column_metadata(self) -> list[ColumnMetadata]:
+        """The parameters, in the driver's types."""
+        return [_driver_column(column) for column in self.prepared.bind_columns]
+
+    @property
+    def result_metadata(self) -> list[ColumnMetadata]:
+        """The columns of its rows as the server last told them, in the driver's types."""
+        return [_driver_column(column) for column in self.prepared.shape.columns]
+
+    @property
+    def result_metadata_id(self) -> bytes | None:
+        """The server's id of those columns; ``None`` on protocol v4."""
+        return self.prepared.shape.metadata_id
+
+    def bind(self, values: Parameters) -> "BoundStatement":
+        """Bind values by position or by name; those that are missing stay unset.
+
+        :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
+        """
+        return BoundStatement(self).bind(values)
+
+
+class BoundStatement(driver.BoundStatement):
+    """A prepared statement with its values; build it with :meth:`PreparedStatement.bind`."""
+
+    prepared_statement: PreparedStatement
+
+    def __init__(self, prepared_statement: PreparedStatement, *args: Any, **kwargs: Any) -> None:
+        self.prepared_statement = prepared_statement
+        for name in (
+            "retry_policy",
+            "consistency_level",
+            "serial_consistency_level",
+            "fetch_size",
+            "custom_payload",
+        ):
+            setattr(self, name, getattr(prepared_statement, name))
+        self.keyspace = prepared_statement.prepared.routing_keyspace
+        self.raw_values: Parameters = None
+        self._bound: BoundValues | None = None
+        driver.Statement.__init__(
+            self, *args, **kwargs, is_idempotent=prepared_statement.is_idempotent
+        )
+
+    def bind(self, values: Parameters) -> Self:
+        """Bind values by position or by name; those that are missing stay unset.
+
+        :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
+        """
+        self.raw_values = () if values is None else values
+        try:
+            self._bound = self.prepared_statement.prepared.bind_plan.bind(self.raw_values)
+        except ParameterError as error:
+            raise from_wire(error) from error.__cause__
+        return self
+
+    @property
+    def bound(self) -> BoundValues:
+        """The encoded values; all unset as long as none are bound."""
+        if self._bound is None:
+            self.bind(())
+        assert self._bound is not None
+        return self._bound
+
+    @property
+    def values(self) -> list[Any]:
+        """The encoded values: ``bytes``, ``None``, or ``cassandra.query.UNSET_VALUE``; empty before :meth:`bind`."""
+        return self._bound.encoded_values() if self._bound is not None else []
+
+    @property
+    def routing_key(self) -> bytes | None:
+        """The encoded partition key, if every part of it is bound."""
+        if self._routing_key is not None or self._bound is None:
+            return self._routing_key
+        return self._bound.routing_key
+
+    @routing_key.setter
+    def routing_key(self, key: bytes | Sequence[bytes] | None) -> None:
+        self._set_routing_key(key)
+
+
+class BatchStatement(driver.BatchStatement):
+    """A batch that also takes strings with ``?`` or ``:name`` and their parameters.
+
+    Those are prepared when the batch is executed, each once per session.
+    """
+
+    def add(self, statement: Any, parameters: Parameters = None) -> Self:
+        """Add a statement and its parameters.
+
+        :param statement: a string, or a simple, prepared or bound statement
+        :raises ValueError: if there are 65,535 already, or parameters come with a bound statement
+        :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
+        """
+        text = statement.query_string if isinstance(statement, driver.SimpleStatement) else statement
+        if parameters and isinstance(text, str):
+            style = analyze(text).markers
+            if style in (MarkerStyle.POSITIONAL, MarkerStyle.NAMED):
+                if text is not statement:
+                    self._update_state(statement)
+                self._add_statement_and_params(False, text, parameters)
+                return self
+        if isinstance(statement, PreparedStatement):
+            statement = statement.bind(parameters)
+            parameters = None
+        if isinstance(statement, BoundStatement):
+            if parameters:
+                raise ValueError("parameters cannot be passed with a BoundStatement")
+            self._update_state(statement)
+            self._add_statement_and_params(True, statement, ())
+            return self
+        super().add(statement, parameters)
+        return self
