@@ -52,6 +52,5 @@ setup(
             "embedsignature": True,
             "linetrace": COVERAGE,
         },
-    ),
-    options={"build_ext": {"parallel": os.cpu_count() or 1}},
+    )
 )

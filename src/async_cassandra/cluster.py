@@ -1,0 +1,339 @@
+"""The cluster: contact points and settings, and the sessions connected to it."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from cassandra import __version__ as driver_version
+from cassandra.auth import AuthProvider, PlainTextAuthProvider
+from cassandra.cluster import Cluster
+from cassandra.metadata import Metadata
+from cassandra.policies import LoadBalancingPolicy, ReconnectionPolicy, RetryPolicy
+
+from async_cassandra._driver.control_plane import ControlPlane
+from async_cassandra._exec.config import ClientOptions
+from async_cassandra._exec.core import SessionCore
+from async_cassandra._exec.faults import connect_fault
+from async_cassandra._net.errors import ConnectFailed
+from async_cassandra._net.handshake import ConnectOptions
+from async_cassandra.exceptions import ConfigurationError, ConnectionError, ConnectTimeoutError
+from async_cassandra.metrics import MetricsMiddleware
+from async_cassandra.retry_policy import DefaultRetryPolicy
+from async_cassandra.session import AsyncCassandraSession, MeasuredSession, unquoted
+
+__all__ = ["AsyncCluster"]
+
+CONNECT_TIMEOUT = 30.0
+
+
+class AsyncCluster:
+    """A cluster to connect to.
+
+    May be built before any loop runs; resolves no name and opens nothing until :meth:`connect`, which binds it to the
+    running loop. Concurrency: that loop's thread only.
+
+    :param contact_points: addresses or names of nodes to find the others by; ``None`` for ``["127.0.0.1"]``
+    :param port: of every node's native transport, 1 to 65535
+    :param auth_provider: the driver's; may block, it is called off the loop
+    :param load_balancing_policy: for the default execution profile
+    :param reconnection_policy: pauses between the driver's attempts to reach a node that is down
+    :param retry_policy: for the default execution profile; ``None`` for :class:`DefaultRetryPolicy`
+    :param ssl_context: turns TLS on; ``ssl.create_default_context()`` verifies certificates and host names
+    :param protocol_version: 4 or 5; ``None`` for 5, and 4 where the server has no 5
+    :param executor_threads: threads of the driver's control plane, 1 or more
+    :param max_schema_agreement_wait: seconds to wait for all nodes to agree after DDL
+    :param control_connection_timeout: seconds for each request of the control connection
+    :param idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 for never
+    :param compression: ``"lz4"`` (or ``True``) to compress what is sent and received, with the ``lz4`` extra
+    :param client_options: bounds and defaults of its sessions
+    :param metrics: told of every request of its sessions
+    :param kwargs: any other setting of the driver's ``Cluster``, ``execution_profiles`` among them
+    :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit, naming it
+    """
+
+    def __init__(
+        self,
+        contact_points: Sequence[str] | None = None,
+        port: int = 9042,
+        auth_provider: AuthProvider | None = None,
+        load_balancing_policy: LoadBalancingPolicy | None = None,
+        reconnection_policy: ReconnectionPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        protocol_version: int | None = None,
+        executor_threads: int = 2,
+        max_schema_agreement_wait: float = 10,
+        control_connection_timeout: float = 2.0,
+        idle_heartbeat_interval: float = 30.0,
+        schema_event_refresh_window: float = 2.0,
+        topology_event_refresh_window: float = 10.0,
+        status_event_refresh_window: float = 2.0,
+        *,
+        compression: bool | str | None = None,
+        client_options: ClientOptions | None = None,
+        metrics: MetricsMiddleware | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if protocol_version not in (None, 4, 5):
+            raise ConfigurationError(f"protocol_version takes 4, 5 or None, not {protocol_version!r}")
+        if not isinstance(port, int) or not 0 < port < 65536:
+            raise ConfigurationError(f"port takes 1 to 65535, not {port!r}")
+        self._compression = _lz4(compression)
+        self._options = client_options if client_options is not None else ClientOptions()
+        self._idle_heartbeat_interval = idle_heartbeat_interval
+        self._metrics = metrics
+        kwargs.setdefault("default_retry_policy", retry_policy or DefaultRetryPolicy())
+        if "execution_profiles" in kwargs and retry_policy is None:
+            del kwargs["default_retry_policy"]
+        self._control = ControlPlane(
+            contact_points=contact_points,
+            port=port,
+            auth_provider=auth_provider,
+            load_balancing_policy=load_balancing_policy,
+            reconnection_policy=reconnection_policy,
+            ssl_context=ssl_context,
+            protocol_version=protocol_version,
+            executor_threads=executor_threads,
+            max_schema_agreement_wait=max_schema_agreement_wait,
+            control_connection_timeout=control_connection_timeout,
+            idle_heartbeat_interval=idle_heartbeat_interval,
+            schema_event_refresh_window=schema_event_refresh_window,
+            topology_event_refresh_window=topology_event_refresh_window,
+            status_event_refresh_window=status_event_refresh_window,
+            **kwargs,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._shutting_down: asyncio.Task[None] | None = None
+        self._sessions: list[AsyncCassandraSession] = []
+
+    @classmethod
+    def create_with_auth(
+        cls, contact_points: Sequence[str], username: str, password: str, **kwargs: Any
+    ) -> Self:
+        """A cluster that is entered with a user name and a password."""
+        provider = PlainTextAuthProvider(username=username, password=password)
+        return cls(contact_points, auth_provider=provider, **kwargs)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`shutdown` was called."""
+        return self._shutting_down is not None
+
+    @property
+    def metadata(self) -> Metadata | None:
+        """The driver's picture of topology and schema; ``None`` before :meth:`connect`."""
+        return self._control.metadata
+
+    @property
+    def _cluster(self) -> Cluster | None:
+        """The driver's cluster once connected, which some programs look at."""
+        return self._control.cluster
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else "connected" if self._control.cluster else "not connected"
+        return f"<AsyncCluster {list(self._control.contact_points)} port={self._control.port} {state}>"
+
+    def connect(
+        self,
+        keyspace: str | None = None,
+        timeout: float | None = None,
+        *,
+        metrics: MetricsMiddleware | None = None,
+    ) -> "Connecting":
+        """Open a session: ``await`` it, or enter it with ``async with``, which also closes it.
+
+        Cancellation: what was opened is closed.
+
+        :param keyspace: what unqualified names mean, exactly spelled; ``None`` for none
+        :param timeout: seconds for all of it, above 0; ``None`` for 30
+        :param metrics: told of every request of this session, instead of the cluster's
+        :raises ~async_cassandra.exceptions.ConnectionError: naming the node and the reason
+        :raises ~async_cassandra.exceptions.AuthenticationError: if the credentials were refused
+        :raises ~async_cassandra.exceptions.ConnectTimeoutError: if it took longer; also ``TimeoutError``
+        :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit
+        """
+        return Connecting(lambda: self._connect(keyspace, timeout, metrics or self._metrics))
+
+    async def _connect(
+        self, keyspace: str | None, timeout: float | None, metrics: MetricsMiddleware | None
+    ) -> AsyncCassandraSession:
+        timeout = CONNECT_TIMEOUT if timeout is None else timeout
+        self._check_loop()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._start()
+                core = await self._open(unquoted(keyspace) if keyspace is not None else None, timeout)
+        except ConnectTimeoutError:
+            raise
+        except TimeoutError as error:
+            points = ", ".join(map(str, self._control.contact_points))
+            raise ConnectTimeoutError(
+                f"No session with {points} (port {self._control.port}) within {timeout:g} s. Check the addresses, "
+                "the port and the firewalls between, or give connect() a longer timeout",
+                error,
+            ) from error
+        session = AsyncCassandraSession(self, core) if metrics is None else MeasuredSession(self, core, metrics)
+        self._sessions.append(session)
+        return session
+
+    def _check_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self.is_closed:
+            raise ConnectionError("Cluster is closed")
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise ConnectionError(
+                "This cluster is connected on another event loop: use one AsyncCluster per loop"
+            )
+
+    async def _start(self) -> None:
+        """Start the control plane once, however many connect at the same time."""
+        if self._control.cluster is not None:
+            return
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(self._control.start(None))
+        starting = self._starting
+        try:
+            await asyncio.shield(starting)
+        except BaseException:
+            self._starting = None
+            if not starting.done():
+                starting.cancel()
+                await asyncio.gather(starting, return_exceptions=True)
+            raise
+
+    async def _open(self, keyspace: str | None, timeout: float) -> SessionCore:
+        core = SessionCore(self._control, self._connect_options(timeout), self._options)
+        try:
+            await core.start(keyspace)
+        except ConnectFailed as error:
+            await core.close(0)
+            raise connect_fault(error) from error
+        except BaseException:
+            await core.close(0)
+            raise
+        return core
+
+    def _connect_options(self, timeout: float) -> ConnectOptions:
+        cluster = self._control.cluster
+        assert cluster is not None
+        return ConnectOptions(
+            protocol_version=cluster.protocol_version,
+            ssl_context=self._control.ssl_context,
+            server_hostname=self._control.server_hostname,
+            compression=self._compression,
+            max_in_flight=self._options.max_in_flight,
+            connect_timeout=min(timeout, cluster.connect_timeout or timeout),
+            startup={"DRIVER_NAME": "async-cassandra", "DRIVER_VERSION": f"driver {driver_version}"},
+            new_authenticator=self._control.new_authenticator if cluster.auth_provider else None,
+        )
+
+    def register_user_type(self, keyspace: str, user_type: str, klass: type) -> None:
+        """Have values of a user-defined type read as instances of ``klass``, and written from them.
+
+        :param klass: takes the type's fields as keyword arguments
+        """
+        self._control.register_user_type(keyspace, user_type, klass)
+
+    def _forget(self, session: AsyncCassandraSession) -> None:
+        if session in self._sessions:
+            self._sessions.remove(session)
+
+    async def shutdown(self) -> None:
+        """Close every session and the control connection, and end all threads; idempotent.
+
+        Cancellation: the shutdown goes on.
+        """
+        if self._shutting_down is None:
+            self._shutting_down = asyncio.get_running_loop().create_task(self._shutdown())
+        await asyncio.shield(self._shutting_down)
+
+    async def _shutdown(self) -> None:
+        await asyncio.gather(*(session.close() for session in list(self._sessions)))
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        await self._control.stop()
+
+    async def close(self) -> None:
+        """The same as :meth:`shutdown`."""
+        await self.shutdown()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.shutdown()
+
+
+class Connecting(Coroutine[Any, Any, AsyncCassandraSession]):
+    """A session being opened: ``await cluster.connect()`` or ``async with cluster.connect() as session``."""
+
+    def __init__(self, connect: Callable[[], Coroutine[Any, Any, AsyncCassandraSession]]) -> None:
+        self._connect = connect
+        self._running: Coroutine[Any, Any, AsyncCassandraSession] | None = None
+        self._session: AsyncCassandraSession | None = None
+
+    def _coroutine(self) -> Coroutine[Any, Any, AsyncCassandraSession]:
+        if self._running is None:
+            self._running = self._connect()
+        return self._running
+
+    def __await__(self) -> Generator[Any, Any, AsyncCassandraSession]:
+        return self._coroutine().__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine().send(value)
+
+    def throw(self, *args: Any) -> Any:
+        return self._coroutine().throw(*args)
+
+    def close(self) -> None:
+        if self._running is not None:
+            self._running.close()
+
+    async def __aenter__(self) -> AsyncCassandraSession:
+        self._session = await self
+        return self._session
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+def _lz4(compression: bool | str | None) -> tuple[Callable[..., bytes], Callable[..., bytes]] | None:
+    """LZ4 block compression and decompression, without a size prefix."""
+    if not compression:
+        return None
+    if compression not in (True, "lz4"):
+        raise ConfigurationError(f"compression takes 'lz4' or True, not {compression!r}; Cassandra 5 has no other")
+    try:
+        from lz4.block import compress, decompress
+    except ImportError as error:
+        raise ConfigurationError(
+            "compression needs the lz4 package: pip install 'async-cassandra[lz4]'", error
+        ) from error
+
+    def compress_block(data: Any) -> bytes:
+        block: bytes = compress(data, store_size=False)
+        return block
+
+    def decompress_block(data: Any, size: int) -> bytes:
+        block: bytes = decompress(data, uncompressed_size=size)
+        return block
+
+    return compress_block, decompress_block

@@ -1,0 +1,336 @@
+"""The session: where statements are executed."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
+
+from cassandra.cluster import EXEC_PROFILE_DEFAULT
+from cassandra.query import BatchStatement, QueryTrace
+
+from async_cassandra._exec.build import CallOptions
+from async_cassandra._exec.core import SessionCore
+from async_cassandra._exec.prepare import run
+from async_cassandra._exec.request import Request
+from async_cassandra._exec.statements import Parameters, PreparedStatement
+from async_cassandra._exec.tracing import fetch_trace
+from async_cassandra._wire.responses import Response
+from async_cassandra.exceptions import ConfigurationError, StatementChangedError
+from async_cassandra.metrics import MetricsMiddleware
+from async_cassandra.result import AsyncResultSet, wants_tuples
+from async_cassandra.streaming import AsyncStreamingResultSet, StreamConfig
+
+if TYPE_CHECKING:
+    from async_cassandra.cluster import AsyncCluster
+
+__all__ = ["AsyncCassandraSession", "AsyncSession", "MeasuredSession"]
+
+CLOSE_GRACE = 5.0
+
+
+class AsyncCassandraSession:
+    """Executes statements on a cluster, in the event loop that connected it.
+
+    Get one from :meth:`AsyncCluster.connect`. Concurrency: any number of tasks of that loop at once.
+    """
+
+    def __init__(self, cluster: "AsyncCluster", core: SessionCore) -> None:
+        self._cluster = cluster
+        self._core = core
+        self._closing: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def create(cls, cluster: "AsyncCluster", keyspace: str | None = None) -> "AsyncCassandraSession":
+        """Connect; the same as ``await cluster.connect(keyspace)``."""
+        return await cluster.connect(keyspace)
+
+    @property
+    def cluster(self) -> "AsyncCluster":
+        """The cluster that opened this session."""
+        return self._cluster
+
+    @property
+    def keyspace(self) -> str | None:
+        """The keyspace that unqualified names mean, exactly spelled; ``None`` for none."""
+        return self._core.keyspace
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether :meth:`close` was called, or the process was forked."""
+        return self._core.unusable is not None
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else "open"
+        nodes = ", ".join(map(repr, self._core.nodes.pools.values()))
+        return f"<{type(self).__name__} {state} keyspace={self.keyspace!r} nodes=[{nodes}]>"
+
+    async def execute(
+        self,
+        query: Any,
+        parameters: Parameters = None,
+        trace: bool = False,
+        custom_payload: Mapping[str, bytes] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  it bounds each page, not the call
+        execution_profile: Any = EXEC_PROFILE_DEFAULT,
+        paging_state: bytes | None = None,
+        host: Any = None,
+        execute_as: str | None = None,
+    ) -> AsyncResultSet:
+        """Execute a statement and return every row, page by page; one page where ``paging_state`` is given.
+
+        Parameters bind by position (sequence) or name (mapping) to ``?`` and ``:name``, in a string too: it is
+        prepared once behind the scenes. ``%s`` and ``%(name)s`` are written into the string as the driver does.
+
+        Cancellation: the request's place is free at once, its stream id when the server has answered; a write
+        may have been applied.
+
+        :param query: a string, or a simple, prepared, bound or batch statement
+        :param trace: have the server trace it; see :meth:`AsyncResultSet.get_query_trace`
+        :param custom_payload: for a custom query handler of the server
+        :param timeout: seconds for each page, its retries included, above 0; ``None`` takes the profile's
+            (10 s), ``math.inf`` waits for ever
+        :param execution_profile: name or object
+        :param paging_state: the token of a page, from :attr:`AsyncResultSet.paging_state`; ``b""`` for the first
+        :param host: the only node to ask, as the driver's ``Host``, ``"address"`` or ``"address:port"``
+        :param execute_as: the role to execute as, where the server supports it
+        :raises ~async_cassandra.exceptions.QueryError: what the server reports; also the driver's class for it
+        :raises ~async_cassandra.exceptions.QueryTimeoutError: if the timeout is over
+        :raises ~async_cassandra.exceptions.OverloadedError: if too many requests wait already
+        :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range, or there are too many
+        :raises ~async_cassandra.exceptions.ConnectionError: if the session is closed or belongs to another loop
+        """
+        core = self._core
+        core.check_usable()
+        options = core.call_options(
+            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as
+        )
+        request = core.request_for(query, parameters, options)
+        if request is None:
+            request = await core.resolve(query, parameters, options)
+        row_factory = options.profile.row_factory
+        request.as_tuples = wants_tuples(row_factory)
+        request.start()
+        try:
+            response = await request.future
+        except asyncio.CancelledError:
+            request.cancel()
+            raise
+        except StatementChangedError:
+            request, response = await self._once_more(request, query, parameters, options)
+        if response is None or response.page is None:
+            if response is not None:
+                await core.follow_up(response)
+            return AsyncResultSet(response, (), row_factory, request.coordinator, None, self._fetch_trace)
+        next_state = response.metadata.paging_state
+        if next_state is None or paging_state is not None:
+            return AsyncResultSet(
+                response, (response.page,), row_factory, request.coordinator, next_state, self._fetch_trace
+            )
+        return await self._other_pages(request, response, row_factory)
+
+    async def _once_more(
+        self, request: Request, query: Any, parameters: Parameters, options: CallOptions
+    ) -> tuple[Request, Response | None]:
+        """Execute a string again whose hidden statement no longer fitted the schema; nothing had been executed."""
+        hidden = self._core.preparer.cached(self.keyspace, request.prepared.query) if request.prepared else None
+        if hidden is None or isinstance(query, PreparedStatement):
+            return request, await request.future
+        self._core.preparer.forget(hidden)
+        again = await self._core.resolve(query, parameters, options)
+        again.as_tuples = request.as_tuples
+        return again, await run(again)
+
+    async def _other_pages(self, request: Request, response: Response, row_factory: Any) -> AsyncResultSet:
+        """Read every page after the first, each as a request with its own timeout."""
+        pages = [response.page]
+        last = response
+        while last.metadata.paging_state is not None:
+            request = self._core.builder.next_page(request, last.metadata.paging_state)
+            last = await run(request)
+            if last is None or last.page is None:
+                break
+            pages.append(last.page)
+        return AsyncResultSet(response, pages, row_factory, request.coordinator, None, self._fetch_trace)
+
+    async def execute_stream(
+        self,
+        query: Any,
+        parameters: Parameters = None,
+        stream_config: StreamConfig | None = None,
+        trace: bool = False,
+        custom_payload: Mapping[str, bytes] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  it bounds each page, not the call
+        execution_profile: Any = EXEC_PROFILE_DEFAULT,
+        paging_state: bytes | None = None,
+        host: Any = None,
+        execute_as: str | None = None,
+    ) -> AsyncStreamingResultSet:
+        """Execute a statement and read its rows as a stream; returns when the first page is there.
+
+        Cancellation and the parameters not named here: as :meth:`execute`.
+
+        :param stream_config: page size and bounds; without one the statement's ``fetch_size`` counts
+        :param timeout: seconds for each page; ``stream_config.timeout_seconds`` comes first
+        :param paging_state: where to go on, from :attr:`AsyncStreamingResultSet.paging_state`
+        :raises ~async_cassandra.exceptions.QueryError: as :meth:`execute`, here for the first page
+        """
+        core = self._core
+        core.check_usable()
+        config = stream_config if stream_config is not None else StreamConfig()
+        if config.timeout_seconds is not None:
+            timeout = config.timeout_seconds
+        fetch_size = config.fetch_size if stream_config is not None else None
+        options = core.call_options(
+            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, fetch_size
+        )
+        request = core.request_for(query, parameters, options)
+        if request is None:
+            request = await core.resolve(query, parameters, options)
+        row_factory = options.profile.row_factory
+        request.as_tuples = wants_tuples(row_factory)
+        response = await run(request)
+        if response is not None and response.page is None:
+            await core.follow_up(response)
+        return AsyncStreamingResultSet(core.builder, request, response, row_factory, config)
+
+    async def execute_batch(
+        self,
+        batch_statement: BatchStatement,
+        trace: bool = False,
+        custom_payload: Mapping[str, bytes] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  it bounds the request
+        execution_profile: Any = EXEC_PROFILE_DEFAULT,
+    ) -> AsyncResultSet:
+        """Execute a batch; the same as :meth:`execute` with it.
+
+        :raises TypeError: if it is no batch
+        """
+        if not isinstance(batch_statement, BatchStatement):
+            raise TypeError(f"batch_statement takes a BatchStatement, not {type(batch_statement).__name__}")
+        return await self.execute(
+            batch_statement,
+            trace=trace,
+            custom_payload=custom_payload,
+            timeout=timeout,
+            execution_profile=execution_profile,
+        )
+
+    async def prepare(
+        self,
+        query: str,
+        custom_payload: Mapping[str, bytes] | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  it bounds the request
+    ) -> PreparedStatement:
+        """Prepare a statement, for this session and as long as it lasts; nodes that forget it are taught again.
+
+        :param timeout: seconds, above 0; ``None`` takes the profile's
+        :raises ~async_cassandra.exceptions.QueryError: if the server refuses it; also the driver's class
+        """
+        core = self._core
+        core.check_usable()
+        if not isinstance(query, str):
+            raise TypeError(f"query takes a str, not {type(query).__name__}")
+        options = core.call_options(False, custom_payload, timeout, EXEC_PROFILE_DEFAULT, None, None, None)
+        return await core.prepare(query, options)
+
+    async def set_keyspace(self, keyspace: str) -> None:
+        """Make ``keyspace`` what unqualified names mean, on every connection.
+
+        :param keyspace: exactly spelled; quotes around it are taken off
+        :raises ~async_cassandra.exceptions.QueryError: if there is none of that name
+        """
+        self._core.check_usable()
+        if not isinstance(keyspace, str) or not keyspace:
+            raise ConfigurationError(f"keyspace takes a name, not {keyspace!r}")
+        await self._core.use_keyspace(unquoted(keyspace))
+
+    async def _fetch_trace(self, trace_id: UUID, max_wait: float) -> QueryTrace:
+        return await fetch_trace(self._core, trace_id, max_wait)
+
+    async def close(self, *, grace: float = CLOSE_GRACE) -> None:
+        """Refuse new requests, wait for those under way, close the connections; idempotent.
+
+        Cancellation: the closing goes on.
+
+        :param grace: seconds to wait for requests under way, 0 or more; then they fail with ConnectionError
+        """
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close(grace))
+        await asyncio.shield(self._closing)
+
+    async def _close(self, grace: float) -> None:
+        await self._core.close(grace)
+        self._cluster._forget(self)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def unquoted(name: str) -> str:
+    """A name without the quotes that CQL would want around it."""
+    if len(name) > 1 and name.startswith('"') and name.endswith('"'):
+        return name[1:-1].replace('""', '"')
+    return name
+
+
+class MeasuredSession(AsyncCassandraSession):
+    """A session that tells a :class:`MetricsMiddleware` of each request."""
+
+    def __init__(self, cluster: "AsyncCluster", core: SessionCore, metrics: MetricsMiddleware) -> None:
+        super().__init__(cluster, core)
+        self._metrics = metrics
+
+    async def execute(self, query: Any, parameters: Parameters = None, *args: Any, **kwargs: Any) -> AsyncResultSet:
+        """As :meth:`AsyncCassandraSession.execute`, measured."""
+        started = time.perf_counter()
+        try:
+            result = await super().execute(query, parameters, *args, **kwargs)
+        except BaseException as error:
+            await self._record(query, parameters, started, type(error).__name__, 0)
+            raise
+        await self._record(query, parameters, started, None, len(result))
+        return result
+
+    async def execute_stream(
+        self,
+        query: Any,
+        parameters: Parameters = None,
+        stream_config: StreamConfig | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> AsyncStreamingResultSet:
+        """As :meth:`AsyncCassandraSession.execute_stream`; the time to the first page is measured."""
+        started = time.perf_counter()
+        try:
+            stream = await super().execute_stream(query, parameters, stream_config, *args, **kwargs)
+        except BaseException as error:
+            await self._record(query, parameters, started, type(error).__name__, 0)
+            raise
+        await self._record(query, parameters, started, None, stream.total_rows_fetched)
+        return stream
+
+    async def _record(
+        self, query: Any, parameters: Parameters, started: float, error_type: str | None, rows: int
+    ) -> None:
+        await self._metrics.record_query_metrics(
+            query,
+            time.perf_counter() - started,
+            error_type is None,
+            error_type=error_type,
+            parameters_count=len(parameters) if parameters is not None else 0,
+            result_size=rows,
+        )
+
+
+AsyncSession = AsyncCassandraSession

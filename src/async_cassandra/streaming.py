@@ -1,0 +1,245 @@
+"""Results larger than memory: pages fetched ahead of the reader, rows decoded as they are read."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from cassandra.query import SimpleStatement, dict_factory, named_tuple_factory, tuple_factory
+
+from async_cassandra._exec.build import RequestBuilder
+from async_cassandra._exec.request import Request
+from async_cassandra._wire.errors import ColumnDecodeError as WireDecodeError
+from async_cassandra._wire.responses import Response
+from async_cassandra._wire.rows import PageCursor
+from async_cassandra.exceptions import ConfigurationError, from_wire
+from async_cassandra.result import RowFactory
+
+__all__ = ["AsyncStreamingResultSet", "StreamConfig", "create_streaming_statement"]
+
+# Rows decoded between two looks at the loop: about half a millisecond of work.
+SLICE = 256
+
+
+@dataclass(slots=True)
+class StreamConfig:
+    """How :meth:`AsyncCassandraSession.execute_stream` reads.
+
+    :ivar fetch_size: rows per page, 1 or more
+    :ivar max_pages: pages to read at the most, 1 or more; ``None`` for all
+    :ivar page_callback: called with each page's number, from 1, and its rows
+    :ivar timeout_seconds: seconds for each page; ``None`` takes the call's or the profile's
+    :ivar max_prefetch_bytes: while a page larger than this is being read, the next one is not fetched
+    """
+
+    fetch_size: int = 1000
+    max_pages: int | None = None
+    page_callback: Callable[[int, int], object] | None = None
+    timeout_seconds: float | None = None
+    max_prefetch_bytes: int = 64 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.fetch_size, int) or not 1 <= self.fetch_size < 2**31:
+            raise ConfigurationError(f"fetch_size takes 1 to 2**31 - 1 rows, not {self.fetch_size!r}")
+        if self.max_pages is not None and self.max_pages < 1:
+            raise ConfigurationError(f"max_pages takes 1 or more, or None, not {self.max_pages!r}")
+
+
+class AsyncStreamingResultSet:
+    """Rows of a query, page by page; holds the page being read and at most one more.
+
+    ``async for row in stream`` reads rows, ``async for page in stream.pages()`` whole pages; both go on where the stream
+    stands. Order is the server's. The loop gets its turn at least every 256 rows. Leaving early needs no clean-up:
+    ``async with`` or :meth:`close` gives the page that is under way back at once.
+
+    Concurrency: one reader. Cancellation: the page under way is given up; the stream is over.
+
+    :ivar page_number: pages read so far
+    :ivar total_rows_fetched: rows in them
+    """
+
+    def __init__(
+        self,
+        builder: RequestBuilder,
+        request: Request,
+        response: Response | None,
+        row_factory: RowFactory,
+        config: StreamConfig,
+    ) -> None:
+        self._builder = builder
+        self._request = request
+        self._row_factory = row_factory
+        self._config = config
+        self._ahead: Request | None = None
+        self._next_state: bytes | None = None
+        self._cursor: PageCursor | None = None
+        self._buffer: list[Any] = []
+        self._position = 0
+        self._over = False
+        self.page_number = 0
+        self.total_rows_fetched = 0
+        self._take(response)
+
+    @property
+    def has_more_pages(self) -> bool:
+        """Whether the server has rows after the pages read so far, and the configuration allows more."""
+        return self._next_state is not None and not self._over
+
+    @property
+    def paging_state(self) -> bytes | None:
+        """The token of the page after those read so far, for ``paging_state=`` of another call."""
+        return self._next_state
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns' names as the server spells them."""
+        return self._cursor.page.plan.column_names if self._cursor is not None else ()
+
+    def _take(self, response: Response | None) -> None:
+        """Make a response's page the current one and ask for the next."""
+        page = response.page if response is not None else None
+        if page is None:
+            self._over = True
+            return
+        self._cursor = PageCursor(page)
+        assert response is not None and response.metadata is not None
+        self._next_state = response.metadata.paging_state
+        self.page_number += 1
+        self.total_rows_fetched += len(page)
+        if self._config.page_callback is not None:
+            self._config.page_callback(self.page_number, len(page))
+        if self._config.max_pages is not None and self.page_number >= self._config.max_pages:
+            self._over = True
+        elif self._next_state is not None and len(page.payload) <= self._config.max_prefetch_bytes:
+            self._fetch_ahead()
+
+    def _fetch_ahead(self) -> None:
+        assert self._next_state is not None
+        request = self._builder.next_page(self._request, self._next_state)
+        request.start()
+        self._ahead = request
+
+    async def _next_page(self) -> bool:
+        """Whether there was another page; it is the current one now."""
+        if self._over or self._next_state is None:
+            return False
+        if self._ahead is None:
+            self._fetch_ahead()
+        request = self._ahead
+        assert request is not None
+        try:
+            response = await request.future
+        except BaseException:
+            self._stop()
+            raise
+        self._ahead = None
+        self._request = request
+        self._take(response)
+        return True
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        """
+        :raises ~async_cassandra.exceptions.ColumnDecodeError: for a row that Python cannot hold; the next one follows
+        :raises ~async_cassandra.exceptions.QueryError: if the page could not be read
+        """
+        if self._position < len(self._buffer):
+            self._position += 1
+            return self._buffer[self._position - 1]
+        while not self._fill():
+            if not await self._next_page():
+                self._stop()
+                raise StopAsyncIteration
+        await asyncio.sleep(0)
+        self._position = 1
+        return self._buffer[0]
+
+    def _fill(self) -> bool:
+        """Decode the next slice of the current page; whether there was one."""
+        self._buffer = []
+        self._position = 0
+        if self._cursor is None:
+            return False
+        try:
+            self._buffer = self._made(self._cursor.decode_next(SLICE))
+        except WireDecodeError as error:
+            raise from_wire(error) from error.__cause__
+        return bool(self._buffer)
+
+    def _made(self, rows: list[Any]) -> list[Any]:
+        """Rows as the profile's row factory makes them."""
+        factory = self._row_factory
+        if not rows or factory is named_tuple_factory or factory is tuple_factory:
+            return rows
+        names = self.column_names
+        if factory is dict_factory:
+            return [dict(zip(names, row, strict=True)) for row in rows]
+        return list(factory(list(names), rows))
+
+    async def pages(self) -> AsyncIterator[list[Any]]:
+        """Yield each page as a list of its rows; pages without rows are left out."""
+        while True:
+            page = self._buffer[self._position :]
+            while self._fill():
+                page += self._buffer
+                await asyncio.sleep(0)
+            if page:
+                yield page
+            if not await self._next_page():
+                self._stop()
+                return
+
+    async def cancel(self) -> None:
+        """Stop reading; what is left is not fetched."""
+        self._stop()
+
+    async def close(self) -> None:
+        """Stop reading and give everything back; idempotent."""
+        self._stop()
+
+    def _stop(self) -> None:
+        self._over = True
+        self._cursor = None
+        self._buffer = []
+        self._position = 0
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Give up the page under way; its error, if it has failed, is nobody's any more."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is None:
+            return
+        ahead.cancel()
+        if ahead.future.done() and not ahead.future.cancelled():
+            ahead.future.exception()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def __del__(self) -> None:
+        self._give_back()
+
+    def __repr__(self) -> str:
+        state = "over" if self._over else "open"
+        return f"<AsyncStreamingResultSet {state} pages={self.page_number} rows={self.total_rows_fetched}>"
+
+
+def create_streaming_statement(
+    query: str, fetch_size: int = 1000, consistency_level: int | None = None
+) -> SimpleStatement:
+    """A simple statement with a page size.
+
+    :param fetch_size: rows per page, 1 or more
+    """
+    return SimpleStatement(query, fetch_size=fetch_size, consistency_level=consistency_level)
