@@ -39,7 +39,7 @@ def driver_type(cql_type: CqlType) -> Any:
 
 def _presorted_set(items: list[Any]) -> Any:
     """A SortedSet around a list; its constructor would search the place of each item."""
-    result = SortedSet()
+    result = SortedSet.__new__(SortedSet)
     result._items = items
     return result
 
@@ -47,7 +47,10 @@ def _presorted_set(items: list[Any]) -> Any:
 def _ordered_map(
     key_type: Any, pairs: list[tuple[Any, Any]], positions: dict[bytes | None, int]
 ) -> Any:
-    result = OrderedMapSerializedKey(key_type, _PROTOCOL_VERSION)
+    """An OrderedMapSerializedKey around its two collections."""
+    result = OrderedMapSerializedKey.__new__(OrderedMapSerializedKey)
+    result.cass_key_type = key_type
+    result.protocol_version = _PROTOCOL_VERSION
     result._items = pairs
     result._index = positions
     return result

@@ -13,7 +13,8 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_S
 from cpython.object cimport PyObject_Call
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE, PyTuple_New, PyTuple_SET_ITEM
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from async_cassandra._wire.buffer cimport (
     Cursor, WriteBuffer, get_short, put_int, put_long, read_int, reserve, take, write_int,
@@ -463,15 +464,19 @@ cdef class VectorCodec(Codec):
         return format[0] in (b"i", b"l", b"q")
 
     cdef int copy_swapped(self, WriteBuffer out, const unsigned char* source) except -1:
-        """Append native items in the order of the network."""
+        """Append native items, which need not be aligned, in the order of the network."""
         cdef Py_ssize_t index
+        cdef uint32_t narrow
+        cdef uint64_t wide
         cdef unsigned char* at = reserve(out, self.dimension * self.element_size)
         if self.element_size == 4:
             for index in range(self.dimension):
-                put_int(at + 4 * index, (<const unsigned int*>source)[index])
+                memcpy(&narrow, source + 4 * index, 4)
+                put_int(at + 4 * index, narrow)
         else:
             for index in range(self.dimension):
-                put_long(at + 8 * index, (<const unsigned long long*>source)[index])
+                memcpy(&wide, source + 8 * index, 8)
+                put_long(at + 8 * index, wide)
         return 0
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
