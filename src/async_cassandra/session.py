@@ -5,21 +5,19 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from uuid import UUID
 
 from cassandra.cluster import EXEC_PROFILE_DEFAULT
-from cassandra.query import BatchStatement, QueryTrace
+from cassandra.query import BatchStatement
 
 from async_cassandra._exec.build import CallOptions
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.prepare import run
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.statements import Parameters, PreparedStatement
-from async_cassandra._exec.tracing import fetch_trace
 from async_cassandra._wire.responses import Response
 from async_cassandra.exceptions import ConfigurationError, StatementChangedError
 from async_cassandra.metrics import MetricsMiddleware
-from async_cassandra.result import AsyncResultSet, wants_tuples
+from async_cassandra.result import AsyncResultSet
 from async_cassandra.streaming import AsyncStreamingResultSet, StreamConfig
 
 if TYPE_CHECKING:
@@ -104,14 +102,23 @@ class AsyncCassandraSession:
         """
         core = self._core
         core.check_usable()
-        options = core.call_options(
-            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as
-        )
-        request = core.request_for(query, parameters, options)
+        if (
+            timeout is None
+            and paging_state is None
+            and host is None
+            and execution_profile is EXEC_PROFILE_DEFAULT
+            and not trace
+            and custom_payload is None
+            and execute_as is None
+        ):
+            options = core.default_options
+        else:
+            options = core.call_options(
+                trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as
+            )
+        request = core.builder.prepared(query, parameters, options)
         if request is None:
             request = await core.resolve(query, parameters, options)
-        row_factory = options.profile.row_factory
-        request.as_tuples = wants_tuples(row_factory)
         request.start()
         try:
             response = await request.future
@@ -120,14 +127,15 @@ class AsyncCassandraSession:
             raise
         except StatementChangedError:
             request, response = await self._once_more(request, query, parameters, options)
+        row_factory = options.profile.row_factory
         if response is None or response.page is None:
             if response is not None:
                 await core.follow_up(response)
-            return AsyncResultSet(response, (), row_factory, request.coordinator, None, self._fetch_trace)
+            return AsyncResultSet(response, (), row_factory, request.coordinator, None, core)
         next_state = response.metadata.paging_state
         if next_state is None or paging_state is not None:
             return AsyncResultSet(
-                response, (response.page,), row_factory, request.coordinator, next_state, self._fetch_trace
+                response, (response.page,), row_factory, request.coordinator, next_state, core
             )
         return await self._other_pages(request, response, row_factory)
 
@@ -140,7 +148,6 @@ class AsyncCassandraSession:
             return request, await request.future
         self._core.preparer.forget(hidden)
         again = await self._core.resolve(query, parameters, options)
-        again.as_tuples = request.as_tuples
         return again, await run(again)
 
     async def _other_pages(self, request: Request, response: Response, row_factory: Any) -> AsyncResultSet:
@@ -153,7 +160,7 @@ class AsyncCassandraSession:
             if last is None or last.page is None:
                 break
             pages.append(last.page)
-        return AsyncResultSet(response, pages, row_factory, request.coordinator, None, self._fetch_trace)
+        return AsyncResultSet(response, tuple(pages), row_factory, request.coordinator, None, self._core)
 
     async def execute_stream(
         self,
@@ -186,15 +193,15 @@ class AsyncCassandraSession:
         options = core.call_options(
             trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, fetch_size
         )
-        request = core.request_for(query, parameters, options)
+        request = core.builder.prepared(query, parameters, options)
         if request is None:
             request = await core.resolve(query, parameters, options)
-        row_factory = options.profile.row_factory
-        request.as_tuples = wants_tuples(row_factory)
         response = await run(request)
         if response is not None and response.page is None:
             await core.follow_up(response)
-        return AsyncStreamingResultSet(core.builder, request, response, row_factory, config)
+        return AsyncStreamingResultSet(
+            core.builder, request, response, options.profile.row_factory, config
+        )
 
     async def execute_batch(
         self,
@@ -246,9 +253,6 @@ class AsyncCassandraSession:
         if not isinstance(keyspace, str) or not keyspace:
             raise ConfigurationError(f"keyspace takes a name, not {keyspace!r}")
         await self._core.use_keyspace(unquoted(keyspace))
-
-    async def _fetch_trace(self, trace_id: UUID, max_wait: float) -> QueryTrace:
-        return await fetch_trace(self._core, trace_id, max_wait)
 
     async def close(self, *, grace: float = CLOSE_GRACE) -> None:
         """Refuse new requests, wait for those under way, close the connections; idempotent.

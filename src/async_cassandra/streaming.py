@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from cassandra.query import SimpleStatement, dict_factory, named_tuple_factory, tuple_factory
+from cassandra.query import SimpleStatement
 
 from async_cassandra._exec.build import RequestBuilder
 from async_cassandra._exec.request import Request
+from async_cassandra._exec.rows import row_maker
 from async_cassandra._wire.errors import ColumnDecodeError as WireDecodeError
 from async_cassandra._wire.responses import Response
 from async_cassandra._wire.rows import PageCursor
 from async_cassandra.exceptions import ConfigurationError, from_wire
-from async_cassandra.result import RowFactory
 
 __all__ = ["AsyncStreamingResultSet", "StreamConfig", "create_streaming_statement"]
 
@@ -64,7 +64,7 @@ class AsyncStreamingResultSet:
         builder: RequestBuilder,
         request: Request,
         response: Response | None,
-        row_factory: RowFactory,
+        row_factory: Callable[..., Any],
         config: StreamConfig,
     ) -> None:
         self._builder = builder
@@ -171,13 +171,12 @@ class AsyncStreamingResultSet:
 
     def _made(self, rows: list[Any]) -> list[Any]:
         """Rows as the profile's row factory makes them."""
-        factory = self._row_factory
-        if not rows or factory is named_tuple_factory or factory is tuple_factory:
-            return rows
         names = self.column_names
-        if factory is dict_factory:
-            return [dict(zip(names, row, strict=True)) for row in rows]
-        return list(factory(list(names), rows))
+        try:
+            make = row_maker(self._row_factory, names)
+        except LookupError:
+            return list(self._row_factory(list(names), rows))
+        return rows if make is None else [make(row) for row in rows]
 
     async def pages(self) -> AsyncIterator[list[Any]]:
         """Yield each page as a list of its rows; pages without rows are left out."""

@@ -2,6 +2,7 @@ from libc.stdint cimport int64_t, uint8_t
 
 from async_cassandra._exec.prepared cimport PreparedQuery
 from async_cassandra._exec.request cimport Executor, Request
+from async_cassandra._wire.binding cimport BoundValues
 from async_cassandra._wire.requests cimport Query, Statement
 
 
@@ -23,6 +24,7 @@ cdef class RequestBuilder:
     cdef public bint infers_idempotence
     cdef int64_t last_timestamp
 
+    cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options)
     cdef int64_t next_timestamp(self) except? -1
     cdef int set_level(self, Statement message, object statement, object profile, bint is_read) except -1
     cdef int set_paging(self, Query message, object statement, CallOptions options) except -1

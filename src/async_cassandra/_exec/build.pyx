@@ -7,16 +7,21 @@ import time
 from math import inf
 
 from cassandra.policies import NoSpeculativeExecutionPolicy
-from cassandra.query import FETCH_SIZE_UNSET, SimpleStatement
+from cassandra.query import FETCH_SIZE_UNSET, SimpleStatement, named_tuple_factory
 from cassandra.timestamps import MonotonicTimestampGenerator
 
+from async_cassandra._exec.statements import PreparedStatement
+from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.murmur3 import token_of
+from async_cassandra.exceptions import from_wire
 
 from libc.stdint cimport INT64_MIN
 
 from async_cassandra._wire.binding cimport BoundValues
 from async_cassandra._wire.requests cimport Batch, Execute, Prepare
 
+cdef object NAMED_TUPLES = named_tuple_factory
+cdef object PREPARED_STATEMENT = PreparedStatement
 cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
 cdef object current_time = time.time
 
@@ -73,8 +78,24 @@ cdef class RequestBuilder:
 
     # One method per kind of statement
 
-    def execute(self, statement, PreparedQuery prepared not None, BoundValues bound not None,
-                CallOptions options not None):
+    def prepared(self, query, parameters, CallOptions options not None):
+        """The request of a :class:`PreparedStatement` with its parameters; ``None`` if ``query`` is something else.
+
+        :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
+        """
+        cdef PreparedQuery prepared
+        cdef BoundValues bound
+        if type(query) is not PREPARED_STATEMENT:
+            return None
+        prepared = query.prepared
+        try:
+            bound = prepared.bind_plan.bind(parameters)
+        except ParameterError as error:
+            raise from_wire(error) from error.__cause__
+        return self.execute(query, prepared, bound, options)
+
+    cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options):
         """A request that executes a prepared statement with ``bound`` values."""
         cdef Execute message = Execute.__new__(Execute)
         message.prepared_id = prepared.prepared_id
@@ -191,6 +212,7 @@ cdef class RequestBuilder:
         """Deadline, policies, envelope options, rows."""
         profile = options.profile
         request.profile = profile
+        request.as_tuples = profile.row_factory is not NAMED_TUPLES
         timeout = options.timeout
         if timeout is None:
             timeout = profile.request_timeout

@@ -1,7 +1,7 @@
 """What a session is made of, and how a statement of any kind becomes a request of it.
 
-Prepared statements take the short way through :meth:`SessionCore.request_for`; everything else is brought to a message by
-:meth:`SessionCore.resolve`, which may have to prepare first.
+Prepared statements take the short way through :meth:`.build.RequestBuilder.prepared`; everything else is brought to a
+message by :meth:`SessionCore.resolve`, which may have to prepare first.
 """
 
 import asyncio
@@ -100,6 +100,7 @@ class SessionCore:
             on_schema_change=self.preparer.on_schema_change,
         )
         self.heartbeat = Heartbeat(self.nodes.connections, idle_interval=options.idle_heartbeat_interval)
+        self.default_options = CallOptions(control.profile(EXEC_PROFILE_DEFAULT))
         self.encoder = Encoder()
         self._idle: asyncio.Future[None] | None = None
         _cores.add(self)
@@ -204,10 +205,6 @@ class SessionCore:
             options.pinned = self._pinned(host)
         return options
 
-    def default_options(self) -> CallOptions:
-        """The options of a call that asks for nothing."""
-        return CallOptions(self.control.profile(EXEC_PROFILE_DEFAULT))
-
     def _pinned(self, host: Any) -> tuple[Any, ...]:
         pinned = self.nodes.pinned(host)
         if not pinned:
@@ -215,28 +212,8 @@ class SessionCore:
             raise ConfigurationError(f"host {host} is none that this session connects to ({known})")
         return pinned
 
-    def request_for(self, query: Any, parameters: Parameters, options: CallOptions) -> Request | None:
-        """The request of a statement that needs no preparing; ``None`` for one that may.
-
-        :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
-        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
-        """
-        try:
-            if type(query) is PreparedStatement:
-                prepared = query.prepared
-                return self.builder.execute(query, prepared, prepared.bind_plan.bind(parameters), options)
-            if type(query) is str and parameters is not None:
-                statement = self.preparer.cached(self.keyspace, query)
-                if statement is not None:
-                    prepared = statement.prepared
-                    bound = prepared.bind_plan.bind(parameters)
-                    return self.builder.execute(statement, prepared, bound, options)
-        except ParameterError as error:
-            raise from_wire(error) from error.__cause__
-        return None
-
     async def resolve(self, query: Any, parameters: Parameters, options: CallOptions) -> Request:
-        """The request of any statement.
+        """The request of any statement; may have to prepare first.
 
         :raises TypeError: if ``query`` is no statement
         """
@@ -377,7 +354,7 @@ class SessionCore:
     async def run_query(self, query: str) -> Response:
         """Run an internal query that has no parameters."""
         statement = SimpleStatement(query)
-        return await run(self.builder.query(statement, query, describe(query), self.default_options()))
+        return await run(self.builder.query(statement, query, describe(query), self.default_options))
 
 
 NO_VALUES = b"\x00\x00"

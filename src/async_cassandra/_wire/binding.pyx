@@ -19,7 +19,13 @@ from async_cassandra._wire.rows cimport Column
 from async_cassandra._wire.errors import ParameterError, ParameterTypeError, ParameterValueError
 
 
+DEF MAX_SCRATCH_BYTES = 65536
+
+cdef WriteBuffer scratch = None
+
+
 @cython.final
+@cython.freelist(256)
 cdef class BoundValues:
     """Encoded parameters; immutable.
 
@@ -89,9 +95,19 @@ cdef class BindPlan:
         :raises ParameterValueError: if a value is out of range or malformed, if there are too
             many, or if a part of the partition key is unset
         """
-        cdef WriteBuffer out = WriteBuffer()
-        self.write_values(out, values)
-        return self.finish(out, 0)
+        global scratch
+        cdef WriteBuffer out = scratch
+        # Converting a value may run the application's code, which may bind again.
+        scratch = None
+        if out is None:
+            out = WriteBuffer()
+        try:
+            self.write_values(out, values)
+            return self.finish(out, 0)
+        finally:
+            if out.capacity <= MAX_SCRATCH_BYTES:
+                out.size = 0
+                scratch = out
 
     cpdef BoundValues bind_encoded(self, values):
         """Take values that are encoded already: a sequence of bytes, ``None`` and unset.

@@ -3,6 +3,8 @@
 Source: native protocol v5, section 4.2 (v4 where it differs); flags of section 2.4.1.2.
 """
 
+cimport cython
+
 from ipaddress import ip_address
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -125,6 +127,7 @@ cdef class Prepared:
     """What PREPARE gave; ``result_metadata_id`` is ``None`` on v4."""
 
 
+@cython.freelist(256)
 cdef class Response:
     """One decoded response; which attributes are set follows from ``opcode`` and ``kind``."""
 

@@ -72,6 +72,7 @@ cdef class Column:
 
 
 @cython.final
+@cython.freelist(256)
 cdef class ResultMetadata:
     """What a RESULT says about its columns.
 
@@ -226,6 +227,7 @@ cdef class RowPlan:
 
 
 @cython.final
+@cython.freelist(256)
 cdef class Page:
     """The rows of one RESULT: a sequence that decodes a row each time it is asked for.
 

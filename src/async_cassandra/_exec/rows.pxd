@@ -1,0 +1,24 @@
+from async_cassandra._net.connection cimport NodeConnections
+from async_cassandra._wire.responses cimport Response
+
+
+cdef class Rows:
+    cdef tuple pages
+    cdef list starts
+    cdef list kept
+    cdef object convert
+
+    cdef object row(self, Py_ssize_t index)
+    cdef object decode(self, Py_ssize_t index)
+
+
+cdef class ResultRows:
+    cdef Response response
+    cdef tuple pages
+    cdef object row_factory
+    cdef object made
+    cdef NodeConnections node
+    cdef readonly bytes paging_state
+    cdef readonly object core
+
+    cdef object make_rows(self)

@@ -1,0 +1,233 @@
+"""The rows of a request's pages, decoded when they are asked for."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from cassandra.query import dict_factory, named_tuple_factory, tuple_factory
+
+from async_cassandra._net.connection cimport NodeConnections
+from async_cassandra._wire.responses cimport Response
+from async_cassandra._wire.rows cimport Page
+
+from async_cassandra._driver.types import driver_type
+from async_cassandra._wire.errors import ColumnDecodeError
+from async_cassandra.exceptions import from_wire
+
+cdef object NAMED_TUPLES = named_tuple_factory
+
+
+def row_maker(row_factory, names):
+    """What a row factory makes of one plain tuple; ``None`` where the row is ready as decoded.
+
+    :raises LookupError: for a factory that has to see all rows at once
+    """
+    if row_factory is named_tuple_factory or row_factory is tuple_factory:
+        return None
+    if row_factory is dict_factory:
+        return lambda row: dict(zip(names, row))
+    raise LookupError(row_factory)
+
+
+cdef class Rows:
+    """The rows of one or more pages; each decodes when it is first asked for, and is kept.
+
+    A value that Python cannot hold raises for its own row only.
+    """
+
+    def __init__(self, tuple pages not None, convert=None):
+        cdef Page page
+        cdef Py_ssize_t count = 0
+        self.pages = pages
+        self.convert = convert
+        self.starts = []
+        for page in pages:
+            self.starts.append(count)
+            count += page.row_count
+        self.kept = [None] * count
+
+    def __len__(self):
+        return len(self.kept)
+
+    cdef object row(self, Py_ssize_t index):
+        """Row ``index``, which is inside."""
+        row = self.kept[index]
+        if row is None:
+            row = self.decode(index)
+            self.kept[index] = row
+        return row
+
+    cdef object decode(self, Py_ssize_t index):
+        cdef Py_ssize_t number = 0
+        cdef Page page
+        if len(self.pages) > 1:
+            # An empty page shares its start with the one behind it, which is the one found.
+            number = bisect_right(self.starts, index) - 1
+        page = <Page>self.pages[number]
+        try:
+            row = page.row_at(index - <Py_ssize_t>self.starts[number])
+        except ColumnDecodeError as error:
+            raise from_wire(error) from error.__cause__
+        return row if self.convert is None else self.convert(row)
+
+    def __getitem__(self, key):
+        """
+        :raises ~async_cassandra.exceptions.ColumnDecodeError: if Python cannot hold a value of that row
+        """
+        cdef Py_ssize_t index
+        cdef Py_ssize_t count = len(self.kept)
+        if isinstance(key, slice):
+            return [self.row(index) for index in range(*key.indices(count))]
+        index = key
+        if index < 0:
+            index += count
+        if not 0 <= index < count:
+            raise IndexError(f"no row {key}: the result has {count} rows")
+        return self.row(index)
+
+    def __iter__(self):
+        cdef Py_ssize_t index
+        for index in range(len(self.kept)):
+            yield self.row(index)
+
+    def __contains__(self, value):
+        return any(row == value for row in self)
+
+    def __reversed__(self):
+        cdef Py_ssize_t index
+        for index in range(len(self.kept) - 1, -1, -1):
+            yield self.row(index)
+
+    def index(self, value, start=0, stop=None):
+        """Where ``value`` first occurs."""
+        return list(self).index(value, start, len(self.kept) if stop is None else stop)
+
+    def count(self, value):
+        """How often ``value`` occurs."""
+        return list(self).count(value)
+
+    def __eq__(self, other):
+        if isinstance(other, (Rows, list)):
+            return list(self) == list(other)
+        return NotImplemented
+
+    __hash__ = None
+
+    def __repr__(self):
+        if len(self.kept) <= 20:
+            return repr(list(self))
+        return f"<Rows {self[:3]!r} and {len(self.kept) - 3} more>"
+
+
+Sequence.register(Rows)
+
+
+cdef class ResultRows:
+    """The rows of a result, and the response they came with.
+
+    :param response: of the first page; ``None`` if a policy ignored the failure
+    :param pages: those that have been read, in order; empty for a statement that gives no rows
+    """
+
+    def __init__(self, Response response, tuple pages not None, row_factory, NodeConnections node,
+                 bytes paging_state=None, core=None):
+        self.response = response
+        self.pages = pages
+        self.row_factory = row_factory
+        self.node = node
+        self.paging_state = paging_state
+        self.core = core
+
+    cdef object make_rows(self):
+        if self.row_factory is NAMED_TUPLES or not self.pages:
+            return Rows(self.pages)
+        names = self.column_names
+        try:
+            return Rows(self.pages, row_maker(self.row_factory, names))
+        except LookupError:
+            return self.row_factory(list(names), list(Rows(self.pages)))
+
+    @property
+    def rows(self):
+        """All rows: a sequence that decodes on access, or what the ``row_factory`` of the profile makes of them."""
+        if self.made is None:
+            self.made = self.make_rows()
+        return self.made
+
+    @property
+    def column_names(self):
+        """The columns' names as the server spells them; empty when the statement gives no rows."""
+        return (<Page>self.pages[0]).plan.column_names if self.pages else ()
+
+    @property
+    def column_types(self):
+        """The columns' types, as the driver's classes."""
+        if not self.pages:
+            return ()
+        return tuple([driver_type(column_type) for column_type in (<Page>self.pages[0]).plan.column_types])
+
+    @property
+    def has_more_pages(self):
+        """Whether there are rows after these; only with ``execute(paging_state=…)``."""
+        return self.paging_state is not None
+
+    @property
+    def warnings(self):
+        """The server's words; an empty list for none."""
+        return [] if self.response is None or self.response.warnings is None else self.response.warnings
+
+    @property
+    def custom_payload(self):
+        """What a custom query handler of the server sent back, or ``None``."""
+        return None if self.response is None else self.response.custom_payload
+
+    @property
+    def coordinator(self):
+        """The node that answered, as ``"address:port"``; of several pages, the last one's."""
+        return None if self.node is None else self.node.endpoint
+
+    @property
+    def tracing_id(self):
+        """The 16 bytes of the server's id of the request's trace; ``None`` if it was not traced."""
+        return None if self.response is None else self.response.tracing_id
+
+    def one(self):
+        """The first row, ``None`` if there is none."""
+        rows = self.rows
+        if type(rows) is Rows:
+            return (<Rows>rows).row(0) if len((<Rows>rows).kept) else None
+        return rows[0] if len(rows) else None
+
+    def all(self):
+        """All rows as a list."""
+        return list(self.rows)
+
+    @property
+    def was_applied(self):
+        """Whether a lightweight transaction was applied; of a batch, all of it.
+
+        :raises RuntimeError: if the statement had no IF condition
+        """
+        cdef Page page
+        if "[applied]" in self.column_names:
+            for page in self.pages:
+                if page.row_count:
+                    return bool(page.row_at(0)[self.column_names.index("[applied]")])
+        raise RuntimeError("was_applied: the statement had no IF condition")
+
+    def __len__(self):
+        cdef Page page
+        cdef Py_ssize_t count = 0
+        if self.made is not None:
+            return len(self.made)
+        for page in self.pages:
+            count += page.row_count
+        return count
+
+    def __bool__(self):
+        return len(self) > 0
+
+    def __getitem__(self, key):
+        return self.rows[key]
+
+    def __iter__(self):
+        return iter(self.rows)
