@@ -70,14 +70,14 @@ DEEP = {
 
 
 @pytest.mark.parametrize("class_name", NESTED)
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_collection_equals_the_drivers(class_name: str, data: st.DataObject) -> None:
     check_against_driver(class_name, data.draw(NESTED[class_name]))
 
 
 @pytest.mark.parametrize("class_name", DEEP)
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_nested_collection_equals_the_drivers(class_name: str, data: st.DataObject) -> None:
     check_against_driver(class_name, data.draw(DEEP[class_name]))
@@ -90,7 +90,7 @@ def test_empty_value_is_what_the_driver_gives(class_name: str) -> None:
 
 
 @pytest.mark.parametrize("class_name", [*SCALARS, *NESTED, *DEEP])
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(data=st.binary(max_size=40))
 def test_arbitrary_bytes_decode_or_raise(class_name: str, data: bytes) -> None:
     with contextlib.suppress(ProtocolError, ValueError, OverflowError, ArithmeticError):
