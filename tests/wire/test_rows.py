@@ -1,8 +1,10 @@
 """Metadata, rows and pages."""
 
 import copy
+import gc
 import pickle
 import struct
+import weakref
 from typing import Any, Literal
 
 import pytest
@@ -169,6 +171,30 @@ def test_value_of_wrong_size_is_a_protocol_error_that_names_its_column() -> None
         Page(payload([b"abc", None]), 0, PERSON)[0]
 
 
+def test_users_class_that_refuses_its_fields_fails_its_row_only() -> None:
+    class Picky:
+        def __init__(self, a: int) -> None:
+            if a < 0:
+                raise KeyError(a)
+
+    registry = CodecRegistry(PYTHON_TYPES, {("ks", "picky"): Picky})
+    kind = parse_class_name(f"UserType(ks,{b'picky'.hex()},{b'a'.hex()}:Int32Type)")
+    column = Column("ks", "t", "p", kind)
+    encoded = [b"\x00\x00\x00\x04" + int_bytes(number) for number in (-1, 1)]
+    page = Page(payload(*([data] for data in encoded)), 0, RowPlan([column], registry))
+    with pytest.raises(ColumnDecodeError, match=r"column 'p' \(picky\) of row 0"):
+        page[0]
+    assert isinstance(page[1].p, Picky)
+
+
+def test_rows_of_plain_values_need_no_garbage_collection() -> None:
+    page = Page(payload([int_bytes(1), bytes(16)]), 0, plan(a="Int32Type", b="UUIDType"))
+    assert not gc.is_tracked(page[0])
+    assert not gc.is_tracked(page[0].b)
+    lists = Page(payload([b"\x00\x00\x00\x00"]), 0, plan(a="ListType(Int32Type)"))
+    assert gc.is_tracked(lists[0])
+
+
 def test_page_can_be_filled_once_only() -> None:
     page = Page(PEOPLE, 0, PERSON)
     with pytest.raises(RuntimeError):
@@ -241,9 +267,6 @@ def test_row_pickles_and_copies(protocol: int) -> None:
 
 
 def test_row_with_cyclic_values_is_collected() -> None:
-    import gc
-    import weakref
-
     class Node:
         row: Any
 
