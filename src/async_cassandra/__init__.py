@@ -1,36 +1,39 @@
-"""The asyncio client for Apache Cassandra 5: every request lives in the application's own event loop."""
+"""The asyncio client for Apache Cassandra 5: every request lives in the application's event loop."""
 
+from importlib import import_module as _import_module
 from importlib.metadata import metadata as _metadata
+from typing import TYPE_CHECKING
 
-from async_cassandra._exec.config import ClientOptions
-from async_cassandra.cluster import AsyncCluster
-from async_cassandra.exceptions import (
-    AsyncCassandraError,
-    AuthenticationError,
-    ConfigurationError,
-    ConnectionError,
-    OverloadedError,
-    QueryError,
-    TimeoutError,
-)
-from async_cassandra.metrics import (
-    ConnectionMetrics,
-    InMemoryMetricsCollector,
-    MetricsCollector,
-    MetricsMiddleware,
-    PrometheusMetricsCollector,
-    QueryMetrics,
-    create_metrics_system,
-)
-from async_cassandra.result import AsyncResultSet
-from async_cassandra.retry_policy import AsyncRetryPolicy, DefaultRetryPolicy
-from async_cassandra.session import AsyncCassandraSession, AsyncSession
-from async_cassandra.statements import BatchStatement, PreparedStatement
-from async_cassandra.streaming import (
-    AsyncStreamingResultSet,
-    StreamConfig,
-    create_streaming_statement,
-)
+if TYPE_CHECKING:
+    from async_cassandra._exec.config import ClientOptions
+    from async_cassandra.cluster import AsyncCluster
+    from async_cassandra.exceptions import (
+        AsyncCassandraError,
+        AuthenticationError,
+        ConfigurationError,
+        ConnectionError,
+        OverloadedError,
+        QueryError,
+        TimeoutError,
+    )
+    from async_cassandra.metrics import (
+        ConnectionMetrics,
+        InMemoryMetricsCollector,
+        MetricsCollector,
+        MetricsMiddleware,
+        PrometheusMetricsCollector,
+        QueryMetrics,
+        create_metrics_system,
+    )
+    from async_cassandra.result import AsyncResultSet
+    from async_cassandra.retry_policy import AsyncRetryPolicy, DefaultRetryPolicy
+    from async_cassandra.session import AsyncCassandraSession, AsyncSession
+    from async_cassandra.statements import BatchStatement, PreparedStatement
+    from async_cassandra.streaming import (
+        AsyncStreamingResultSet,
+        StreamConfig,
+        create_streaming_statement,
+    )
 
 __all__ = [
     "AsyncCassandraError",
@@ -65,3 +68,50 @@ _about = _metadata("async-cassandra")
 __version__ = _about["Version"]
 __author__ = "The async-cassandra developers"
 __email__ = "maintainers@users.noreply.github.com"
+
+# Every run of pytest imports this package to find its plugin, in every project that has it
+# installed, and so does ``python -m async_cassandra.server``: the compiled core and the driver are
+# imported when one of their names is first used.
+_MODULES = {
+    "AsyncCassandraError": ".exceptions",
+    "AsyncCassandraSession": ".session",
+    "AsyncCluster": ".cluster",
+    "AsyncResultSet": ".result",
+    "AsyncRetryPolicy": ".retry_policy",
+    "AsyncSession": ".session",
+    "AsyncStreamingResultSet": ".streaming",
+    "AuthenticationError": ".exceptions",
+    "BatchStatement": ".statements",
+    "ClientOptions": "._exec.config",
+    "ConfigurationError": ".exceptions",
+    "ConnectionError": ".exceptions",
+    "ConnectionMetrics": ".metrics",
+    "DefaultRetryPolicy": ".retry_policy",
+    "InMemoryMetricsCollector": ".metrics",
+    "MetricsCollector": ".metrics",
+    "MetricsMiddleware": ".metrics",
+    "OverloadedError": ".exceptions",
+    "PreparedStatement": ".statements",
+    "PrometheusMetricsCollector": ".metrics",
+    "QueryError": ".exceptions",
+    "QueryMetrics": ".metrics",
+    "StreamConfig": ".streaming",
+    "TimeoutError": ".exceptions",
+    "create_metrics_system": ".metrics",
+    "create_streaming_statement": ".streaming",
+}
+_PUBLIC_MODULES = frozenset(_MODULES.values()) - {"._exec.config"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        value: object = getattr(_import_module(__name__ + _MODULES[name]), name)
+        globals()[name] = value
+        return value
+    if f".{name}" in _PUBLIC_MODULES:
+        return _import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

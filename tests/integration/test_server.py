@@ -342,16 +342,3 @@ def test_plugin_ends_the_run_when_no_server_answers(tmp_path: Path) -> None:
     run = run_pytest(tmp_path, CASSANDRA_CONTACT_POINTS="127.0.0.1", CASSANDRA_PORT="9")
     assert run.returncode == 3
     assert "no Cassandra answers" in run.stdout + run.stderr
-
-
-def test_plugin_imports_nothing_heavy_at_start_up() -> None:
-    """Every user's pytest loads the plugin, with or without a test that needs Cassandra."""
-    script = (
-        "import sys, async_cassandra.server.pytest_plugin;"
-        "print([name for name in sys.modules if name.split('.')[0] in ('cassandra', 'jgo', 'ssl')"
-        " or name.startswith('async_cassandra._')])"
-    )
-    shown = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert shown.stdout.strip() == "[]"
