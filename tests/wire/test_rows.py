@@ -180,8 +180,8 @@ def test_users_class_that_refuses_its_fields_fails_its_row_only() -> None:
     registry = CodecRegistry(PYTHON_TYPES, {("ks", "picky"): Picky})
     kind = parse_class_name(f"UserType(ks,{b'picky'.hex()},{b'a'.hex()}:Int32Type)")
     column = Column("ks", "t", "p", kind)
-    encoded = [b"\x00\x00\x00\x04" + int_bytes(number) for number in (-1, 1)]
-    page = Page(payload(*([data] for data in encoded)), 0, RowPlan([column], registry))
+    refused, taken = (b"\x00\x00\x00\x04" + int_bytes(number) for number in (-1, 1))
+    page = Page(payload([refused], [taken]), 0, RowPlan([column], registry))
     with pytest.raises(ColumnDecodeError, match=r"column 'p' \(picky\) of row 0"):
         page[0]
     assert isinstance(page[1].p, Picky)
