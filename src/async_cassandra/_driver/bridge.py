@@ -178,14 +178,18 @@ class Bridge:
         """A queue for calls that must not overlap, on the callers."""
         return OrderedQueue(self._callers)
 
+    def close_nowait(self) -> None:
+        """Take no more work; the threads end after what they have. Any thread."""
+        for workers in (self._callers, self._readers):
+            workers.close_nowait()
+
     async def stop(self) -> None:
         """End the threads, after the work they have; idempotent.
 
         A call that does not return within ``STOP_TIMEOUT`` is left to its daemon thread.
         """
         deadline = self.loop.time() + STOP_TIMEOUT
-        for workers in (self._callers, self._readers):
-            workers.close_nowait()
+        self.close_nowait()
         while alive := self._callers.alive + self._readers.alive:
             if self.loop.time() > deadline:
                 log.warning("A blocking call did not return; leaving %s behind", alive)

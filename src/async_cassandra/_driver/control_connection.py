@@ -11,7 +11,7 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
@@ -29,14 +29,23 @@ class Reactor:
     """What all connections of one cluster share: the bridge, and the list of those that are open.
 
     :param on_lost: called on a thread of the bridge with a control connection that was lost
+    :param on_loop_closed: called on a thread of the bridge, once, when the loop turns out to be
+        closed while connections were open
     """
 
-    def __init__(self, bridge: Bridge, on_lost: Callable[["LoopConnection"], None]) -> None:
+    def __init__(
+        self,
+        bridge: Bridge,
+        on_lost: Callable[["LoopConnection"], None],
+        on_loop_closed: Callable[[], None],
+    ) -> None:
         self.bridge = bridge
         self.on_lost = on_lost
+        self._on_loop_closed = on_loop_closed
         self.is_closing = False
         self._open: set[LoopConnection] = set()
         self._lock = threading.Lock()
+        self._openings: set[asyncio.Task[None]] = set()
         self._transports: set[FrameReceiver] = set()
 
     def add(self, connection: "LoopConnection") -> None:
@@ -50,6 +59,16 @@ class Reactor:
         with self._lock:
             self._open.discard(connection)
 
+    def post(self, function: Callable[..., object], *args: Any) -> bool:
+        """See :meth:`Bridge.post`; notes that the loop is closed. Any thread."""
+        if self.bridge.post(function, *args):
+            return True
+        with self._lock:
+            was_closing, self.is_closing = self.is_closing, True
+        if not was_closing:
+            self.bridge.submit(self._on_loop_closed)
+        return False
+
     def close_all(self) -> None:
         """End all waits of the driver's threads. Blocking; any thread but the loop's."""
         with self._lock:
@@ -58,8 +77,15 @@ class Reactor:
         for connection in connections:
             connection.close()
 
+    def start_opening(self, opening: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = self.bridge.loop.create_task(opening)
+        self._openings.add(task)
+        task.add_done_callback(self._openings.discard)
+        return task
+
     async def wait_closed(self) -> None:
         """Wait until the loop has let go of every socket."""
+        await asyncio.gather(*self._openings, return_exceptions=True)
         while self._transports:
             await next(iter(self._transports)).closed.wait()
 
@@ -71,10 +97,15 @@ class Reactor:
 
 
 class FrameReceiver(asyncio.Protocol):
-    """Loop side of one connection: hands what arrives to the connection's queue."""
+    """Loop side of one connection: hands what arrives to the connection's queue.
+
+    Until it is opened, TLS included, who opens it reports what goes wrong.
+    """
 
     def __init__(self, connection: "LoopConnection") -> None:
         self._connection = connection
+        self._is_opened = False
+        self._error: Exception | None = None
         self.closed = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -84,9 +115,22 @@ class FrameReceiver(asyncio.Protocol):
         self._connection.frames.put(self._connection.receive, data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._connection.frames.put(self._connection.on_connection_lost, error)
+        self._error = error
+        self.let_go()
+        if self._is_opened:
+            self._report_loss()
+
+    def on_opened(self) -> None:
+        self._is_opened = True
+        if self.closed.is_set():
+            self._report_loss()
+
+    def let_go(self) -> None:
         self._connection.reactor.closed(self)
         self.closed.set()
+
+    def _report_loss(self) -> None:
+        self._connection.frames.put(self._connection.on_connection_lost, self._error)
 
 
 class LoopTimer:
@@ -136,7 +180,7 @@ class LoopConnection(Connection):
         except OSError:
             self.reactor.discard(self)
             raise
-        if not self.reactor.bridge.post(self._start_opening, addresses):
+        if not self.reactor.post(self._start_opening, addresses):
             self.defunct(ConnectionShutdown("The event loop is closed", self.endpoint))
 
     @classmethod
@@ -152,7 +196,7 @@ class LoopConnection(Connection):
         return LoopTimer(cls.reactor.bridge, timeout, callback)
 
     def push(self, data: bytes) -> None:
-        if not self.reactor.bridge.post(self._write, data):
+        if not self.reactor.post(self._write, data):
             error = ConnectionShutdown("The event loop is closed", self.endpoint)
             self.defunct(error)
             raise error
@@ -163,7 +207,7 @@ class LoopConnection(Connection):
                 return
             self.is_closed = True
         self.reactor.discard(self)
-        self.reactor.bridge.post(self._close_transport)
+        self.reactor.post(self._close_transport)
         if self.is_defunct:
             return
         error = ConnectionShutdown(f"The connection to {self.endpoint} was closed", self.endpoint)
@@ -196,7 +240,7 @@ class LoopConnection(Connection):
 
     def _start_opening(self, addresses: Sequence[Address]) -> None:
         if not self.is_closed:
-            self._opening = self.reactor.bridge.loop.create_task(self._open(addresses))
+            self._opening = self.reactor.start_opening(self._open(addresses))
 
     async def _open(self, addresses: Sequence[Address]) -> None:
         receiver = FrameReceiver(self)
@@ -210,6 +254,7 @@ class LoopConnection(Connection):
             return
         self._transport = transport
         self.frames.put(self._send_options_message)
+        receiver.on_opened()
 
     async def _connect_any(self, addresses: Sequence[Address]) -> socket.socket:
         failure: OSError | None = None
@@ -238,19 +283,24 @@ class LoopConnection(Connection):
         self._transport = transport
         if self.ssl_context is None:
             return transport
-        secure = await loop.start_tls(
-            transport,
-            receiver,
-            self.ssl_context,
-            server_hostname=server_hostname(
-                self.ssl_context, self.ssl_options, str(self.endpoint.address)
-            ),
-            ssl_handshake_timeout=self.connect_timeout,
-        )
-        if secure is None:
-            raise ConnectionException(
-                "The connection was closed during the TLS handshake", self.endpoint
+        try:
+            secure = await loop.start_tls(
+                transport,
+                receiver,
+                self.ssl_context,
+                server_hostname=server_hostname(
+                    self.ssl_context, self.ssl_options, str(self.endpoint.address)
+                ),
+                ssl_handshake_timeout=self.connect_timeout,
             )
+        except BaseException:
+            # A connection that ends during the handshake does not tell its protocol.
+            transport.abort()
+            receiver.let_go()
+            raise
+        if secure is None:
+            receiver.let_go()
+            raise ConnectionException("Closed during the TLS handshake", self.endpoint)
         return secure
 
     def _write(self, data: bytes) -> None:

@@ -27,7 +27,7 @@ from async_cassandra._driver.control_connection import (
     server_hostname,
     ssl_context_from_options,
 )
-from async_cassandra._driver.driver_cluster import DriverCluster
+from async_cassandra._driver.driver_cluster import PROTOCOL_VERSIONS, DriverCluster
 from async_cassandra._driver.errors import connect_error
 from async_cassandra._driver.routing import Router
 
@@ -135,7 +135,9 @@ class ControlPlane:
         :raises ~async_cassandra.exceptions.ConfigurationError: if the driver refuses a setting
         """
         self._bridge = Bridge(asyncio.get_running_loop())
-        self._reactor = Reactor(self._bridge, self._on_control_connection_lost)
+        self._reactor = Reactor(
+            self._bridge, self._on_control_connection_lost, self._on_loop_closed
+        )
         self._stopping = None
         try:
             async with asyncio.timeout(timeout):
@@ -150,7 +152,8 @@ class ControlPlane:
             ) from error
         except Exception as error:
             await self.stop()
-            raise connect_error(error, self.contact_points, self.port) from error
+            public = connect_error(error, self.contact_points, self.port)
+            raise public from public.cause
         except BaseException:
             await self.stop()
             raise
@@ -326,6 +329,14 @@ class ControlPlane:
         if self._cluster is not None:
             self._cluster.connection_lost(connection)
 
+    def _on_loop_closed(self) -> None:
+        """Bridge thread: nobody can await :meth:`stop` any more, so end the threads here."""
+        log.warning("The event loop was closed before the cluster was; closing it now")
+        if self._cluster is not None:
+            self._cluster.shutdown()
+        if self._bridge is not None:
+            self._bridge.close_nowait()
+
     async def _stop(self, bridge: Bridge) -> None:
         reactor, cluster = self._reactor, self._cluster
         assert reactor is not None
@@ -376,6 +387,11 @@ def _checked(settings: dict[str, Any]) -> dict[str, Any]:
     if owned:
         raise exceptions.ConfigurationError(
             f"{', '.join(owned)} cannot be set: the connections are this library's own"
+        )
+    version = settings.get("protocol_version")
+    if version not in (None, *PROTOCOL_VERSIONS):
+        raise exceptions.ConfigurationError(
+            f"protocol_version {version!r} is not spoken: leave it out, or pass 5 or 4"
         )
     points = settings.get("contact_points")
     if isinstance(points, str):

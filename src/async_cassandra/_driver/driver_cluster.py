@@ -22,7 +22,7 @@ from async_cassandra._driver.control_connection import LoopConnection, Reactor
 
 log = logging.getLogger(__name__)
 
-LOWEST_PROTOCOL_VERSION = ProtocolVersion.V4
+PROTOCOL_VERSIONS = (ProtocolVersion.V5, ProtocolVersion.V4)
 
 
 class ClusterEvents(Protocol):
@@ -209,7 +209,7 @@ class DriverCluster(Cluster):
                 f"{host_endpoint} does not speak native protocol v{previous_version}, "
                 "which protocol_version asks for"
             )
-        if previous_version <= LOWEST_PROTOCOL_VERSION:
+        if previous_version <= PROTOCOL_VERSIONS[-1]:
             raise DriverException(
                 f"{host_endpoint} speaks neither native protocol v5 nor v4; Cassandra 5 and 4 do"
             )

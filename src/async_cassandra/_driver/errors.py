@@ -334,7 +334,9 @@ def connection_lost(
     )
 
 
-def connect_error(error: BaseException, contact_points: Iterable[object], port: int) -> Exception:
+def connect_error(
+    error: BaseException, contact_points: Iterable[object], port: int
+) -> exceptions.AsyncCassandraError:
     """Turn what the driver raises while connecting into one error that names node and reason."""
     points = ", ".join(str(point) for point in contact_points)
     if isinstance(error, exceptions.AsyncCassandraError):
@@ -353,7 +355,9 @@ def connect_error(error: BaseException, contact_points: Iterable[object], port: 
     )
 
 
-def _no_contact_point(error: NoHostAvailable, points: str, port: int) -> Exception:
+def _no_contact_point(
+    error: NoHostAvailable, points: str, port: int
+) -> ConnectFailedError | ConnectRefusedError:
     errors = {str(node): cause for node, cause in (error.errors or {}).items()}
     refusals = {n: e for n, e in errors.items() if isinstance(e, cassandra.AuthenticationFailed)}
     public: ConnectFailedError | ConnectRefusedError
@@ -397,6 +401,8 @@ def _server_words(text: str) -> str:
 
 
 def _reason(error: BaseException | None) -> str:
+    if isinstance(error, cassandra.OperationTimedOut):
+        return str(error.errors or "timed out")
     text = str(error)
     return text if text and text != "None" else type(error).__name__
 
