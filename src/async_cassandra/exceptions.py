@@ -32,7 +32,7 @@ text.
 import builtins
 import pickle
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import cassandra
 
@@ -193,7 +193,7 @@ class ProtocolError(QueryError, ConnectionError, _wire.ProtocolError):
 
 
 class StatementChangedError(QueryError):
-    """A prepared statement's parameters have other types since the schema changed; nothing was executed."""
+    """The schema changed a prepared statement's parameters; nothing was executed."""
 
 
 class CasWriteUnknown(QueryError, cassandra.DriverException):
@@ -217,10 +217,6 @@ class ParameterTypeError(QueryError, _wire.ParameterTypeError):
     :ivar index: its position, from 0
     """
 
-    @classmethod
-    def from_wire(cls, error: _wire.ParameterError) -> Self:
-        return _with_parameter(cls(str(error), error.__cause__), error)
-
 
 class ParameterValueError(QueryError, _wire.ParameterValueError):
     """A parameter is out of range or malformed, or their number is wrong; nothing was sent.
@@ -228,18 +224,6 @@ class ParameterValueError(QueryError, _wire.ParameterValueError):
     :ivar parameter: its column's name, or its position when it has none
     :ivar index: its position, from 0; ``-1`` when the number of parameters is what is wrong
     """
-
-    @classmethod
-    def from_wire(cls, error: _wire.ParameterError) -> Self:
-        return _with_parameter(cls(str(error), error.__cause__), error)
-
-
-def _with_parameter[E: ParameterTypeError | ParameterValueError](
-    public: E, error: _wire.ParameterError
-) -> E:
-    public.parameter = error.parameter
-    public.index = error.index
-    return public
 
 
 class ColumnDecodeError(QueryError, _wire.ColumnDecodeError):
@@ -250,36 +234,37 @@ class ColumnDecodeError(QueryError, _wire.ColumnDecodeError):
     :ivar value: the undecoded bytes
     """
 
-    @classmethod
-    def from_wire(cls, error: _wire.ColumnDecodeError) -> Self:
-        public = cls(str(error), error.__cause__)
-        public.column = error.column
-        public.row = error.row
-        public.value = error.value
-        return public
-
 
 def from_wire(
     error: Exception, *, endpoint: str | None = None, consistency: int | None = None
 ) -> AsyncCassandraError:
     """Give an error of the wire layer its public class; public errors come back as they are."""
-    public: AsyncCassandraError
-    match error:
-        case AsyncCassandraError():
-            return error
-        case _wire.ParameterTypeError():
-            public = ParameterTypeError.from_wire(error)
-        case _wire.ParameterError():
-            public = ParameterValueError.from_wire(error)
-        case _wire.ColumnDecodeError():
-            public = ColumnDecodeError.from_wire(error)
-        case _wire.ProtocolError():
-            where = f" by {endpoint}" if endpoint else ""
-            public = ProtocolError(
-                f"The native protocol was broken{where}: {error}. The connection was closed", error
-            )
-        case _:
-            public = QueryError(str(error), error)
+    if isinstance(error, AsyncCassandraError):
+        return error
+    public = _public(error, endpoint)
     public.endpoint = endpoint
     public.consistency = consistency
     return public
+
+
+def _public(error: Exception, endpoint: str | None) -> AsyncCassandraError:
+    match error:
+        case _wire.ParameterError():
+            kind = (
+                ParameterTypeError
+                if isinstance(error, _wire.ParameterTypeError)
+                else ParameterValueError
+            )
+            parameter = kind(str(error), error.__cause__)
+            parameter.parameter, parameter.index = error.parameter, error.index
+            return parameter
+        case _wire.ColumnDecodeError():
+            column = ColumnDecodeError(str(error), error.__cause__)
+            column.column, column.row, column.value = error.column, error.row, error.value
+            return column
+        case _wire.ProtocolError():
+            where = f" by {endpoint}" if endpoint else ""
+            return ProtocolError(
+                f"The native protocol was broken{where}: {error}. The connection was closed", error
+            )
+    return QueryError(str(error), error)

@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 Job = Callable[[], None]
 
-CALLERS = 8
-READERS = 2
-STOP_TIMEOUT = 10.0
+CALLERS = 32
+READERS = 4
+STOP_TIMEOUT = 5.0
 """Seconds that ``stop`` waits for a call that does not return, such as an authenticator's."""
 
 

@@ -20,7 +20,7 @@ from cassandra.pool import Host
 
 from async_cassandra import exceptions
 from async_cassandra._driver.authentication import BridgedAuthenticator
-from async_cassandra._driver.bridge import Bridge
+from async_cassandra._driver.bridge import STOP_TIMEOUT, Bridge
 from async_cassandra._driver.control_connection import (
     LoopConnection,
     Reactor,
@@ -139,19 +139,15 @@ class ControlPlane:
             self._bridge, self._on_control_connection_lost, self._on_loop_closed
         )
         self._stopping = None
+        deadline = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout):
+            async with deadline:
                 await self._bridge.run(self._connect, self._reactor)
-        except TimeoutError as error:
+        # Whatever the driver raises, and what policies and auth providers raise through it.
+        except Exception as error:  # noqa: BLE001
             await self.stop()
-            points = ", ".join(map(str, self.contact_points))
-            raise exceptions.ConnectTimeoutError(
-                f"No answer from {points} (port {self.port}) within {timeout} s. Check the "
-                "addresses, the port and the firewalls between, or give connect() a longer timeout",
-                error,
-            ) from error
-        except Exception as error:
-            await self.stop()
+            if deadline.expired():
+                raise self._connect_timeout(timeout) from None
             public = connect_error(error, self.contact_points, self.port)
             raise public from public.cause
         except BaseException:
@@ -321,6 +317,13 @@ class ControlPlane:
         self._router = Router(cluster, reactor.bridge, self._on_rebuilt)
         self._router.rebuild()
 
+    def _connect_timeout(self, timeout: float | None) -> exceptions.ConnectTimeoutError:
+        points = ", ".join(map(str, self.contact_points))
+        return exceptions.ConnectTimeoutError(
+            f"No answer from {points} (port {self.port}) within {timeout} s. Check the addresses, "
+            "the port and the firewalls between, or give connect() a longer timeout"
+        )
+
     def _on_rebuilt(self) -> None:
         self._post_event("on_routing")
 
@@ -338,13 +341,20 @@ class ControlPlane:
             self._bridge.close_nowait()
 
     async def _stop(self, bridge: Bridge) -> None:
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self._close_cluster(bridge)
+        except TimeoutError:
+            log.warning("A blocking call did not return; leaving the driver's threads behind")
+        await bridge.stop()
+
+    async def _close_cluster(self, bridge: Bridge) -> None:
         reactor, cluster = self._reactor, self._cluster
         assert reactor is not None
         await bridge.run(reactor.close_all)
         if cluster is not None:
             await bridge.run(cluster.shutdown)
         await reactor.wait_closed()
-        await bridge.stop()
 
 
 def schema_event(

@@ -150,7 +150,7 @@ def _ranges(metadata: Metadata, keyspaces: Iterable[str]) -> Ranges:
     token_map = metadata.token_map
     if token_map is None or token_map.token_class is not Murmur3Token:
         return {}
-    ranges = {}
+    ranges: Ranges = {}
     for keyspace in keyspaces:
         token_map.rebuild_keyspace(keyspace, build_if_absent=True)
         owners = token_map.tokens_to_hosts_by_ks.get(keyspace)

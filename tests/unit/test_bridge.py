@@ -1,0 +1,106 @@
+"""The bridge: results reach the loop, frames keep their order, and no thread stays."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+
+import pytest
+
+from async_cassandra._driver.bridge import CALLERS, Bridge, BridgeClosed
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def bridge() -> AsyncIterator[Bridge]:
+    bridge = Bridge(asyncio.get_running_loop())
+    yield bridge
+    await bridge.stop()
+    assert not [thread for thread in threading.enumerate() if "async-cassandra" in thread.name]
+
+
+async def test_run_gives_the_result_of_another_thread(bridge: Bridge) -> None:
+    assert await bridge.run(threading.get_ident) != threading.get_ident()
+    assert await bridge.run(lambda a, b: a + b, 1, b=2) == 3
+
+
+async def test_run_raises_what_the_call_raises(bridge: Bridge) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await bridge.run(lambda: 1 / 0)
+
+
+async def test_run_raises_stop_iteration_as_an_error(bridge: Bridge) -> None:
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        await bridge.run(next, iter(()))
+
+
+async def test_run_drops_the_result_of_a_cancelled_call(bridge: Bridge) -> None:
+    gate = threading.Event()
+    future = bridge.run(gate.wait)
+    future.cancel()
+    gate.set()
+    assert await bridge.run(lambda: "next") == "next"
+
+
+async def test_calls_run_beside_each_other(bridge: Bridge) -> None:
+    together = threading.Barrier(CALLERS)
+    await asyncio.gather(*(bridge.run(together.wait, 5) for _ in range(CALLERS)))
+
+
+async def test_calls_beyond_the_limit_wait(bridge: Bridge) -> None:
+    gate = threading.Event()
+    blocked = [bridge.run(gate.wait) for _ in range(CALLERS)]
+    last = bridge.run(lambda: "late")
+    gate.set()
+    assert await last == "late"
+    await asyncio.gather(*blocked)
+
+
+async def test_frames_keep_their_order_while_callers_block(bridge: Bridge) -> None:
+    gate = threading.Event()
+    blocked = [bridge.run(gate.wait) for _ in range(CALLERS)]
+    seen: list[int] = []
+    queue = bridge.frame_queue()
+    for number in range(1000):
+        queue.put(seen.append, number)
+    done = asyncio.Event()
+    queue.put(bridge.post, done.set)
+    await done.wait()
+    assert seen == list(range(1000))
+    gate.set()
+    await asyncio.gather(*blocked)
+
+
+async def test_frame_that_raises_does_not_stop_the_next(
+    bridge: Bridge, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = bridge.frame_queue()
+    done = asyncio.Event()
+    queue.put(lambda: 1 / 0)
+    queue.put(bridge.post, done.set)
+    await done.wait()
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_stop_finishes_what_was_submitted(bridge: Bridge) -> None:
+    seen: list[int] = []
+    for number in range(100):
+        bridge.submit(seen.append, number)
+    await bridge.stop()
+    assert sorted(seen) == list(range(100))
+
+
+async def test_stopped_bridge_takes_nothing(bridge: Bridge) -> None:
+    await bridge.stop()
+    with pytest.raises(BridgeClosed):
+        bridge.run(lambda: None)
+    bridge.submit(pytest.fail)
+    bridge.frame_queue().put(pytest.fail)
+    await bridge.stop()
+
+
+def test_post_tells_that_the_loop_is_closed() -> None:
+    loop = asyncio.new_event_loop()
+    bridge = Bridge(loop)
+    loop.close()
+    assert bridge.post(print) is False

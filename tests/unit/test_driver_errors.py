@@ -1,0 +1,203 @@
+"""Server errors against what the driver makes of the same ERROR message."""
+
+import io
+import pickle
+from typing import Any
+
+import cassandra
+import pytest
+from cassandra import ConsistencyLevel, WriteType, protocol
+from cassandra.cluster import NoHostAvailable
+from cassandra.connection import ConnectionShutdown
+
+from async_cassandra import exceptions
+from async_cassandra._driver.errors import (
+    ServerReport,
+    UnknownServerError,
+    connect_error,
+    connection_lost,
+    no_host_available,
+    server_error,
+)
+from tests.support.peer_replies import error_body
+
+TIMEOUT = {
+    "consistency": ConsistencyLevel.QUORUM,
+    "received_responses": 1,
+    "required_responses": 2,
+}
+FAILURE = {**TIMEOUT, "failures": 1, "error_code_map": {"10.0.0.3": 2}}
+ERRORS: list[tuple[int, dict[str, Any]]] = [
+    (0x0000, {}),
+    (0x000A, {}),
+    (0x1000, {"consistency": 4, "required_replicas": 2, "alive_replicas": 1}),
+    (0x1001, {}),
+    (0x1002, {}),
+    (0x1003, {}),
+    (0x1100, {**TIMEOUT, "write_type": "BATCH"}),
+    (0x1200, {**TIMEOUT, "data_retrieved": True}),
+    (0x1300, {**FAILURE, "data_retrieved": False}),
+    (0x1400, {"keyspace": "ks", "function": "f", "arg_types": ["int"]}),
+    (0x1500, {**FAILURE, "write_type": "SIMPLE"}),
+    (0x2000, {}),
+    (0x2100, {}),
+    (0x2200, {}),
+    (0x2300, {}),
+    (0x2400, {"keyspace": "ks", "table": "t"}),
+    (0x2500, {"query_id": b"\x01\x02"}),
+]
+NAMES = (
+    "consistency",
+    "required_replicas",
+    "alive_replicas",
+    "required_responses",
+    "received_responses",
+    "data_retrieved",
+    "write_type",
+    "failures",
+    "error_code_map",
+    "keyspace",
+    "table",
+    "function",
+    "arg_types",
+    "info",
+    "code",
+)
+
+
+def driver_error(code: int, fields: dict[str, Any]) -> Exception:
+    """What the driver raises for an ERROR with these fields."""
+    kind = protocol.error_classes[code]
+    info: Any = dict(fields) or None
+    if code == 0x2500:
+        info = fields["query_id"]
+    elif "write_type" in fields:
+        info["write_type"] = WriteType.name_to_value[fields["write_type"]]
+    return kind(code=code, message="boo", info=info).to_exception()
+
+
+@pytest.mark.parametrize(("code", "fields"), ERRORS, ids=[f"0x{code:04x}" for code, _ in ERRORS])
+def test_server_error_is_the_drivers_with_its_attributes(code: int, fields: dict[str, Any]) -> None:
+    expected = driver_error(code, fields)
+    error = server_error(code, "boo", fields, endpoint="10.0.0.1:9042", attempts=2)
+    assert isinstance(error, type(expected))
+    assert isinstance(error, exceptions.QueryError)
+    present = [name for name in NAMES if hasattr(expected, name)]
+    assert {n: getattr(error, n) for n in present} == {n: getattr(expected, n) for n in present}
+    assert (error.code, error.server_message, error.attempts) == (code, "boo", 2)
+
+
+@pytest.mark.parametrize(("code", "fields"), ERRORS, ids=[f"0x{code:04x}" for code, _ in ERRORS])
+def test_server_error_survives_pickling(code: int, fields: dict[str, Any]) -> None:
+    error = server_error(code, "boo", fields, endpoint="10.0.0.1:9042")
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert vars(again) == vars(error)
+    assert str(again) == str(error)
+
+
+def test_our_classes_do_not_change_how_the_driver_decodes() -> None:
+    assert not [kind for kind in protocol.error_classes.values() if issubclass(kind, ServerReport)]
+    body = io.BytesIO(error_body(5, 0x2000, "boo", {}))
+    assert type(protocol.ErrorMessage.recv_body(body, 5)) is protocol.SyntaxException
+
+
+def test_server_error_says_what_where_and_what_to_do() -> None:
+    fields = {"consistency": 4, "required_replicas": 2, "alive_replicas": 1}
+    text = str(server_error(0x1000, "Cannot achieve QUORUM", fields, endpoint="10.0.0.1:9042"))
+    for word in ("Cannot achieve QUORUM", "10.0.0.1:9042", "consistency=QUORUM", "0x1000"):
+        assert word in text
+    assert "GRANT" in str(server_error(0x2100, "no SELECT permission"))
+
+
+def test_unknown_code_is_a_query_error_with_the_code() -> None:
+    error = server_error(0x9999, "novel", endpoint="10.0.0.1:9042")
+    assert type(error) is UnknownServerError
+    assert error.code == 0x9999
+    assert "novel" in str(error)
+
+
+def test_cas_write_unknown_tells_who_answered() -> None:
+    fields = {"consistency": 8, "received_responses": 1, "required_responses": 2}
+    error = server_error(0x1700, "unknown", fields)
+    assert isinstance(error, exceptions.CasWriteUnknown)
+    assert isinstance(error, cassandra.DriverException)
+    assert (error.received_responses, error.required_responses) == (1, 2)
+
+
+def test_overloaded_coordinator_is_caught_as_overload() -> None:
+    assert isinstance(server_error(0x1001, "busy"), exceptions.OverloadedError)
+
+
+def test_bad_credentials_are_an_authentication_error() -> None:
+    error = server_error(0x0100, "wrong")
+    assert isinstance(error, exceptions.AuthenticationError)
+    assert isinstance(error, cassandra.AuthenticationFailed)
+
+
+def test_write_type_the_driver_does_not_know_stays_a_word() -> None:
+    error = server_error(0x1100, "late", {**TIMEOUT, "write_type": "NOVEL"})
+    assert isinstance(error, cassandra.WriteTimeout)
+    assert error.write_type == "NOVEL"
+
+
+def test_cas_timeout_tells_its_contentions() -> None:
+    error = server_error(0x1100, "late", {**TIMEOUT, "write_type": "CAS", "contentions": 3})
+    assert isinstance(error, cassandra.WriteTimeout)
+    assert error.write_type == WriteType.CAS
+    assert getattr(error, "contentions", None) == 3
+
+
+def test_keyspace_that_exists_has_no_table() -> None:
+    error = server_error(0x2400, "exists", {"keyspace": "ks", "table": ""})
+    assert isinstance(error, cassandra.AlreadyExists)
+    assert (error.keyspace, error.table) == ("ks", None)
+
+
+def test_no_host_available_names_each_node_and_reason() -> None:
+    errors = {"10.0.0.1:9042": OSError("refused"), "10.0.0.2:9042": OSError("unreachable")}
+    error = no_host_available(errors, attempts=2)
+    assert isinstance(error, NoHostAvailable)
+    assert isinstance(error, exceptions.QueryError)
+    assert isinstance(error, ConnectionError)
+    assert error.errors == errors
+    assert "10.0.0.1:9042: refused; 10.0.0.2:9042: unreachable" in str(error)
+    assert pickle.loads(pickle.dumps(error)).errors.keys() == errors.keys()
+
+
+def test_no_host_available_with_an_empty_plan_says_so() -> None:
+    assert "policy offered none" in str(no_host_available({}))
+
+
+def test_connection_lost_is_the_drivers() -> None:
+    error = connection_lost("10.0.0.1:9042", OSError("reset"))
+    assert isinstance(error, ConnectionShutdown)
+    assert isinstance(error, exceptions.ConnectionError)
+    assert "10.0.0.1:9042" in str(error)
+    assert "reset" in str(error)
+
+
+def test_connect_error_prefers_the_refused_credentials() -> None:
+    refused = cassandra.AuthenticationFailed(
+        "Failed to authenticate to 10.0.0.2:9042: Error from server: code=0100 [Bad credentials] "
+        'message="Provided username and/or password are incorrect"'
+    )
+    both = {"10.0.0.1:9042": OSError("unreachable"), "10.0.0.2:9042": refused}
+    error = connect_error(NoHostAvailable("no", both), ["10.0.0.1", "10.0.0.2"], 9042)
+    assert isinstance(error, exceptions.AuthenticationError)
+    assert isinstance(error, NoHostAvailable)
+    assert error.cause is refused
+    assert error.endpoint == "10.0.0.2:9042"
+    assert "10.0.0.2:9042 refused the credentials: Provided username" in str(error)
+
+
+def test_connect_error_asks_for_credentials_when_none_were_given() -> None:
+    none = cassandra.AuthenticationFailed("Remote end requires authentication")
+    error = connect_error(NoHostAvailable("no", {"10.0.0.1:9042": none}), ["10.0.0.1"], 9042)
+    assert isinstance(error, exceptions.AuthenticationError)
+    assert "auth_provider" in str(error)
+
+
+def test_connect_error_of_a_bad_setting_is_a_configuration_error() -> None:
+    error = connect_error(ValueError("None in contact_points"), [None], 9042)
+    assert isinstance(error, exceptions.ConfigurationError)
