@@ -73,7 +73,8 @@ def driver_error(code: int, fields: dict[str, Any]) -> Exception:
         info = fields["query_id"]
     elif "write_type" in fields:
         info["write_type"] = WriteType.name_to_value[fields["write_type"]]
-    return kind(code=code, message="boo", info=info).to_exception()
+    expected: Exception = kind(code=code, message="boo", info=info).to_exception()
+    return expected
 
 
 @pytest.mark.parametrize(("code", "fields"), ERRORS, ids=[f"0x{code:04x}" for code, _ in ERRORS])
@@ -138,7 +139,7 @@ def test_bad_credentials_are_an_authentication_error() -> None:
 def test_write_type_the_driver_does_not_know_stays_a_word() -> None:
     error = server_error(0x1100, "late", {**TIMEOUT, "write_type": "NOVEL"})
     assert isinstance(error, cassandra.WriteTimeout)
-    assert error.write_type == "NOVEL"
+    assert getattr(error, "write_type", None) == "NOVEL"
 
 
 def test_cas_timeout_tells_its_contentions() -> None:

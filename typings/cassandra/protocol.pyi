@@ -3,6 +3,8 @@ from typing import Any
 def __getattr__(name: str) -> Any: ...
 
 class ErrorMessage(Exception):
+    @classmethod
+    def recv_body(cls, f: Any, protocol_version: int, *args: Any) -> ErrorMessage: ...
     code: int
     message: str
     info: Any

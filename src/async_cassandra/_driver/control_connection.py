@@ -15,7 +15,12 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
-from cassandra.connection import Connection, ConnectionException, ConnectionShutdown
+from cassandra.connection import (
+    Connection,
+    ConnectionException,
+    ConnectionShutdown,
+    EndPoint,
+)
 
 from async_cassandra._driver.bridge import Bridge
 
@@ -177,9 +182,9 @@ class LoopConnection(Connection):
         self.reactor.add(self)
         try:
             addresses = self._get_socket_addresses()
-        except OSError:
+        except OSError as error:
             self.reactor.discard(self)
-            raise
+            raise _unreachable(self.endpoint, error) from error
         if not self.reactor.post(self._start_opening, addresses):
             self.defunct(ConnectionShutdown("The event loop is closed", self.endpoint))
 
@@ -247,10 +252,9 @@ class LoopConnection(Connection):
         try:
             sock = await self._connect_any(addresses)
             transport = await self._start_transport(sock, receiver)
-        # OSError and ssl.SSLError, and what a context of the user's may raise: all go to who waits
-        # in factory().
+        # OSError and ssl.SSLError, and what a context of the application's may raise.
         except Exception as error:  # noqa: BLE001
-            self.frames.put(self.defunct, error)
+            self.frames.put(self.defunct, _unreachable(self.endpoint, error))
             return
         self._transport = transport
         self.frames.put(self._send_options_message)
@@ -304,7 +308,7 @@ class LoopConnection(Connection):
         return secure
 
     def _write(self, data: bytes) -> None:
-        if self._transport is not None:
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     def _close_transport(self) -> None:
@@ -313,6 +317,13 @@ class LoopConnection(Connection):
         if self._transport is not None:
             # Not close(): a peer that is gone would keep what is unsent, and the socket, for ever.
             self._transport.abort()
+
+
+def _unreachable(endpoint: EndPoint, error: Exception) -> ConnectionException:
+    """The error in the class by which the driver takes the node for down."""
+    wrapped = ConnectionException(str(error), endpoint)
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def server_hostname(

@@ -280,7 +280,9 @@ class ConnectRefusedError(exceptions.AuthenticationError, NoHostAvailable):
     errors: dict[str, BaseException]
 
 
-class KeyspaceRefusedError(exceptions.ConnectionError, exceptions.QueryError, cassandra.InvalidRequest):
+class KeyspaceRefusedError(
+    exceptions.ConnectionError, exceptions.QueryError, cassandra.InvalidRequest
+):
     """The keyspace to connect to does not exist, or may not be used."""
 
 
@@ -358,7 +360,7 @@ def connect_error(
 def _no_contact_point(
     error: NoHostAvailable, points: str, port: int
 ) -> ConnectFailedError | ConnectRefusedError:
-    errors = {str(node): cause for node, cause in (error.errors or {}).items()}
+    errors = {str(node): _underlying(cause) for node, cause in (error.errors or {}).items()}
     refusals = {n: e for n, e in errors.items() if isinstance(e, cassandra.AuthenticationFailed)}
     public: ConnectFailedError | ConnectRefusedError
     if refusals:
@@ -379,6 +381,12 @@ def _no_contact_point(
         )
     public.errors = errors
     return public
+
+
+def _underlying(error: BaseException) -> BaseException:
+    """The socket's or TLS's own error, if the connection wrapped one."""
+    is_wrapped = type(error) is driver_connection.ConnectionException
+    return error.__cause__ if is_wrapped and error.__cause__ is not None else error
 
 
 def _refusal(node: str, cause: BaseException) -> str:
