@@ -236,6 +236,23 @@ async def test_rumour_does_not_down_a_host_with_connections() -> None:
         assert first.is_up
 
 
+async def test_host_is_reachable_while_one_pool_reaches_it() -> None:
+    events = Events()
+    async with (
+        scripted_cluster(["127.0.31.1", "127.0.31.2"]) as peers,
+        connected(peers[0], events) as plane,
+    ):
+        first, second = sorted(plane.hosts())
+        plane.report_connections(first, 1, by="one pool")
+        plane.report_connections(first, 1, by="the other")
+        plane.report_unreachable(first, OSError("refused"), by="one pool")
+        plane.report_unreachable(second, OSError("refused"))
+        assert await events.next("down") == (second,)
+        assert first.is_up
+        plane.report_unreachable(first, OSError("refused"), by="the other")
+        assert await events.next("down") == (first,)
+
+
 async def test_events_of_the_server_reach_listeners() -> None:
     events = Events()
     async with (

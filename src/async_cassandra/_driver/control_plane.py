@@ -27,7 +27,11 @@ from async_cassandra._driver.control_connection import (
     server_hostname,
     ssl_context_from_options,
 )
-from async_cassandra._driver.driver_cluster import PROTOCOL_VERSIONS, DriverCluster
+from async_cassandra._driver.driver_cluster import (
+    PROTOCOL_VERSIONS,
+    ClusterSession,
+    DriverCluster,
+)
 from async_cassandra._driver.errors import connect_error
 from async_cassandra._driver.routing import Router
 
@@ -77,7 +81,7 @@ class ControlPlane:
         self._listeners: list[Listener] = []
         self._user_types: dict[tuple[str, str], type] = {}
         self._cluster: DriverCluster | None = None
-        self._session: Any = None
+        self._session: ClusterSession | None = None
         self._router: Router | None = None
         self._bridge: Bridge | None = None
         self._reactor: Reactor | None = None
@@ -186,15 +190,19 @@ class ControlPlane:
 
     @property
     def timestamp_generator(self) -> Callable[[], int] | None:
-        """Where requests get their timestamps, in microseconds since 1970; ``None`` leaves them to the servers."""
+        """Gives microseconds since 1970; ``None`` leaves timestamps to the servers."""
         generator: Callable[[], int] | None = self._started_cluster.timestamp_generator
         return generator
 
-    def report_unreachable(self, host: Host, error: BaseException) -> None:
+    def report_unreachable(self, host: Host, error: BaseException, *, by: object = None) -> None:
         """Say that no connection to the host can be opened.
 
-        Listeners hear ``on_down``; the driver tries the host until it answers.
+        Listeners hear ``on_down`` unless another reporter has connections to it; the driver tries
+        the host until it answers.
+
+        :param by: who says so, as in :meth:`report_connections`
         """
+        self.report_connections(host, 0, by=by)
         self._started_bridge.submit(self._started_cluster.report_unreachable, host, error)
 
     def report_reachable(self, host: Host) -> None:
@@ -202,10 +210,13 @@ class ControlPlane:
         if host.is_up is not True:
             self._started_bridge.submit(self._started_cluster.report_reachable, host)
 
-    def report_connections(self, host: Host, count: int) -> None:
-        """Say how many data connections the host has; with any, hearsay does not mark it down."""
+    def report_connections(self, host: Host, count: int, *, by: object = None) -> None:
+        """Say how many data connections the host has; with any, hearsay does not mark it down.
+
+        :param by: who has them, if there are several pools of connections to the host
+        """
         if self._session is not None:
-            self._session.open_connections[host] = count
+            self._session.report_connections(host, count, by)
 
     async def after_schema_change(self, event: Mapping[str, Any]) -> bool:
         """Wait until all nodes agree on the schema and the driver's metadata has the change.

@@ -35,11 +35,7 @@ class ClusterEvents(Protocol):
 
 
 class ClusterSession:
-    """What the cluster wants of a session, without pools: those are the loop's.
-
-    :ivar open_connections: how many data connections each host has; the cluster ignores rumours
-        that a host is down while there is one
-    """
+    """What the cluster wants of a session, without pools: those are the loop's."""
 
     _initial_connect_futures: Sequence[Future[bool]] = ()
     _default_consistency_level: int | None = None
@@ -48,7 +44,13 @@ class ClusterSession:
         self.cluster = cluster
         self.keyspace = keyspace
         self.is_shutdown = False
-        self.open_connections: dict[Host, int] = {}
+        self._connections: dict[Host, dict[int, int]] = {}
+
+    def report_connections(self, host: Host, count: int, reporter: object) -> None:
+        """Note a reporter's connections: with any, the cluster ignores rumours of its death."""
+        # Replaced as a whole: the driver's threads read it.
+        counts = {**self._connections.get(host, {}), id(reporter): count}
+        self._connections[host] = {key: number for key, number in counts.items() if number}
 
     def add_or_renew_pool(self, host: Host, is_host_addition: bool) -> Future[bool]:
         """Done at once. With ``None`` the cluster would tell no listener that the host is up."""
@@ -67,15 +69,15 @@ class ClusterSession:
 
     def get_pool_state(self) -> dict[Host, dict[str, int]]:
         return {
-            host: {"open_count": count, "shutdown": False, "in_flight": 0}
-            for host, count in self.open_connections.copy().items()
+            host: {"open_count": sum(counts.values()), "shutdown": False, "in_flight": 0}
+            for host, counts in self._connections.copy().items()
         }
 
     def on_down(self, host: Host) -> None:
         """The pool hears of it by the host's events."""
 
     def on_remove(self, host: Host) -> None:
-        self.open_connections.pop(host, None)
+        self._connections.pop(host, None)
 
     def user_type_registered(self, keyspace: str, user_type: str, klass: type) -> None:
         self.cluster.events.user_type_registered(keyspace, user_type, klass)
@@ -222,8 +224,6 @@ class DriverCluster(Cluster):
 
     def report_unreachable(self, host: Host, error: BaseException) -> None:
         """Mark the host down and start the driver's reconnection to it."""
-        for session in tuple(self.sessions):
-            session.open_connections[host] = 0
         # As a lost connection: the conviction policy takes a time-out for no reason.
         self.signal_connection_failure(
             host, ConnectionShutdown(str(error), host.endpoint), is_host_addition=False

@@ -364,8 +364,8 @@ def _no_contact_point(
     refusals = {n: e for n, e in errors.items() if isinstance(e, cassandra.AuthenticationFailed)}
     public: ConnectFailedError | ConnectRefusedError
     if refusals:
-        node, cause = next(iter(refusals.items()))
-        public = ConnectRefusedError(_refusal(node, cause), cause, endpoint=node)
+        node, refusal = next(iter(refusals.items()))
+        public = ConnectRefusedError(_refusal(node, refusal), refusal, endpoint=node)
     elif errors:
         node, cause = next(iter(errors.items()))
         reasons = "; ".join(f"{n}: {_reason(e)}" for n, e in errors.items())
