@@ -25,6 +25,16 @@ if TYPE_CHECKING:
         QueryMetrics,
         create_metrics_system,
     )
+    from async_cassandra.monitoring import (
+        HOST_STATUS_DOWN,
+        HOST_STATUS_UNKNOWN,
+        HOST_STATUS_UP,
+        ClusterMetrics,
+        ConnectionMonitor,
+        HostMetrics,
+        RateLimitedSession,
+        create_monitored_session,
+    )
     from async_cassandra.result import AsyncResultSet
     from async_cassandra.retry_policy import AsyncRetryPolicy, DefaultRetryPolicy
     from async_cassandra.session import AsyncCassandraSession, AsyncSession
@@ -36,6 +46,9 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "HOST_STATUS_DOWN",
+    "HOST_STATUS_UNKNOWN",
+    "HOST_STATUS_UP",
     "AsyncCassandraError",
     "AsyncCassandraSession",
     "AsyncCluster",
@@ -46,10 +59,13 @@ __all__ = [
     "AuthenticationError",
     "BatchStatement",
     "ClientOptions",
+    "ClusterMetrics",
     "ConfigurationError",
     "ConnectionError",
     "ConnectionMetrics",
+    "ConnectionMonitor",
     "DefaultRetryPolicy",
+    "HostMetrics",
     "InMemoryMetricsCollector",
     "MetricsCollector",
     "MetricsMiddleware",
@@ -58,9 +74,11 @@ __all__ = [
     "PrometheusMetricsCollector",
     "QueryError",
     "QueryMetrics",
+    "RateLimitedSession",
     "StreamConfig",
     "TimeoutError",
     "create_metrics_system",
+    "create_monitored_session",
     "create_streaming_statement",
 ]
 
@@ -73,6 +91,9 @@ __email__ = "maintainers@users.noreply.github.com"
 # installed, and so does ``python -m async_cassandra.server``: the compiled core and the driver are
 # imported when one of their names is first used.
 _MODULES = {
+    "HOST_STATUS_DOWN": ".monitoring",
+    "HOST_STATUS_UNKNOWN": ".monitoring",
+    "HOST_STATUS_UP": ".monitoring",
     "AsyncCassandraError": ".exceptions",
     "AsyncCassandraSession": ".session",
     "AsyncCluster": ".cluster",
@@ -83,10 +104,13 @@ _MODULES = {
     "AuthenticationError": ".exceptions",
     "BatchStatement": ".statements",
     "ClientOptions": "._exec.config",
+    "ClusterMetrics": ".monitoring",
     "ConfigurationError": ".exceptions",
     "ConnectionError": ".exceptions",
     "ConnectionMetrics": ".metrics",
+    "ConnectionMonitor": ".monitoring",
     "DefaultRetryPolicy": ".retry_policy",
+    "HostMetrics": ".monitoring",
     "InMemoryMetricsCollector": ".metrics",
     "MetricsCollector": ".metrics",
     "MetricsMiddleware": ".metrics",
@@ -95,9 +119,11 @@ _MODULES = {
     "PrometheusMetricsCollector": ".metrics",
     "QueryError": ".exceptions",
     "QueryMetrics": ".metrics",
+    "RateLimitedSession": ".monitoring",
     "StreamConfig": ".streaming",
     "TimeoutError": ".exceptions",
     "create_metrics_system": ".metrics",
+    "create_monitored_session": ".monitoring",
     "create_streaming_statement": ".streaming",
 }
 _PUBLIC_MODULES = frozenset(_MODULES.values()) - {"._exec.config"}

@@ -108,6 +108,7 @@ class AsyncCluster:
         self._starting: asyncio.Task[None] | None = None
         self._shutting_down: asyncio.Task[None] | None = None
         self._sessions: list[AsyncCassandraSession] = []
+        self._shut_down_with_session = False
 
     @classmethod
     def create_with_auth(
@@ -239,9 +240,11 @@ class AsyncCluster:
         """
         self._control.register_user_type(keyspace, user_type, klass)
 
-    def _forget(self, session: AsyncCassandraSession) -> None:
+    async def _session_closed(self, session: AsyncCassandraSession) -> None:
         if session in self._sessions:
             self._sessions.remove(session)
+        if self._shut_down_with_session and not self.is_closed:
+            await self.shutdown()
 
     async def shutdown(self) -> None:
         """Close every session and the control connection, and end all threads; idempotent.

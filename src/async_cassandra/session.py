@@ -267,7 +267,7 @@ class AsyncCassandraSession:
 
     async def _close(self, grace: float) -> None:
         await self._core.close(grace)
-        self._cluster._forget(self)
+        await self._cluster._session_closed(self)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,0 +1,354 @@
+"""Watch the nodes of a cluster, and bound the requests in flight."""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from cassandra.cluster import Cluster
+from cassandra.pool import Host
+from cassandra.query import BatchStatement, Statement
+
+from async_cassandra.cluster import AsyncCluster
+from async_cassandra.exceptions import AsyncCassandraError, ConnectionError, OverloadedError
+from async_cassandra.result import AsyncResultSet
+from async_cassandra.session import AsyncCassandraSession
+from async_cassandra.statements import PreparedStatement
+from async_cassandra.streaming import AsyncStreamingResultSet, StreamConfig
+
+__all__ = [
+    "HOST_STATUS_DOWN",
+    "HOST_STATUS_UNKNOWN",
+    "HOST_STATUS_UP",
+    "ClusterMetrics",
+    "ConnectionMonitor",
+    "HostMetrics",
+    "RateLimitedSession",
+    "create_monitored_session",
+]
+
+logger = logging.getLogger(__name__)
+
+HOST_STATUS_UP = "up"
+HOST_STATUS_DOWN = "down"
+HOST_STATUS_UNKNOWN = "unknown"
+
+HEALTH_QUERY = "SELECT now() FROM system.local"
+HEALTH_TIMEOUT = 5.0
+
+
+@dataclass(slots=True)
+class HostMetrics:
+    """One node, as its last health check found it.
+
+    :ivar status: ``up`` if it answered, ``down`` if the cluster holds it down, ``unknown`` if it
+        should be up and did not answer
+    :ivar connection_count: open connections of this session to it
+    :ivar latency_ms: milliseconds from the check's request to its answer
+    """
+
+    address: str
+    datacenter: str | None
+    rack: str | None
+    status: str
+    release_version: str | None
+    connection_count: int
+    latency_ms: float | None = None
+    last_error: str | None = None
+    last_check: datetime | None = None
+
+
+@dataclass(slots=True)
+class ClusterMetrics:
+    """Every node at one time.
+
+    :ivar app_metrics: the monitor's own counts of its checks
+    """
+
+    timestamp: datetime
+    cluster_name: str | None
+    protocol_version: int
+    hosts: list[HostMetrics]
+    total_connections: int
+    healthy_hosts: int
+    unhealthy_hosts: int
+    app_metrics: dict[str, Any] = field(default_factory=dict)
+
+
+type Callback = Callable[[ClusterMetrics], Awaitable[None] | None]
+
+
+class ConnectionMonitor:
+    """Asks each node of a session's cluster how it is, once or at an interval.
+
+    :ivar metrics: ``requests_sent``, ``requests_completed`` and ``requests_failed`` of the checks,
+        ``last_health_check`` (ISO 8601 or ``None``), ``monitoring_started``
+    """
+
+    def __init__(self, session: "AsyncCassandraSession | RateLimitedSession") -> None:
+        self.session = session.session if isinstance(session, RateLimitedSession) else session
+        self.metrics: dict[str, Any] = {
+            "requests_sent": 0,
+            "requests_completed": 0,
+            "requests_failed": 0,
+            "last_health_check": None,
+            "monitoring_started": datetime.now(UTC),
+        }
+        self._callbacks: list[Callback] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def add_callback(self, callback: Callback) -> None:
+        """Call ``callback`` with each round's metrics; what it raises is logged.
+
+        :param callback: a function or a coroutine function
+        """
+        self._callbacks.append(callback)
+
+    async def check_host_health(self, host: Host) -> HostMetrics:
+        """Ask this node, and no other, for its time.
+
+        A node that the cluster holds for down is not asked. What goes wrong is in ``last_error``,
+        not raised.
+        """
+        found = HostMetrics(
+            address=str(host.address),
+            datacenter=host.datacenter,
+            rack=host.rack,
+            status=HOST_STATUS_DOWN if host.is_up is False else HOST_STATUS_UP,
+            release_version=host.release_version,
+            connection_count=0,
+        )
+        if found.status == HOST_STATUS_DOWN:
+            return found
+        self.metrics["requests_sent"] += 1
+        start = asyncio.get_running_loop().time()
+        try:
+            await self.session.execute(HEALTH_QUERY, timeout=HEALTH_TIMEOUT, host=host)
+        except AsyncCassandraError as error:
+            self.metrics["requests_failed"] += 1
+            found.status = HOST_STATUS_UNKNOWN
+            found.last_error = str(error)
+        else:
+            self.metrics["requests_completed"] += 1
+            found.latency_ms = (asyncio.get_running_loop().time() - start) * 1000
+        found.connection_count = self._open_connections(host)
+        found.last_check = datetime.now(UTC)
+        return found
+
+    async def get_cluster_metrics(self) -> ClusterMetrics:
+        """Ask every node at once."""
+        cluster = self._driver_cluster()
+        hosts = await asyncio.gather(*map(self.check_host_health, cluster.metadata.all_hosts()))
+        healthy = sum(host.status == HOST_STATUS_UP for host in hosts)
+        return ClusterMetrics(
+            timestamp=datetime.now(UTC),
+            cluster_name=cluster.metadata.cluster_name,
+            protocol_version=cluster.protocol_version,
+            hosts=list(hosts),
+            total_connections=sum(host.connection_count for host in hosts),
+            healthy_hosts=healthy,
+            unhealthy_hosts=len(hosts) - healthy,
+            app_metrics=self.metrics.copy(),
+        )
+
+    async def warmup_connections(self) -> None:
+        """Send one request to every node that is up; what fails is logged."""
+        checked = (await self.get_cluster_metrics()).hosts
+        for host in checked:
+            if host.last_error is not None:
+                logger.warning("No answer from %s: %s", host.address, host.last_error)
+
+    async def start_monitoring(self, interval: float = 60) -> None:
+        """Check all nodes now and every ``interval`` seconds, until :meth:`stop_monitoring`.
+
+        Does nothing while a monitoring is running.
+
+        :param interval: seconds between the end of a round and the next, above 0
+        """
+        if interval <= 0:
+            raise ValueError(f"interval must be above 0 seconds, not {interval}")
+        if self._task is None or self._task.done():
+            self.metrics["monitoring_started"] = datetime.now(UTC)
+            self._task = asyncio.create_task(self._monitor(interval), name="cassandra monitor")
+
+    async def stop_monitoring(self) -> None:
+        """Stop, and wait until a running round is cancelled."""
+        task, self._task = self._task, None
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _monitor(self, interval: float) -> None:
+        while not self.session.is_closed:
+            try:
+                await self._round()
+            except Exception:
+                logger.exception("A round of health checks failed")
+            await asyncio.sleep(interval)
+
+    async def _round(self) -> None:
+        found = await self.get_cluster_metrics()
+        self.metrics["last_health_check"] = found.timestamp.isoformat()
+        if found.unhealthy_hosts:
+            logger.warning(
+                "%d of %d nodes are not healthy", found.unhealthy_hosts, len(found.hosts)
+            )
+        for callback in tuple(self._callbacks):
+            try:
+                result = callback(found)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception:
+                logger.exception("Monitoring callback %r failed", callback)
+
+    def get_connection_summary(self) -> dict[str, Any]:
+        """Return what the cluster knows now, without asking any node.
+
+        ``total_hosts``, ``up_hosts``, ``down_hosts``, ``protocol_version``,
+        ``max_requests_per_connection``, ``total_connections``, ``note``.
+        """
+        cluster = self._driver_cluster()
+        hosts = list(cluster.metadata.all_hosts())
+        up = sum(bool(host.is_up) for host in hosts)
+        return {
+            "total_hosts": len(hosts),
+            "up_hosts": up,
+            "down_hosts": len(hosts) - up,
+            "protocol_version": cluster.protocol_version,
+            "max_requests_per_connection": 32768,
+            "total_connections": sum(map(self._open_connections, hosts)),
+            "note": "Connections are this session's own; the control connection is not counted.",
+        }
+
+    def _open_connections(self, host: Host) -> int:
+        pool = self.session._core.nodes.pools.get(host)
+        return 0 if pool is None else len(pool.connections)
+
+    def _driver_cluster(self) -> Cluster:
+        cluster = self.session.cluster._cluster
+        if cluster is None:
+            raise ConnectionError("Cluster is closed")
+        return cluster
+
+
+class RateLimitedSession:
+    """A session with at most ``max_concurrent`` requests in flight; more wait their turn.
+
+    A stream takes a turn until its first page is there. A request's timeout starts after the wait.
+
+    Cancellation: a cancelled wait gives its place up at once.
+    """
+
+    def __init__(self, session: AsyncCassandraSession, max_concurrent: int = 1000) -> None:
+        """:param max_concurrent: requests in flight, at least 1"""
+        if max_concurrent < 1:
+            raise ValueError(f"max_concurrent must be at least 1, not {max_concurrent}")
+        self.session = session
+        self.semaphore = asyncio.Semaphore(max_concurrent)
+        self.metrics = {"total_requests": 0, "active_requests": 0, "rejected_requests": 0}
+
+    async def execute(
+        self,
+        query: str | Statement | PreparedStatement,
+        parameters: Any = None,
+        **options: Any,
+    ) -> AsyncResultSet:
+        """As :meth:`AsyncCassandraSession.execute`, in turn."""
+        return await self._in_turn(self.session.execute, query, parameters, **options)
+
+    async def execute_stream(
+        self,
+        query: str | Statement | PreparedStatement,
+        parameters: Any = None,
+        stream_config: StreamConfig | None = None,
+        **options: Any,
+    ) -> AsyncStreamingResultSet:
+        """As :meth:`AsyncCassandraSession.execute_stream`, in turn until the first page."""
+        return await self._in_turn(
+            self.session.execute_stream, query, parameters, stream_config, **options
+        )
+
+    async def execute_batch(
+        self, batch_statement: BatchStatement, **options: Any
+    ) -> AsyncResultSet:
+        """As :meth:`AsyncCassandraSession.execute_batch`, in turn."""
+        return await self._in_turn(self.session.execute_batch, batch_statement, **options)
+
+    async def prepare(self, query: str, **options: Any) -> PreparedStatement:
+        """As :meth:`AsyncCassandraSession.prepare`, which is not limited."""
+        return await self.session.prepare(query, **options)
+
+    async def close(self) -> None:
+        """Close the session."""
+        await self.session.close()
+
+    @property
+    def is_closed(self) -> bool:
+        return self.session.is_closed
+
+    def get_metrics(self) -> dict[str, int]:
+        """Return ``total_requests``, ``active_requests`` and ``rejected_requests`` so far.
+
+        Rejected are those for which the session had no room (``OverloadedError``).
+        """
+        return self.metrics.copy()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _in_turn[**P, R](
+        self, request: Callable[P, Awaitable[R]], *args: P.args, **options: P.kwargs
+    ) -> R:
+        async with self.semaphore:
+            self.metrics["total_requests"] += 1
+            self.metrics["active_requests"] += 1
+            try:
+                return await request(*args, **options)
+            except OverloadedError:
+                self.metrics["rejected_requests"] += 1
+                raise
+            finally:
+                self.metrics["active_requests"] -= 1
+
+
+async def create_monitored_session(
+    contact_points: Sequence[str],
+    keyspace: str | None = None,
+    max_concurrent: int | None = None,
+    warmup: bool = True,
+    **cluster_options: Any,
+) -> tuple[AsyncCassandraSession | RateLimitedSession, ConnectionMonitor]:
+    """Connect, with a monitor that is not started yet.
+
+    Closing the session also closes the cluster that was opened for it.
+
+    :param max_concurrent: requests in flight; ``None`` sets no limit
+    :param warmup: send a request to every node first
+    :param cluster_options: further arguments of :class:`AsyncCluster`
+    :raises ConnectionError: if no contact point can be reached
+    """
+    cluster = AsyncCluster(list(contact_points), **cluster_options)
+    try:
+        session = await cluster.connect(keyspace)
+        monitor = ConnectionMonitor(session)
+        if warmup:
+            await monitor.warmup_connections()
+    except BaseException:
+        await cluster.shutdown()
+        raise
+    cluster._shut_down_with_session = True
+    if max_concurrent is None:
+        return session, monitor
+    return RateLimitedSession(session, max_concurrent), monitor
