@@ -80,7 +80,7 @@ class SessionCore:
         self.timers = TimerQueue(self.loop)
         self.plans = RowPlans(CodecRegistry(PYTHON_TYPES, dict(control.user_types)))
         self.executor = Executor(
-            self.loop, self.timers, control.router, self.plans, faults, max_queued=options.max_queued
+            self.loop, self.timers, self.plans, faults, max_queued=options.max_queued
         )
         self.builder = RequestBuilder(
             self.executor,

@@ -157,15 +157,18 @@ def timeout(request: "Request") -> QueryTimeoutError:
     elapsed = request.elapsed()
     waiting = request.describe_attempts(elapsed)
     places = [f"{endpoint} for {seconds:.3f} s" for endpoint, seconds in waiting]
+    errors = dict(request.errors or {})
     if request.queued_seconds or not request.attempts:
         places.append(f"a free connection for {request.queued_time():.3f} s")
-    errors = request.errors or {}
+        errors |= request.unreachable()
     consistency = consistency_of(request)
     level = ConsistencyLevel.value_to_name.get(consistency, "none")
     text = (
         f"No answer within the timeout of {request.timeout:g} s: waited for {', '.join(places)} "
         f"(attempts: {request.attempts}, retries: {request.retries}, consistency: {level})."
     )
+    if errors:
+        text += " " + "; ".join(str(error) for error in errors.values()) + "."
     if not request.idempotent and request.attempts:
         text += " A write may or may not have been applied."
     return QueryTimeoutError(

@@ -11,7 +11,8 @@ from cassandra.policies import HostDistance
 from cassandra.pool import Host
 
 from async_cassandra._driver.control_plane import ControlPlane
-from async_cassandra._exec.request import Executor, Routes
+from async_cassandra._exec.request import Executor
+from async_cassandra._exec.routes import Routes
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.handshake import ConnectOptions, open_connection
@@ -133,6 +134,7 @@ class Nodes:
                 local,
                 (*remote, *rest),
                 rings if routing.is_token_aware else None,
+                self._control.router.want_keyspace,
                 routing.rotates_replicas,
             )
         self._executor.routes.clear()

@@ -1,5 +1,8 @@
+from libc.stdint cimport uint8_t
+
+from async_cassandra._net.connection cimport Connection, ResponseHandler
 from async_cassandra._wire.binding cimport BindPlan
-from async_cassandra._wire.responses cimport RowPlans
+from async_cassandra._wire.responses cimport Response, RowPlans
 from async_cassandra._wire.rows cimport RowPlan
 
 
@@ -27,3 +30,19 @@ cdef class PreparedQuery:
     cdef readonly bint is_read
     cdef readonly bint is_conditional
     cdef readonly bint inferred_idempotent
+
+
+cdef class Preparing(ResponseHandler):
+    cdef int on_prepared(self, object change) except -1
+    cdef int on_prepare_refused(self, Response response) except -1
+    cdef int on_prepare_lost(self, object error) except -1
+
+
+cdef class PrepareFlight(ResponseHandler):
+    cdef PreparedQuery prepared
+    cdef dict flights
+    cdef tuple key
+    cdef list waiting
+
+    cdef int start(self, Connection connection) except -1
+    cdef int lose(self, object error) except -1

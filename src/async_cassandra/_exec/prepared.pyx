@@ -1,4 +1,4 @@
-"""What is known of a prepared query: how to bind it, and the shape of its rows as the server last told.
+"""What is known of a prepared query: how to bind it, the shape of its rows as the server last told, and preparing again.
 
 The shape is replaced as a whole. A request keeps the one whose metadata id it sent, because the reply without metadata has
 exactly that shape, whatever other replies have brought meanwhile.
@@ -6,8 +6,11 @@ exactly that shape, whatever other replies have brought meanwhile.
 
 from async_cassandra._wire.binding cimport BindPlan
 from async_cassandra._wire.requests cimport Prepare
-from async_cassandra._wire.responses cimport Prepared, RowPlans
+from async_cassandra._wire.responses cimport Prepared, Response, RowPlans, decode_response
 from async_cassandra._wire.rows cimport ResultMetadata, RowPlan
+
+from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._wire.errors import ProtocolError
 
 
 cdef class ResultShape:
@@ -71,3 +74,68 @@ cdef class PreparedQuery:
         if prepared.bind_metadata.columns != self.bind_columns:
             return "its parameters have other types than when it was prepared"
         return None
+
+
+cdef class Preparing(ResponseHandler):
+    """An attempt that may have to wait until its statement is prepared on its node; one of the three is called, once."""
+
+    cdef int on_prepared(self, object change) except -1:
+        """Go on; ``change`` says what no longer fits values bound before, ``None`` if all does."""
+        raise NotImplementedError
+
+    cdef int on_prepare_refused(self, Response response) except -1:
+        """Take the server's ERROR."""
+        raise NotImplementedError
+
+    cdef int on_prepare_lost(self, object error) except -1:
+        """Take note that the connection was lost; nothing was executed."""
+        raise NotImplementedError
+
+
+cdef class PrepareFlight(ResponseHandler):
+    """One PREPARE on one connection, with every attempt that waits for it.
+
+    :param flights: where it is found under ``key`` while it is under way
+    """
+
+    def __init__(self, PreparedQuery prepared not None, dict flights not None, tuple key not None):
+        self.prepared = prepared
+        self.flights = flights
+        self.key = key
+        self.waiting = []
+
+    cdef int start(self, Connection connection) except -1:
+        connection.send(self, self.prepared.message(connection.keyspace))
+        self.flights[self.key] = self
+        return 0
+
+    cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
+                         const unsigned char* body, Py_ssize_t size) except -1:
+        cdef Response response
+        cdef Preparing attempt
+        del self.flights[self.key]
+        try:
+            response = decode_response(connection.version, flags, opcode, body, size, None, None, False)
+            if response.error is None and response.prepared is None:
+                raise ProtocolError("a PREPARE was answered by something else")
+        except ProtocolError as error:
+            self.lose(ConnectionLost(f"protocol error from {connection.endpoint}: {error}", connection.endpoint))
+            raise
+        if response.error is not None:
+            for attempt in self.waiting:
+                attempt.on_prepare_refused(response)
+            return 0
+        change = self.prepared.renew(response.prepared)
+        for attempt in self.waiting:
+            attempt.on_prepared(change)
+        return 0
+
+    cdef int on_lost(self, Connection connection, object error) except -1:
+        del self.flights[self.key]
+        return self.lose(error)
+
+    cdef int lose(self, object error) except -1:
+        cdef Preparing attempt
+        for attempt in self.waiting:
+            attempt.on_prepare_lost(error)
+        return 0

@@ -1,25 +1,15 @@
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
-from async_cassandra._driver.ring cimport TokenRing
-from async_cassandra._exec.prepared cimport PreparedQuery, ResultShape
-from async_cassandra._net.connection cimport Connection, NodeConnections, ResponseHandler
+from async_cassandra._exec.prepared cimport Preparing, PreparedQuery, ResultShape
+from async_cassandra._exec.routes cimport Routes
+from async_cassandra._net.connection cimport Connection, NodeConnections
 from async_cassandra._net.timers cimport Timer, TimerQueue
 from async_cassandra._wire.requests cimport Message
 from async_cassandra._wire.responses cimport Response, RowPlans, ServerError
 from async_cassandra._wire.rows cimport RowPlan
 
 
-cdef class Routes:
-    cdef readonly tuple nodes
-    cdef readonly Py_ssize_t local_count
-    cdef readonly dict rings
-    cdef readonly bint rotates
-    cdef Py_ssize_t turn
-
-    cdef tuple replicas(self, Executor executor, str keyspace, int64_t token)
-
-
-cdef class Attempt(ResponseHandler):
+cdef class Attempt(Preparing):
     cdef Request request
     cdef readonly NodeConnections node
     cdef Connection connection
@@ -98,21 +88,9 @@ cdef class Request(Timer):
     cdef int drop_attempts(self) except -1
 
 
-cdef class PrepareFlight(ResponseHandler):
-    cdef Executor executor
-    cdef PreparedQuery prepared
-    cdef tuple key
-    cdef list waiting
-
-    cdef int resume(self, object change) except -1
-    cdef int refuse(self, Response response) except -1
-    cdef int lose(self, object error) except -1
-
-
 cdef class Executor:
     cdef readonly object loop
     cdef readonly TimerQueue timers
-    cdef readonly object router
     cdef readonly dict nodes
     cdef readonly dict routes
     cdef readonly RowPlans plans

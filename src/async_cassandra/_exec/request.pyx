@@ -21,6 +21,7 @@ from math import inf
 
 from cpython.object cimport PyObject
 
+from async_cassandra._exec.prepared cimport PrepareFlight
 from async_cassandra._wire.requests cimport Execute, Statement
 from async_cassandra._wire.responses cimport decode_response
 
@@ -37,7 +38,6 @@ cpdef enum State:
 DEF OP_RESULT = 0x08
 DEF OP_EXECUTE = 0x0A
 DEF UNPREPARED = 0x2500
-DEF KIND_PREPARED = 4
 
 # The driver's RetryPolicy decisions.
 DEF RETRY = 0
@@ -58,38 +58,7 @@ cdef dict NO_QUERIES = {}
 cdef tuple NOBODY = ()
 
 
-cdef class Routes:
-    """One load balancing policy's choice at one moment, in this session's nodes.
-
-    :param local: nodes that take requests in turn
-    :param others: every other node with connections, to be tried after them
-    :param rings: keyspace to its :class:`TokenRing`; ``None`` if the policy does not look at tokens
-    :param rotates: start with another replica each time, instead of the first
-    """
-
-    def __init__(self, tuple local not None, tuple others not None, dict rings, bint rotates=False):
-        self.nodes = local + others
-        self.local_count = len(local)
-        self.rings = rings
-        self.rotates = rotates
-
-    cdef tuple replicas(self, Executor executor, str keyspace, int64_t token):
-        """The nodes that own ``token``; empty while the keyspace's ring is being built."""
-        cdef tuple nodes
-        cdef Py_ssize_t start
-        ring = self.rings.get(keyspace)
-        if ring is None:
-            if keyspace is not None:
-                executor.router.want_keyspace(keyspace)
-            return NOBODY
-        nodes = (<TokenRing>ring).replicas(token)
-        if self.rotates and len(nodes) > 1:
-            start = self.turn % len(nodes)
-            return nodes[start:] + nodes[:start]
-        return nodes
-
-
-cdef class Attempt(ResponseHandler):
+cdef class Attempt(Preparing):
     """One sending of a request to one node."""
 
     cdef bint was_sent(self):
@@ -144,6 +113,31 @@ cdef class Attempt(ResponseHandler):
         if self.request.state == DONE:
             return 0
         return self.request.on_attempt_lost(self, error, sent)
+
+
+    cdef int on_prepared(self, object change) except -1:
+        if not self.live or self.request.state == DONE:
+            return 0
+        if change is not None:
+            self.live = False
+            return self.request.fail(self.request.executor.faults.changed(self.request, change))
+        self.request.reshape()
+        try:
+            return self.resend()
+        except ConnectionLost as error:
+            return self.on_prepare_lost(error)
+
+    cdef int on_prepare_refused(self, Response response) except -1:
+        if self.live and self.request.state != DONE:
+            self.live = False
+            self.request.on_server_error(self, response)
+        return 0
+
+    cdef int on_prepare_lost(self, object error) except -1:
+        if self.live and self.request.state != DONE:
+            self.live = False
+            self.request.on_attempt_lost(self, error, False)
+        return 0
 
 
 cdef class Request(Timer):
@@ -221,7 +215,7 @@ cdef class Request(Timer):
         self.others = routes.nodes
         routes.turn += 1
         if self.has_token and routes.rings is not None:
-            self.replicas = routes.replicas(self.executor, self.routing_keyspace, self.token)
+            self.replicas = routes.replicas(self.routing_keyspace, self.token)
         if routes.local_count:
             self.other_start = routes.turn % routes.local_count
         self.local_count = routes.local_count
@@ -488,6 +482,11 @@ cdef class Request(Timer):
         cdef Attempt attempt
         return [(attempt.node.endpoint, self.started + now - attempt.started) for attempt in self.live or ()]
 
+    def unreachable(self):
+        """Why nodes without a connection have none, by endpoint."""
+        return {node.endpoint: node.last_error for node in self.executor.nodes.values()
+                if not node.connections and node.last_error is not None}
+
     def queued_time(self):
         """Seconds spent waiting for a place."""
         if self.state == QUEUED:
@@ -499,75 +498,16 @@ cdef class Request(Timer):
         return self.executor.timers.now() - self.started
 
 
-cdef class PrepareFlight(ResponseHandler):
-    """One PREPARE on one connection, with every attempt that waits for it."""
-
-    cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
-                         const unsigned char* body, Py_ssize_t size) except -1:
-        cdef Response response
-        self.executor.flights.pop(self.key, None)
-        try:
-            response = decode_response(connection.version, flags, opcode, body, size, None, None, False)
-        except ProtocolError as error:
-            self.lose(ConnectionLost(f"protocol error from {connection.endpoint}: {error}", connection.endpoint))
-            raise
-        if response.error is not None:
-            return self.refuse(response)
-        if response.kind != KIND_PREPARED:
-            self.lose(ConnectionLost(f"{connection.endpoint} did not answer a PREPARE", connection.endpoint))
-            raise ProtocolError("a PREPARE was answered by another result")
-        change = self.prepared.renew(response.prepared)
-        return self.resume(change)
-
-    cdef int on_lost(self, Connection connection, object error) except -1:
-        self.executor.flights.pop(self.key, None)
-        return self.lose(error)
-
-    cdef int resume(self, object change) except -1:
-        cdef Attempt attempt
-        for attempt in self.waiting:
-            if not attempt.live or attempt.request.state == DONE:
-                continue
-            if change is not None:
-                attempt.live = False
-                attempt.request.fail(self.executor.faults.changed(attempt.request, change))
-                continue
-            attempt.request.reshape()
-            try:
-                attempt.resend()
-            except ConnectionLost as error:
-                attempt.live = False
-                attempt.request.on_attempt_lost(attempt, error, False)
-        return 0
-
-    cdef int refuse(self, Response response) except -1:
-        cdef Attempt attempt
-        for attempt in self.waiting:
-            if attempt.live and attempt.request.state != DONE:
-                attempt.live = False
-                attempt.request.on_server_error(attempt, response)
-        return 0
-
-    cdef int lose(self, object error) except -1:
-        cdef Attempt attempt
-        for attempt in self.waiting:
-            if attempt.live and attempt.request.state != DONE:
-                attempt.live = False
-                attempt.request.on_attempt_lost(attempt, error, False)
-        return 0
-
-
 cdef class Executor:
     """Admits the requests of one session.
 
-    :param router: the control plane's, for tables and plans
     :param plans: how rows are decoded
     :param faults: makes exceptions and asks retry policies; see :mod:`.faults`
     :param max_queued: requests that may wait for a place; 0 refuses at once
     :param attempt_fraction: share of the timeout after which an idempotent request also asks another node, 0 to 1
     """
 
-    def __init__(self, loop, TimerQueue timers not None, router, RowPlans plans not None, faults, *, Py_ssize_t max_queued=100_000,
+    def __init__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *, Py_ssize_t max_queued=100_000,
                  double attempt_fraction=0.3):
         self.loop = loop
         self.timers = timers
@@ -576,7 +516,6 @@ cdef class Executor:
         self.attempt_fraction = attempt_fraction
         self.nodes = {}
         self.routes = {}
-        self.router = router
         self.plans = plans
         self.queue = deque()
         self.flights = {}
@@ -641,23 +580,19 @@ cdef class Executor:
         return True
 
     cdef int prepare_on(self, Attempt attempt, PreparedQuery prepared) except -1:
+        """Prepare on the attempt's connection; attempts with the same need share one PREPARE."""
         cdef PrepareFlight flight
         key = (id(attempt.connection), prepared.prepared_id)
         flight = <PrepareFlight>self.flights.get(key)
         if flight is not None:
             flight.waiting.append(attempt)
             return 0
-        flight = PrepareFlight.__new__(PrepareFlight)
-        flight.executor = self
-        flight.prepared = prepared
-        flight.key = key
-        flight.waiting = [attempt]
+        flight = PrepareFlight(prepared, self.flights, key)
+        flight.waiting.append(attempt)
         try:
-            attempt.connection.send(flight, prepared.message(attempt.connection.keyspace))
+            flight.start(attempt.connection)
         except ConnectionLost as error:
-            attempt.live = False
-            return attempt.request.on_attempt_lost(attempt, error, False)
-        self.flights[key] = flight
+            return attempt.on_prepare_lost(error)
         return 0
 
     cdef int done(self, Request request) except -1:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from async_cassandra._net.connection import Connection, NodeConnections
-from async_cassandra._net.errors import ConnectFailed, ConnectionLost
+from async_cassandra._net.errors import ConnectFailed, ConnectionLost, KeyspaceRefused
 from async_cassandra._net.handshake import use_keyspace
 from async_cassandra._net.protocol import ConnectionProtocol
 
@@ -135,7 +135,8 @@ class NodePool(NodeConnections):
             self._first.exception()
         first = self.last_error is None
         self.last_error = error
-        if first and not self.connections:
+        # A refused keyspace says nothing against the node.
+        if first and not self.connections and not isinstance(error, KeyspaceRefused):
             self._on_unreachable(self, error)
 
     def _on_closed(self, connection: Connection) -> None:
