@@ -19,6 +19,7 @@
         ├── StatementChangedError
         ├── ParameterTypeError       <- TypeError
         ├── ParameterValueError      <- ValueError
+        │   └── ParameterRangeError  <- TypeError
         └── ColumnDecodeError        <- ValueError
 
 What a server reports is a ``QueryError`` and at once the driver's class for it, with the driver's
@@ -47,6 +48,7 @@ __all__ = [
     "ConnectTimeoutError",
     "ConnectionError",
     "OverloadedError",
+    "ParameterRangeError",
     "ParameterTypeError",
     "ParameterValueError",
     "ProtocolError",
@@ -226,6 +228,10 @@ class ParameterValueError(QueryError, _wire.ParameterValueError):
     """
 
 
+class ParameterRangeError(ParameterValueError, _wire.ParameterRangeError):
+    """A parameter's value is out of range or malformed for its CQL type; nothing was sent."""
+
+
 class ColumnDecodeError(QueryError, _wire.ColumnDecodeError):
     """A column holds valid CQL that Python cannot hold; the other rows can still be read.
 
@@ -250,11 +256,11 @@ def from_wire(
 def _public(error: Exception, endpoint: str | None) -> AsyncCassandraError:
     match error:
         case _wire.ParameterError():
-            kind = (
-                ParameterTypeError
-                if isinstance(error, _wire.ParameterTypeError)
-                else ParameterValueError
-            )
+            kind: type[ParameterTypeError | ParameterValueError] = ParameterValueError
+            if isinstance(error, _wire.ParameterTypeError):
+                kind = ParameterTypeError
+            elif isinstance(error, _wire.ParameterRangeError):
+                kind = ParameterRangeError
             parameter = kind(str(error), error.__cause__)
             parameter.parameter, parameter.index = error.parameter, error.index
             return parameter

@@ -169,7 +169,7 @@ class SessionCore:
             )
 
     def _on_user_type(self, keyspace: str, name: str, klass: type) -> None:
-        self.plans.renew(CodecRegistry(PYTHON_TYPES, dict(self.control.user_types)))
+        self.plans.registry.register_user_type(keyspace, name, klass)
 
     # From what the user gives to a request
 

@@ -160,7 +160,7 @@ def timeout(request: "Request") -> QueryTimeoutError:
     errors = dict(request.errors or {})
     if request.queued_seconds or not request.attempts:
         places.append(f"a free connection for {request.queued_time():.3f} s")
-        errors |= request.unreachable()
+        errors |= _unreachable(request)
     consistency = consistency_of(request)
     level = ConsistencyLevel.value_to_name.get(consistency, "none")
     text = (
@@ -178,6 +178,12 @@ def timeout(request: "Request") -> QueryTimeoutError:
         consistency=consistency,
         errors=errors,
     )
+
+
+def _unreachable(request: "Request") -> dict[str, BaseException]:
+    """Why nodes without a connection have none, by endpoint."""
+    pools = request.executor.nodes.values()
+    return {pool.endpoint: pool.last_error for pool in pools if not pool.is_open and pool.last_error is not None}
 
 
 def overloaded(request: "Request", queued: int) -> OverloadedError:

@@ -9,7 +9,6 @@ from async_cassandra._wire.rows cimport RowPlan
 cdef class ResultShape:
     cdef readonly bytes metadata_id
     cdef readonly tuple columns
-    cdef int generation
     cdef RowPlan rows
     cdef RowPlan tuples
 

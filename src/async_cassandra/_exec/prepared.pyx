@@ -22,9 +22,6 @@ cdef class ResultShape:
 
     cdef RowPlan plan(self, RowPlans plans, bint as_tuples):
         """How to decode rows of this shape."""
-        if self.generation != plans.generation:
-            self.rows = self.tuples = None
-            self.generation = plans.generation
         if as_tuples:
             if self.tuples is None:
                 self.tuples = plans.plan(self.columns, True)

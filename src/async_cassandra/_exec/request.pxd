@@ -25,7 +25,7 @@ cdef class Attempt(Preparing):
 
 
 cdef class Request(Timer):
-    cdef Executor executor
+    cdef readonly Executor executor
     cdef readonly Message message
     cdef readonly object future
     cdef readonly int state

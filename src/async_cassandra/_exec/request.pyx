@@ -482,11 +482,6 @@ cdef class Request(Timer):
         cdef Attempt attempt
         return [(attempt.node.endpoint, self.started + now - attempt.started) for attempt in self.live or ()]
 
-    def unreachable(self):
-        """Why nodes without a connection have none, by endpoint."""
-        return {node.endpoint: node.last_error for node in self.executor.nodes.values()
-                if not node.connections and node.last_error is not None}
-
     def queued_time(self):
         """Seconds spent waiting for a place."""
         if self.state == QUEUED:

@@ -16,7 +16,7 @@ from async_cassandra._wire.codecs cimport CodecRegistry
 from async_cassandra._wire.murmur3 cimport murmur3_token
 from async_cassandra._wire.rows cimport Column
 
-from async_cassandra._wire.errors import ParameterError, ParameterTypeError, ParameterValueError
+from async_cassandra._wire.errors import ParameterError, ParameterRangeError, ParameterTypeError, ParameterValueError
 
 
 DEF MAX_SCRATCH_BYTES = 65536
@@ -196,7 +196,7 @@ cdef class BindPlan:
 
     cdef object parameter_error(self, Py_ssize_t index, error):
         described = <Column>self.columns[index]
-        kind = ParameterValueError
+        kind = ParameterRangeError
         if isinstance(error, (TypeError, AttributeError)):
             kind = ParameterTypeError
         message = (

@@ -29,7 +29,11 @@ class ParameterTypeError(ParameterError, TypeError):
 
 
 class ParameterValueError(ParameterError, ValueError):
-    """The value is out of range or malformed, or there are too few or too many values."""
+    """A value, or the number of values, that the statement cannot take."""
+
+
+class ParameterRangeError(ParameterValueError, TypeError):
+    """A value out of range or malformed; a ``TypeError`` too, as it is where the driver binds."""
 
 
 class ColumnDecodeError(ValueError):

@@ -6,7 +6,6 @@ from async_cassandra._wire.rows cimport Page, ResultMetadata, RowPlan
 
 cdef class RowPlans:
     cdef readonly CodecRegistry registry
-    cdef readonly int generation
     cdef dict plans
 
     cdef RowPlan plan(self, tuple columns, bint as_tuples)

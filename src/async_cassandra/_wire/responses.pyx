@@ -77,20 +77,11 @@ DEF OP_AUTH_SUCCESS = 0x10
 
 
 cdef class RowPlans:
-    """How to decode rows of any columns, each plan built once.
-
-    :ivar generation: changes when user types are registered; plans of another generation are out of date
-    """
+    """How to decode rows of any columns, each plan built once."""
 
     def __cinit__(self, CodecRegistry registry not None):
         self.registry = registry
         self.plans = {}
-
-    def renew(self, CodecRegistry registry not None):
-        """Use other codecs from now on."""
-        self.registry = registry
-        self.generation += 1
-        self.plans.clear()
 
     cdef RowPlan plan(self, tuple columns, bint as_tuples):
         key = (columns, as_tuples)
