@@ -1,4 +1,4 @@
-"""The asyncio client for Apache Cassandra 5: every request lives in the application's event loop."""
+"""The asyncio client for Apache Cassandra 5: every request lives in your own event loop."""
 
 from importlib import import_module as _import_module
 from importlib.metadata import metadata as _metadata
