@@ -183,3 +183,10 @@ def test_existing_server_is_read_from_the_environment() -> None:
 def test_environment_that_names_no_server_is_an_error(environment: dict[str, str]) -> None:
     with pytest.raises(NoCassandraError):
         ExistingServer.from_environment(environment)
+
+
+def test_unusable_data_folder_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(ServerError, match="cannot be used"):
+        lock_folder(file)

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import IO
 
 from async_cassandra.server.cassandra_server import SUPERUSER, CassandraServer
-from async_cassandra.server.distribution import DEFAULT_VERSION, get_distribution
+from async_cassandra.server.distribution import DEFAULT_VERSION, check_platform, get_distribution
 from async_cassandra.server.errors import ServerError
 from async_cassandra.server.options import MAX_NODES, parse_heap, parse_setting
 from async_cassandra.server.state import (
     ServerRecord,
     default_data_folder,
+    lock_folder,
     read_record,
     running_pid,
+    unlock_folder,
 )
 
 NOT_RUNNING = 3
@@ -103,15 +105,12 @@ def run_server(arguments: argparse.Namespace) -> int:
     """Run a server until a signal comes or its last node has ended."""
     signal.signal(signal.SIGTERM, interrupt)
     signal.signal(signal.SIGHUP, interrupt)
-    server = make_server(arguments)
-    try:
-        with server:
-            describe(server)
-            print(f"ready at {server.nodes[0].address}:{server.port}", flush=True)
-            code = watch(server)
-    finally:
-        if arguments.temporary and arguments.data is not None:
-            remove_data(arguments.data)
+    with make_server(arguments) as server:
+        describe(server)
+        print(f"ready at {server.nodes[0].address}:{server.port}", flush=True)
+        code = watch(server)
+    if arguments.temporary and arguments.data is not None:
+        remove_data(arguments.data)
     print("stopped", flush=True)
     return code
 
@@ -166,7 +165,7 @@ def start_server(arguments: argparse.Namespace) -> int:
         print(f"a server runs already in {data}; its options are left as they are")
         return 0
     get_distribution(arguments.version)
-    data.mkdir(parents=True, exist_ok=True)
+    unlock_folder(lock_folder(data))
     output = data / OUTPUT_NAME
     with output.open("w") as log:
         process = spawn_background(arguments, log)
@@ -264,6 +263,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     arguments = build_parser().parse_args(words)
     try:
+        check_platform()
         code: int = arguments.function(arguments)
     except ServerError as error:
         print(f"error: {error}", file=sys.stderr)

