@@ -90,43 +90,58 @@ __email__ = "maintainers@users.noreply.github.com"
 # Every run of pytest imports this package to find its plugin, in every project that has it
 # installed, and so does ``python -m async_cassandra.server``: the compiled core and the driver are
 # imported when one of their names is first used.
-_MODULES = {
-    "HOST_STATUS_DOWN": ".monitoring",
-    "HOST_STATUS_UNKNOWN": ".monitoring",
-    "HOST_STATUS_UP": ".monitoring",
-    "AsyncCassandraError": ".exceptions",
-    "AsyncCassandraSession": ".session",
-    "AsyncCluster": ".cluster",
-    "AsyncResultSet": ".result",
-    "AsyncRetryPolicy": ".retry_policy",
-    "AsyncSession": ".session",
-    "AsyncStreamingResultSet": ".streaming",
-    "AuthenticationError": ".exceptions",
-    "BatchStatement": ".statements",
-    "ClientOptions": "._exec.config",
-    "ClusterMetrics": ".monitoring",
-    "ConfigurationError": ".exceptions",
-    "ConnectionError": ".exceptions",
-    "ConnectionMetrics": ".metrics",
-    "ConnectionMonitor": ".monitoring",
-    "DefaultRetryPolicy": ".retry_policy",
-    "HostMetrics": ".monitoring",
-    "InMemoryMetricsCollector": ".metrics",
-    "MetricsCollector": ".metrics",
-    "MetricsMiddleware": ".metrics",
-    "OverloadedError": ".exceptions",
-    "PreparedStatement": ".statements",
-    "PrometheusMetricsCollector": ".metrics",
-    "QueryError": ".exceptions",
-    "QueryMetrics": ".metrics",
-    "RateLimitedSession": ".monitoring",
-    "StreamConfig": ".streaming",
-    "TimeoutError": ".exceptions",
-    "create_metrics_system": ".metrics",
-    "create_monitored_session": ".monitoring",
-    "create_streaming_statement": ".streaming",
+_NAMES = {
+    "._exec.config": ("ClientOptions",),
+    ".cluster": ("AsyncCluster",),
+    ".exceptions": (
+        "AsyncCassandraError",
+        "AuthenticationError",
+        "ConfigurationError",
+        "ConnectionError",
+        "OverloadedError",
+        "QueryError",
+        "TimeoutError",
+    ),
+    ".metrics": (
+        "ConnectionMetrics",
+        "InMemoryMetricsCollector",
+        "MetricsCollector",
+        "MetricsMiddleware",
+        "PrometheusMetricsCollector",
+        "QueryMetrics",
+        "create_metrics_system",
+    ),
+    ".monitoring": (
+        "HOST_STATUS_DOWN",
+        "HOST_STATUS_UNKNOWN",
+        "HOST_STATUS_UP",
+        "ClusterMetrics",
+        "ConnectionMonitor",
+        "HostMetrics",
+        "RateLimitedSession",
+        "create_monitored_session",
+    ),
+    ".result": ("AsyncResultSet",),
+    ".retry_policy": (
+        "AsyncRetryPolicy",
+        "DefaultRetryPolicy",
+    ),
+    ".session": (
+        "AsyncCassandraSession",
+        "AsyncSession",
+    ),
+    ".statements": (
+        "BatchStatement",
+        "PreparedStatement",
+    ),
+    ".streaming": (
+        "AsyncStreamingResultSet",
+        "StreamConfig",
+        "create_streaming_statement",
+    ),
 }
-_PUBLIC_MODULES = frozenset(_MODULES.values()) - {"._exec.config"}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
+_PUBLIC_MODULES = frozenset(_NAMES) - {"._exec.config"}
 
 
 def __getattr__(name: str) -> object:
