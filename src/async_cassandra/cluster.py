@@ -106,6 +106,7 @@ class AsyncCluster:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting: asyncio.Task[None] | None = None
+        self._waiting_for_start = 0
         self._shutting_down: asyncio.Task[None] | None = None
         self._sessions: list[AsyncCassandraSession] = []
         self._shut_down_with_session = False
@@ -192,20 +193,30 @@ class AsyncCluster:
             )
 
     async def _start(self) -> None:
-        """Start the control plane once, however many connect at the same time."""
-        if self._control.cluster is not None:
-            return
+        """Start the control plane once, however many connect at the same time; the last to give up stops it."""
+        while self._starting is not None and self._starting.cancelling():
+            await asyncio.wait((self._starting,))
         if self._starting is None:
             self._starting = asyncio.get_running_loop().create_task(self._control.start(None))
+            self._starting.add_done_callback(self._on_started)
         starting = self._starting
+        self._waiting_for_start += 1
         try:
             await asyncio.shield(starting)
         except BaseException:
-            self._starting = None
-            if not starting.done():
+            task = asyncio.current_task()
+            if starting.cancelled() and task is not None and not task.cancelling():
+                raise ConnectionError("Cluster is closed") from None
+            if self._waiting_for_start == 1 and not starting.done():
                 starting.cancel()
-                await asyncio.gather(starting, return_exceptions=True)
+                await asyncio.wait((starting,))
             raise
+        finally:
+            self._waiting_for_start -= 1
+
+    def _on_started(self, starting: asyncio.Task[None]) -> None:
+        if starting.cancelled() or starting.exception() is not None:
+            self._starting = None
 
     async def _open(self, keyspace: str | None, timeout: float) -> SessionCore:
         core = SessionCore(self._control, self._connect_options(timeout), self._options)
@@ -217,6 +228,9 @@ class AsyncCluster:
         except BaseException:
             await core.close(0)
             raise
+        if self.is_closed:
+            await core.close(0)
+            raise ConnectionError("Cluster is closed")
         return core
 
     def _connect_options(self, timeout: float) -> ConnectOptions:

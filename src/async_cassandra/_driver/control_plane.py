@@ -149,14 +149,19 @@ class ControlPlane:
                 await self._bridge.run(self._connect, self._reactor)
         # Whatever the driver raises, and what policies and auth providers raise through it.
         except Exception as error:  # noqa: BLE001
-            await self.stop()
+            await self._give_up()
             if deadline.expired():
                 raise self._connect_timeout(timeout) from None
             public = connect_error(error, self.contact_points, self.port)
             raise public from public.cause
         except BaseException:
-            await self.stop()
+            await self._give_up()
             raise
+
+    async def _give_up(self) -> None:
+        """Forget a start that failed, so that the next one finds nothing of it."""
+        await self.stop()
+        self._cluster = self._session = self._router = self._bridge = None
 
     async def stop(self) -> None:
         """Close the control connection and end all threads; idempotent.

@@ -1,0 +1,255 @@
+"""Passwords and TLS, on a server that asks for both."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import cassandra
+import pytest
+from cassandra.auth import (
+    Authenticator,
+    AuthProvider,
+    PlainTextAuthenticator,
+    PlainTextAuthProvider,
+)
+from cassandra.cluster import NoHostAvailable
+
+from async_cassandra import (
+    AsyncCassandraSession,
+    AsyncCluster,
+    AuthenticationError,
+    ConnectionError,
+)
+from async_cassandra.server import CassandraServer
+from tests.support.cutting_proxy import CuttingProxy
+from tests.support.servers import cluster_options
+
+pytestmark = pytest.mark.anyio
+
+ME = "SELECT username, ssl_enabled, driver_name, address, port FROM system_views.clients"
+CLUSTER_NAME = "SELECT cluster_name FROM system.local"
+
+
+@pytest.fixture
+def options(secure_server: CassandraServer) -> dict[str, Any]:
+    """What the server asks for; a test spoils one part of it."""
+    return cluster_options(secure_server)
+
+
+@pytest.fixture
+async def proxied_address(secure_server: CassandraServer) -> AsyncIterator[str]:
+    """An address that leads to the server and is not in its certificate."""
+    node = secure_server.nodes[0]
+    async with CuttingProxy(node.address, node.port, host="127.0.5.77", port=node.port) as proxy:
+        yield proxy.host
+
+
+async def connected_users(session: AsyncCassandraSession) -> set[tuple[str, bool]]:
+    return {(row.username, row.ssl_enabled) for row in await session.execute(ME)}
+
+
+async def test_tls_and_password_connect(options: dict[str, Any]) -> None:
+    async with AsyncCluster(**options) as cluster, cluster.connect() as session:
+        assert await connected_users(session) == {("cassandra", True)}
+
+
+async def test_create_with_auth_connects(
+    secure_server: CassandraServer, options: dict[str, Any]
+) -> None:
+    cluster = AsyncCluster.create_with_auth(
+        secure_server.contact_points,
+        "cassandra",
+        "cassandra",
+        port=options["port"],
+        ssl_context=options["ssl_context"],
+    )
+    async with cluster, cluster.connect() as session:
+        assert await connected_users(session) == {("cassandra", True)}
+
+
+async def test_tls_by_name_checks_that_name(options: dict[str, Any]) -> None:
+    assert options["ssl_context"].check_hostname
+    if options["contact_points"] != ["127.0.0.1"]:
+        options["contact_points"] = ["localhost"]
+    async with AsyncCluster(**options) as cluster, cluster.connect() as session:
+        assert (await session.execute(CLUSTER_NAME)).one() is not None
+
+
+async def test_tls_carries_large_values(options: dict[str, Any]) -> None:
+    """Larger than TLS records and protocol segments."""
+    async with AsyncCluster(**options) as cluster, cluster.connect() as session:
+        text = "x" * 1_000_000
+        row = (await session.execute(f"SELECT (text) '{text}' AS echo FROM system.local")).one()
+        assert row.echo == text
+
+
+@pytest.mark.parametrize(
+    "provider", [PlainTextAuthProvider("cassandra", "wrong"), PlainTextAuthProvider("nobody", "x")]
+)
+async def test_wrong_password_is_refused(options: dict[str, Any], provider: AuthProvider) -> None:
+    cluster = AsyncCluster(**options | {"auth_provider": provider})
+    with pytest.raises(AuthenticationError, match=r"127\.0\..*credentials") as failure:
+        async with asyncio.timeout(15):
+            await cluster.connect()
+    assert isinstance(failure.value, ConnectionError)
+    assert isinstance(failure.value, cassandra.AuthenticationFailed)
+    assert isinstance(failure.value, NoHostAvailable)
+    assert failure.value.endpoint is not None
+    assert "wrong" not in str(failure.value)
+    await cluster.shutdown()
+
+
+async def test_missing_password_is_refused(options: dict[str, Any]) -> None:
+    del options["auth_provider"]
+    cluster = AsyncCluster(**options)
+    with pytest.raises(AuthenticationError, match="auth_provider"):
+        async with asyncio.timeout(15):
+            await cluster.connect()
+    await cluster.shutdown()
+
+
+async def test_certificate_of_other_authority_is_refused(options: dict[str, Any]) -> None:
+    cluster = AsyncCluster(**options | {"ssl_context": ssl.create_default_context()})
+    with pytest.raises(ConnectionError, match=r"127\.0\..*certificate") as failure:
+        async with asyncio.timeout(15):
+            await cluster.connect()
+    assert isinstance(failure.value.cause, ssl.SSLCertVerificationError)
+    await cluster.shutdown()
+
+
+async def test_certificate_of_other_host_is_refused(
+    options: dict[str, Any], proxied_address: str
+) -> None:
+    cluster = AsyncCluster(**options | {"contact_points": [proxied_address]})
+    with pytest.raises(ConnectionError, match=r"127\.0\.5\.77.*certificate") as failure:
+        async with asyncio.timeout(15):
+            await cluster.connect()
+    assert isinstance(failure.value.cause, ssl.SSLCertVerificationError)
+    await cluster.shutdown()
+
+
+async def test_certificate_of_other_host_is_accepted_without_host_check(
+    options: dict[str, Any], proxied_address: str
+) -> None:
+    options["ssl_context"].check_hostname = False
+    cluster = AsyncCluster(**options | {"contact_points": [proxied_address]})
+    async with cluster, cluster.connect() as session:
+        assert (await session.execute(CLUSTER_NAME)).one() is not None
+
+
+async def test_plain_connection_to_tls_server_is_told(options: dict[str, Any]) -> None:
+    del options["ssl_context"]
+    cluster = AsyncCluster(**options)
+    with pytest.raises(ConnectionError, match=r"127\.0\..*TLS"):
+        async with asyncio.timeout(20):
+            await cluster.connect()
+    await cluster.shutdown()
+
+
+async def test_tls_connection_to_plain_server_is_told(settings: dict[str, Any]) -> None:
+    if "ssl_context" in settings:
+        pytest.skip("the server of this run speaks TLS")
+    cluster = AsyncCluster(**settings | {"ssl_context": ssl.create_default_context()})
+    with pytest.raises(ConnectionError, match="TLS"):
+        async with asyncio.timeout(20):
+            await cluster.connect()
+    await cluster.shutdown()
+
+
+# An AuthProvider may do anything, and take its time.
+
+
+class SlowAuthenticator(Authenticator):
+    """Waits, in the thread it is called on, until the test lets it go on."""
+
+    def __init__(self, log: list[threading.Thread], wait: Callable[[], None]) -> None:
+        self._log = log
+        self._wait = wait
+        self._password = PlainTextAuthenticator("cassandra", "cassandra")
+
+    def initial_response(self) -> bytes:
+        self._log.append(threading.current_thread())
+        self._wait()
+        self._password.server_authenticator_class = self.server_authenticator_class
+        response: bytes = self._password.initial_response()
+        return response
+
+    def evaluate_challenge(self, challenge: bytes) -> bytes | None:
+        response: bytes | None = self._password.evaluate_challenge(challenge)
+        return response
+
+    def on_authentication_success(self, token: bytes | None) -> None:
+        self._log.append(threading.current_thread())
+
+
+class SlowProvider(AuthProvider):
+    """Blocks until the loop has shown that it runs on meanwhile."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.threads: list[threading.Thread] = []
+        self._loop = loop
+
+    def wait_for_loop(self) -> None:
+        turned = threading.Event()
+        self._loop.call_soon_threadsafe(turned.set)
+        assert turned.wait(10), "the loop was blocked"
+
+    def new_authenticator(self, host: str) -> Authenticator:
+        self.threads.append(threading.current_thread())
+        self.wait_for_loop()
+        return SlowAuthenticator(self.threads, self.wait_for_loop)
+
+
+async def test_blocking_auth_provider_runs_off_the_loop(options: dict[str, Any]) -> None:
+    provider = SlowProvider(asyncio.get_running_loop())
+    cluster = AsyncCluster(**options | {"auth_provider": provider})
+    async with cluster, cluster.connect() as session:
+        assert await connected_users(session) == {("cassandra", True)}
+    # A control connection and a data connection, three calls each.
+    assert len(provider.threads) >= 6
+    assert threading.current_thread() not in provider.threads
+
+
+async def test_auth_provider_that_raises_is_told(options: dict[str, Any]) -> None:
+    class BrokenProvider(AuthProvider):
+        def new_authenticator(self, host: str) -> Authenticator:
+            raise LookupError("no ticket in the cache")
+
+    cluster = AsyncCluster(**options | {"auth_provider": BrokenProvider()})
+    with pytest.raises(ConnectionError, match="no ticket in the cache"):
+        async with asyncio.timeout(15):
+            await cluster.connect()
+    await cluster.shutdown()
+
+
+async def test_role_without_permission_is_unauthorized(
+    options: dict[str, Any], secure_server: CassandraServer
+) -> None:
+    secure_server.execute("CREATE ROLE IF NOT EXISTS reader WITH PASSWORD = 'r' AND LOGIN = true")
+    cluster = AsyncCluster(**options | {"auth_provider": PlainTextAuthProvider("reader", "r")})
+    async with cluster, cluster.connect() as session:
+        with pytest.raises(cassandra.Unauthorized) as failure:
+            await session.execute(
+                "CREATE KEYSPACE k WITH replication = "
+                "{'class': 'SimpleStrategy', 'replication_factor': 1}"
+            )
+        assert "GRANT" in str(failure.value)
+
+
+async def test_execute_as_is_sent_as_the_drivers_payload(options: dict[str, Any]) -> None:
+    """Apache Cassandra ignores the key; what matters is that the request passes."""
+    async with AsyncCluster(**options) as cluster, cluster.connect() as session:
+        result = await session.execute(CLUSTER_NAME, execute_as="reader")
+        assert result.one() is not None
+
+
+def test_no_address_is_shared_with_the_proxy(secure_server: CassandraServer) -> None:
+    """The proxy of these tests stands on an address that no certificate names."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.5.77", 0))
+    assert "127.0.5.77" not in secure_server.contact_points
