@@ -411,6 +411,9 @@ def _server_words(text: str) -> str:
 def _reason(error: BaseException | None) -> str:
     if isinstance(error, cassandra.OperationTimedOut):
         return str(error.errors or "timed out")
+    if isinstance(error, ConnectionRefusedError):
+        # asyncio says "Connect call failed".
+        return "connection refused"
     text = str(error)
     return text if text and text != "None" else type(error).__name__
 
