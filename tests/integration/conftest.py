@@ -7,11 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from cassandra.auth import PlainTextAuthProvider
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster
 from async_cassandra.server import RunningServer
-from tests.support.servers import secure_server, three_nodes
+from tests.support.servers import cluster_options, secure_server, three_nodes
 
 __all__ = ["secure_server", "three_nodes"]
 
@@ -21,21 +20,10 @@ type Backend = tuple[str, dict[str, bool]]
 _numbers = itertools.count(1)
 
 
-def settings_of(server: RunningServer) -> dict[str, Any]:
-    """The arguments by which ``AsyncCluster`` and the driver's ``Cluster`` reach a server."""
-    settings: dict[str, Any] = {"contact_points": server.contact_points, "port": server.port}
-    if server.username is not None and server.password is not None:
-        settings["auth_provider"] = PlainTextAuthProvider(server.username, server.password)
-    context = server.ssl_context()
-    if context is not None:
-        settings["ssl_context"] = context
-    return settings
-
-
 @pytest.fixture(scope="session")
 def settings(cassandra_server: RunningServer) -> dict[str, Any]:
     """The arguments by which a cluster reaches the server of the test run."""
-    return settings_of(cassandra_server)
+    return cluster_options(cassandra_server)
 
 
 @pytest.fixture(scope="module")
