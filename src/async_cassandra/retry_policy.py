@@ -72,7 +72,7 @@ class DefaultRetryPolicy(RetryPolicy):
         return self.RETRY_NEXT_HOST, consistency
 
     def on_request_error(
-        self, query: Any, consistency: int, error: Exception, retry_num: int
+        self, query: Any, consistency: int | None, error: Exception, retry_num: int
     ) -> Decision:
         if isinstance(error, WriteFailure):
             return self.RETHROW, None
@@ -136,7 +136,7 @@ class AsyncRetryPolicy(RetryPolicy):
         return self.RETRY, consistency
 
     def on_request_error(
-        self, query: Any, consistency: int, error: Exception, retry_num: int
+        self, query: Any, consistency: int | None, error: Exception, retry_num: int
     ) -> Decision:
         if retry_num >= self.max_retries or not _is_idempotent(query):
             return self.RETHROW, None

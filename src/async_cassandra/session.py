@@ -13,8 +13,9 @@ from async_cassandra._exec.build import CallOptions
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.prepare import run
 from async_cassandra._exec.request import Request
-from async_cassandra._exec.statements import Parameters, PreparedStatement
+from async_cassandra._exec.statements import Parameters, PreparedStatement, RowFactory
 from async_cassandra._wire.responses import Response
+from async_cassandra._wire.rows import Page
 from async_cassandra.exceptions import ConfigurationError, StatementChangedError
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.result import AsyncResultSet
@@ -132,12 +133,12 @@ class AsyncCassandraSession:
             if response is not None:
                 await core.follow_up(response)
             return AsyncResultSet(response, (), row_factory, request.coordinator, None, core)
-        next_state = response.metadata.paging_state
+        next_state = response.paging_state
         if next_state is None or paging_state is not None:
             return AsyncResultSet(
                 response, (response.page,), row_factory, request.coordinator, next_state, core
             )
-        return await self._other_pages(request, response, row_factory)
+        return await self._other_pages(request, response, response.page, row_factory)
 
     async def _once_more(
         self, request: Request, query: Any, parameters: Parameters, options: CallOptions
@@ -150,16 +151,19 @@ class AsyncCassandraSession:
         again = await self._core.resolve(query, parameters, options)
         return again, await run(again)
 
-    async def _other_pages(self, request: Request, response: Response, row_factory: Any) -> AsyncResultSet:
+    async def _other_pages(
+        self, request: Request, response: Response, page: Page, row_factory: RowFactory
+    ) -> AsyncResultSet:
         """Read every page after the first, each as a request with its own timeout."""
-        pages = [response.page]
-        last = response
-        while last.metadata.paging_state is not None:
-            request = self._core.builder.next_page(request, last.metadata.paging_state)
-            last = await run(request)
-            if last is None or last.page is None:
+        pages = [page]
+        next_state = response.paging_state
+        while next_state is not None:
+            request = self._core.builder.next_page(request, next_state)
+            another = await run(request)
+            if another is None or another.page is None:
                 break
-            pages.append(last.page)
+            pages.append(another.page)
+            next_state = another.paging_state
         return AsyncResultSet(response, tuple(pages), row_factory, request.coordinator, None, self._core)
 
     async def execute_stream(

@@ -11,6 +11,7 @@ from cassandra.query import SimpleStatement
 from async_cassandra._exec.build import RequestBuilder
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.rows import row_maker
+from async_cassandra._exec.statements import RowFactory
 from async_cassandra._wire.errors import ColumnDecodeError as WireDecodeError
 from async_cassandra._wire.responses import Response
 from async_cassandra._wire.rows import PageCursor
@@ -64,7 +65,7 @@ class AsyncStreamingResultSet:
         builder: RequestBuilder,
         request: Request,
         response: Response | None,
-        row_factory: Callable[..., Any],
+        row_factory: RowFactory,
         config: StreamConfig,
     ) -> None:
         self._builder = builder
@@ -98,13 +99,12 @@ class AsyncStreamingResultSet:
 
     def _take(self, response: Response | None) -> None:
         """Make a response's page the current one and ask for the next."""
-        page = response.page if response is not None else None
-        if page is None:
+        if response is None or response.page is None:
             self._over = True
             return
+        page = response.page
         self._cursor = PageCursor(page)
-        assert response is not None and response.metadata is not None
-        self._next_state = response.metadata.paging_state
+        self._next_state = response.paging_state
         self.page_number += 1
         self.total_rows_fetched += len(page)
         if self._config.page_callback is not None:

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -14,6 +14,7 @@ def ordered_dict_factory(colnames: Sequence[str], rows: Any) -> Any: ...
 def bind_params(query: str, params: Any, encoder: Any) -> str: ...
 
 class Statement:
+    _routing_key: bytes | None
     retry_policy: Any
     consistency_level: int | None
     serial_consistency_level: int | None
@@ -33,6 +34,7 @@ class Statement:
         custom_payload: Mapping[str, bytes] | None = None,
         is_idempotent: bool = False,
     ) -> None: ...
+    def _set_routing_key(self, key: bytes | Sequence[bytes] | None) -> None: ...
 
 class SimpleStatement(Statement):
     def __init__(
@@ -51,11 +53,8 @@ class SimpleStatement(Statement):
     def query_string(self) -> str: ...
 
 class PreparedStatement:
-    column_metadata: list[Any]
     query_id: bytes
     query_string: str
-    result_metadata: Any
-    result_metadata_id: bytes | None
     routing_key_indexes: Any
     column_encryption_policy: Any
     protocol_version: int
@@ -79,6 +78,12 @@ class PreparedStatement:
         is_lwt: Any = ...,
         column_encryption_policy: Any = None,
     ) -> None: ...
+    @property
+    def column_metadata(self) -> list[Any]: ...
+    @property
+    def result_metadata(self) -> Any: ...
+    @property
+    def result_metadata_id(self) -> bytes | None: ...
     @classmethod
     def from_message(cls, *args: Any, **kwargs: Any) -> PreparedStatement: ...
     def bind(self, values: Any) -> BoundStatement: ...
@@ -86,11 +91,20 @@ class PreparedStatement:
 
 class BoundStatement(Statement):
     prepared_statement: PreparedStatement
-    values: list[Any]
     raw_values: Any
     def __init__(
-        self, prepared_statement: PreparedStatement, *args: Any, **kwargs: Any
+        self,
+        prepared_statement: PreparedStatement,
+        retry_policy: Any = None,
+        consistency_level: int | None = None,
+        routing_key: Any = None,
+        serial_consistency_level: int | None = None,
+        fetch_size: Any = ...,
+        keyspace: str | None = None,
+        custom_payload: Mapping[str, bytes] | None = None,
     ) -> None: ...
+    @property
+    def values(self) -> list[Any]: ...
     def bind(self, values: Any) -> BoundStatement: ...
 
 class BatchType:
@@ -109,6 +123,10 @@ class BatchStatement(Statement):
     def add(self, statement: Any, parameters: Any = None) -> BatchStatement: ...
     def add_all(self, statements: Iterable[Any], parameters: Iterable[Any]) -> None: ...
     def __len__(self) -> int: ...
+    def _update_state(self, statement: Any) -> None: ...
+    def _add_statement_and_params(
+        self, is_prepared: bool, statement: Any, parameters: Any
+    ) -> None: ...
 
 class TraceUnavailable(Exception): ...
 
@@ -130,9 +148,7 @@ class QueryTrace:
     coordinator: str | None
     started_at: datetime | None
     parameters: Mapping[str, str] | None
-    events: list[TraceEvent] | None
+    events: tuple[TraceEvent, ...] | None
     _session: Any
     def __init__(self, trace_id: UUID, session: Any) -> None: ...
     def populate(self, *args: Any, **kwargs: Any) -> None: ...
-
-type RowFactory = Callable[[Sequence[str], Any], Any]

@@ -13,6 +13,7 @@ from typing import Any
 
 from cassandra.cluster import EXEC_PROFILE_DEFAULT
 from cassandra.encoder import Encoder
+from cassandra.pool import Host
 from cassandra.query import BatchStatement as DriverBatchStatement
 from cassandra.query import BatchType, SimpleStatement, bind_params
 from cassandra.query import BoundStatement as DriverBoundStatement
@@ -26,12 +27,15 @@ from async_cassandra._exec.config import ClientOptions
 from async_cassandra._exec.cql import MarkerStyle, StatementInfo, analyze
 from async_cassandra._exec.nodes import Nodes
 from async_cassandra._exec.prepare import Preparer, run
+from async_cassandra._exec.prepared import PreparedQuery
 from async_cassandra._exec.request import Executor, Request
 from async_cassandra._exec.statements import BatchStatement, BoundStatement, Parameters, PreparedStatement
 from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.handshake import ConnectOptions
 from async_cassandra._net.heartbeat import Heartbeat
+from async_cassandra._net.pool import NodePool
 from async_cassandra._net.timers import TimerQueue
+from async_cassandra._wire.binding import BoundValues
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.responses import Response, RowPlans, SchemaChange
@@ -176,11 +180,11 @@ class SessionCore:
     def call_options(
         self,
         trace: bool,
-        custom_payload: Mapping[str, bytes] | None,
+        custom_payload: Mapping[str, bytes | None] | None,
         timeout: float | None,
         execution_profile: Any,
         paging_state: bytes | None,
-        host: Any,
+        host: Host | str | None,
         execute_as: str | None,
         fetch_size: int | None = None,
     ) -> CallOptions:
@@ -205,7 +209,7 @@ class SessionCore:
             options.pinned = self._pinned(host)
         return options
 
-    def _pinned(self, host: Any) -> tuple[Any, ...]:
+    def _pinned(self, host: Host | str) -> tuple[NodePool, ...]:
         pinned = self.nodes.pinned(host)
         if not pinned:
             known = ", ".join(sorted(pool.endpoint for pool in self.nodes.pools.values()))
@@ -275,7 +279,7 @@ class SessionCore:
             statement = await self.preparer.for_string(keyspace, text, plain)
         return statement
 
-    def _bind(self, statement: PreparedStatement, parameters: Parameters) -> Any:
+    def _bind(self, statement: PreparedStatement, parameters: Parameters) -> BoundValues:
         try:
             return statement.prepared.bind_plan.bind(parameters)
         except ParameterError as error:
@@ -292,7 +296,7 @@ class SessionCore:
 
     async def _batch(self, batch: DriverBatchStatement, options: CallOptions) -> Request:
         entries: list[tuple[str | bytes, bytes]] = []
-        queries: dict[bytes, Any] = {}
+        queries: dict[bytes, PreparedQuery] = {}
         repeatable = batch.batch_type is not BatchType.COUNTER
         inferred = self.options.infer_idempotence
         for _, statement, values in batch._statements_and_parameters:
@@ -311,7 +315,7 @@ class SessionCore:
         keyspace = batch.keyspace if isinstance(batch, BatchStatement) else None
         return self.builder.batch(batch, entries, queries, repeatable, keyspace, options)
 
-    async def _batched(self, statement: Any, values: Parameters, options: CallOptions) -> tuple[Any, bytes]:
+    async def _batched(self, statement: Any, values: Any, options: CallOptions) -> tuple[PreparedQuery, bytes]:
         """A batch entry's prepared query and encoded values."""
         if isinstance(statement, BoundStatement):
             return statement.prepared_statement.prepared, statement.bound.payload
@@ -351,8 +355,8 @@ class SessionCore:
         """Prepare a statement for the user."""
         return await self.preparer.prepare(self.keyspace, query, options)
 
-    async def run_query(self, query: str) -> Response:
-        """Run an internal query that has no parameters."""
+    async def run_query(self, query: str) -> Response | None:
+        """Run an internal query that has no parameters; ``None`` if a retry policy ignores its failure."""
         statement = SimpleStatement(query)
         return await run(self.builder.query(statement, query, describe(query), self.default_options))
 
@@ -371,7 +375,7 @@ def _checked_timeout(timeout: Any) -> float:
     return float(timeout)
 
 
-def _checked_payload(payload: Any) -> dict[str, bytes]:
+def _checked_payload(payload: Any) -> dict[str, bytes | None]:
     if not isinstance(payload, Mapping):
         raise ConfigurationError(f"custom_payload takes a mapping, not {type(payload).__name__}")
     for key, value in payload.items():

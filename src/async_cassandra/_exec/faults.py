@@ -70,7 +70,7 @@ def server_fault(request: "Request", node: "NodeConnections", error: "ServerErro
 
 
 def decide(
-    request: "Request", node: "NodeConnections", error: "ServerError", exception: BaseException
+    request: "Request", node: "NodeConnections", error: "ServerError", exception: Exception
 ) -> Decision:
     """Ask the retry policy what to do after a server's ERROR."""
     code = error.code
@@ -89,7 +89,7 @@ def decide(
 
 
 def _ask(
-    request: "Request", error: "ServerError", exception: BaseException
+    request: "Request", error: "ServerError", exception: Exception
 ) -> tuple[int, int | None]:
     policy = request.retry_policy
     fields = error.fields
@@ -131,7 +131,7 @@ def _ask(
     return answer if isinstance(answer, tuple) else (answer, None)
 
 
-def decide_lost(request: "Request", exception: BaseException) -> Decision:
+def decide_lost(request: "Request", exception: Exception) -> Decision:
     """Ask the retry policy what to do after a connection was lost with the request on it."""
     if not request.idempotent:
         return RETHROW
@@ -162,7 +162,9 @@ def timeout(request: "Request") -> QueryTimeoutError:
         places.append(f"a free connection for {request.queued_time():.3f} s")
         errors |= _unreachable(request)
     consistency = consistency_of(request)
-    level = ConsistencyLevel.value_to_name.get(consistency, "none")
+    level = "none"
+    if consistency is not None:
+        level = ConsistencyLevel.value_to_name.get(consistency, str(consistency))
     text = (
         f"No answer within the timeout of {request.timeout:g} s: waited for {', '.join(places)} "
         f"(attempts: {request.attempts}, retries: {request.retries}, consistency: {level})."

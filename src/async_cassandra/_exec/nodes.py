@@ -68,7 +68,7 @@ class Nodes:
         for pool in self.pools.values():
             yield from pool.connections
 
-    def pinned(self, host: Any) -> tuple[NodePool, ...]:
+    def pinned(self, host: Host | str) -> tuple[NodePool, ...]:
         """The pool of a host given as the driver's ``Host``, as ``"address"`` or as ``"address:port"``; else empty."""
         if isinstance(host, Host):
             return tuple(pool for known, pool in self.pools.items() if known.endpoint == host.endpoint)

@@ -19,6 +19,7 @@ from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.responses import Response
+from async_cassandra.exceptions import QueryError
 
 MAX_STATEMENTS = 1024
 # Outstanding PREPAREs on a connection that is being taught what the session knows.
@@ -77,7 +78,8 @@ class Preparer:
         """Prepare ``query``, whose unqualified names mean ``keyspace``."""
         request = self._builder.prepare(query, keyspace, options)
         response = await run(request)
-        assert response.prepared is not None
+        if response is None or response.prepared is None:
+            raise QueryError("The retry policy ignores that the statement could not be prepared")
         prepared = PreparedQuery(query, keyspace, response.prepared, analyze(query), self._executor.plans)
         self._queries[prepared.prepared_id] = prepared
         for pool in self._executor.nodes.values():
@@ -132,20 +134,19 @@ class Preparer:
             task.cancel()
 
 
-async def run(request: Request) -> Response:
-    """Start a request and wait for its response.
+async def run(request: Request) -> Response | None:
+    """Start a request and wait for its response; ``None`` if a retry policy ignores its failure.
 
     Cancellation: the request is given up; see :meth:`.request.Request.cancel`.
     """
     request.start()
     try:
-        response: Response = await request.future
-        return response
+        return await request.future
     except asyncio.CancelledError:
         request.cancel()
         raise
 
 
-def _forget(answer: "asyncio.Future[Response]") -> None:
+def _forget(answer: asyncio.Future[Response]) -> None:
     if not answer.cancelled():
         answer.exception()

@@ -3,11 +3,12 @@
 They can be used wherever the driver's can, and the driver's own can be used in their place.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
 from cassandra import query as driver
+from cassandra.policies import RetryPolicy
 from cassandra.protocol import ColumnMetadata
 
 from async_cassandra._driver.types import driver_type
@@ -19,6 +20,7 @@ from async_cassandra._wire.rows import Column
 from async_cassandra.exceptions import from_wire
 
 type Parameters = Sequence[Any] | Mapping[str, Any] | None
+type RowFactory = Callable[[list[str], list[Any]], Any]
 
 
 def _driver_column(column: Column) -> ColumnMetadata:
@@ -71,7 +73,17 @@ class BoundStatement(driver.BoundStatement):
 
     prepared_statement: PreparedStatement
 
-    def __init__(self, prepared_statement: PreparedStatement, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        prepared_statement: PreparedStatement,
+        retry_policy: RetryPolicy | None = None,
+        consistency_level: int | None = None,
+        routing_key: bytes | Sequence[bytes] | None = None,
+        serial_consistency_level: int | None = None,
+        fetch_size: Any = driver.FETCH_SIZE_UNSET,
+        keyspace: str | None = None,
+        custom_payload: Mapping[str, bytes] | None = None,
+    ) -> None:
         self.prepared_statement = prepared_statement
         for name in (
             "retry_policy",
@@ -85,7 +97,15 @@ class BoundStatement(driver.BoundStatement):
         self.raw_values: Parameters = None
         self._bound: BoundValues | None = None
         driver.Statement.__init__(
-            self, *args, **kwargs, is_idempotent=prepared_statement.is_idempotent
+            self,
+            retry_policy,
+            consistency_level,
+            routing_key,
+            serial_consistency_level,
+            fetch_size,
+            keyspace,
+            custom_payload,
+            prepared_statement.is_idempotent,
         )
 
     def bind(self, values: Parameters) -> Self:

@@ -44,7 +44,7 @@ async def fetch_trace(core: "SessionCore", trace_id: UUID, max_wait: float) -> Q
 
 async def _rows(core: "SessionCore", query: str) -> list[Any]:
     response = await core.run_query(query)
-    return list(response.page) if response.page is not None else []
+    return [] if response is None or response.page is None else list(response.page)
 
 
 def _trace(trace_id: UUID, session: Any, events: list[Any]) -> QueryTrace:

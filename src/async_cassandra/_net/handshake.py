@@ -9,8 +9,9 @@ import asyncio
 import ssl as tls
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import (
     AuthenticationRefused,
     ConnectFailed,
@@ -47,12 +48,12 @@ class ConnectOptions:
 
     protocol_version: int = 5
     ssl_context: tls.SSLContext | None = None
-    server_hostname: Callable[[str], str] = str
+    server_hostname: Callable[[str], str | None] = str
     compression: tuple[Callable[..., bytes], Callable[..., bytes]] | None = None
     max_in_flight: int = 2048
     connect_timeout: float = 5.0
     startup: dict[str, str] = field(default_factory=dict)
-    new_authenticator: Callable[[object], Awaitable[Authenticator | None]] | None = None
+    new_authenticator: Callable[[Any], Awaitable[Authenticator | None]] | None = None
     local_address: tuple[str, int] | None = None
 
 
@@ -125,7 +126,8 @@ async def _open(
 
 
 async def _start(connection: ConnectionProtocol, options: ConnectOptions, host: object) -> None:
-    supported = _expect(connection, await connection.request(Options()), Opcode.SUPPORTED).supported
+    answer = _expect(connection, await connection.request(Options()), Opcode.SUPPORTED)
+    supported = answer.supported or {}
     startup = {"CQL_VERSION": supported.get("CQL_VERSION", ["3.4.7"])[0]} | options.startup
     compressed = options.compression is not None and "lz4" in supported.get("COMPRESSION", ())
     if compressed:
@@ -138,7 +140,7 @@ async def _start(connection: ConnectionProtocol, options: ConnectOptions, host: 
     elif compressed:
         connection.use_compression()
     if response.opcode == Opcode.AUTHENTICATE:
-        await _authenticate(connection, options, host, response.authenticator)
+        await _authenticate(connection, options, host, response.authenticator or "")
 
 
 async def _authenticate(
@@ -187,7 +189,7 @@ def _expect(connection: ConnectionProtocol, response: Response, *opcodes: Opcode
     )
 
 
-async def use_keyspace(connection: ConnectionProtocol, keyspace: str) -> None:
+async def use_keyspace(connection: Connection, keyspace: str) -> None:
     """Make ``keyspace`` the connection's.
 
     :raises KeyspaceRefused: with the server's words, such as that it does not exist

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.requests import Options
+from async_cassandra._wire.responses import Response
 
 
 @dataclass(slots=True)
@@ -86,6 +87,6 @@ class Heartbeat:
         probe.add_done_callback(_drop_result)
 
 
-def _drop_result(probe: asyncio.Future[object]) -> None:
+def _drop_result(probe: asyncio.Future[Response]) -> None:
     if not probe.cancelled():
         probe.exception()

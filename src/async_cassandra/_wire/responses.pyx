@@ -127,6 +127,11 @@ cdef class Response:
             return f"<Response {self.error!r}>"
         return f"<Response opcode=0x{self.opcode:02x} kind={self.kind}>"
 
+    @property
+    def paging_state(self):
+        """The token of the page after this one; ``None`` if there is none, or no rows."""
+        return None if self.metadata is None else self.metadata.paging_state
+
 
 cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
                               Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples):

@@ -1,0 +1,79 @@
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cassandra.cluster import ExecutionProfile
+from cassandra.query import BatchStatement as DriverBatchStatement
+from cassandra.query import PreparedStatement as DriverPreparedStatement
+from cassandra.query import Statement
+
+from async_cassandra._exec.cql import StatementInfo
+from async_cassandra._exec.prepared import PreparedQuery
+from async_cassandra._exec.request import Executor, Request
+from async_cassandra._exec.statements import Parameters
+from async_cassandra._net.connection import NodeConnections
+from async_cassandra._wire.binding import BoundValues
+
+class CallOptions:
+    trace: bool
+    custom_payload: dict[str, bytes | None] | None
+    timeout: float | None
+    profile: ExecutionProfile
+    paging_state: bytes | None
+    pinned: tuple[NodeConnections, ...] | None
+    fetch_size: int | None
+    def __init__(
+        self,
+        profile: ExecutionProfile,
+        *,
+        trace: bool = False,
+        custom_payload: dict[str, bytes | None] | None = None,
+        timeout: float | None = None,
+        paging_state: bytes | None = None,
+        pinned: tuple[NodeConnections, ...] | None = None,
+        fetch_size: int | None = None,
+    ) -> None: ...
+
+class RequestBuilder:
+    default_fetch_size: int
+    timestamps: Callable[[], int] | None
+    infers_idempotence: bool
+    def __init__(
+        self,
+        executor: Executor,
+        version: int,
+        *,
+        default_fetch_size: int = 5000,
+        timestamps: Callable[[], int] | None = None,
+        infers_idempotence: bool = False,
+    ) -> None: ...
+    @property
+    def executor(self) -> Executor: ...
+    @property
+    def version(self) -> int: ...
+    # A query of any kind may be asked about; only this library's prepared statements are answered.
+    def prepared(
+        self, query: Any, parameters: Parameters, options: CallOptions
+    ) -> Request | None: ...
+    def execute(
+        self,
+        statement: Statement | DriverPreparedStatement,
+        prepared: PreparedQuery,
+        bound: BoundValues,
+        options: CallOptions,
+    ) -> Request: ...
+    def query(
+        self, statement: Statement, query: str, info: StatementInfo, options: CallOptions
+    ) -> Request: ...
+    def batch(
+        self,
+        statement: DriverBatchStatement,
+        entries: list[tuple[str | bytes, bytes]],
+        queries: dict[bytes, PreparedQuery],
+        may_repeat: bool,
+        keyspace: str | None,
+        options: CallOptions,
+    ) -> Request: ...
+    def prepare(self, query: str, keyspace: str | None, options: CallOptions) -> Request: ...
+    def keyspace_flag(self, keyspace: str | None) -> str | None: ...
+    def next_page(self, before: Request, paging_state: bytes) -> Request: ...
+    def set_routing(self, request: Request, statement: Statement) -> None: ...

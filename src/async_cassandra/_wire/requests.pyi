@@ -1,0 +1,70 @@
+from collections.abc import Mapping
+from enum import IntFlag
+
+NO_TIMESTAMP: int
+
+class Opcode(IntFlag):
+    ERROR = 0x00
+    STARTUP = 0x01
+    READY = 0x02
+    AUTHENTICATE = 0x03
+    OPTIONS = 0x05
+    SUPPORTED = 0x06
+    QUERY = 0x07
+    RESULT = 0x08
+    PREPARE = 0x09
+    EXECUTE = 0x0A
+    REGISTER = 0x0B
+    EVENT = 0x0C
+    BATCH = 0x0D
+    AUTH_CHALLENGE = 0x0E
+    AUTH_RESPONSE = 0x0F
+    AUTH_SUCCESS = 0x10
+
+class Message:
+    tracing: bool
+    custom_payload: dict[str, bytes | None] | None
+    @property
+    def opcode(self) -> int: ...
+    def encode(self, version: int) -> bytes: ...
+
+class Options(Message):
+    def __init__(self) -> None: ...
+
+class Startup(Message):
+    def __init__(self, options: dict[str, str]) -> None: ...
+
+class AuthResponse(Message):
+    def __init__(self, token: bytes | None) -> None: ...
+
+class Register(Message):
+    def __init__(self, events: list[str]) -> None: ...
+
+class Prepare(Message):
+    query: str
+    keyspace: str | None
+    def __init__(self, query: str, keyspace: str | None = None) -> None: ...
+
+class Statement(Message):
+    consistency: int
+    serial_consistency: int
+    timestamp: int
+    keyspace: str | None
+
+class Query(Statement):
+    query: str | None
+    values: bytes | None
+    page_size: int
+    paging_state: bytes | None
+    skip_metadata: bool
+    def __init__(self, query: str | None = None) -> None: ...
+
+class Execute(Query):
+    prepared_id: bytes | None
+    result_metadata_id: bytes | None
+    def __init__(self) -> None: ...
+
+class Batch(Statement):
+    batch_type: int
+    entries: list[tuple[str | bytes, bytes]]
+    def __init__(self) -> None: ...
