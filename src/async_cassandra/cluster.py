@@ -31,22 +31,26 @@ CONNECT_TIMEOUT = 30.0
 class AsyncCluster:
     """A cluster to connect to.
 
-    May be built before any loop runs; resolves no name and opens nothing until :meth:`connect`, which binds it to the
-    running loop. Concurrency: that loop's thread only.
+    May be built before any loop runs; resolves no name and opens nothing until :meth:`connect`,
+    which binds it to the running loop. Concurrency: that loop's thread only.
 
-    :param contact_points: addresses or names of nodes to find the others by; ``None`` for ``["127.0.0.1"]``
+    :param contact_points: addresses or names of nodes to find the others by; ``None`` for
+        ``["127.0.0.1"]``
     :param port: of every node's native transport, 1 to 65535
     :param auth_provider: the driver's; may block, it is called off the loop
     :param load_balancing_policy: for the default execution profile
     :param reconnection_policy: pauses between the driver's attempts to reach a node that is down
     :param retry_policy: for the default execution profile; ``None`` for :class:`DefaultRetryPolicy`
-    :param ssl_context: turns TLS on; ``ssl.create_default_context()`` verifies certificates and host names
+    :param ssl_context: turns TLS on; ``ssl.create_default_context()`` verifies certificates and
+        host names
     :param protocol_version: 4 or 5; ``None`` for 5, and 4 where the server has no 5
     :param executor_threads: threads of the driver's control plane, 1 or more
     :param max_schema_agreement_wait: seconds to wait for all nodes to agree after DDL
     :param control_connection_timeout: seconds for each request of the control connection
-    :param idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 for never
-    :param compression: ``"lz4"`` (or ``True``) to compress what is sent and received, with the ``lz4`` extra
+    :param idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0
+        for never
+    :param compression: ``"lz4"`` (or ``True``) to compress what is sent and received, with the
+        ``lz4`` extra
     :param client_options: bounds and defaults of its sessions
     :param metrics: told of every request of its sessions
     :param kwargs: any other setting of the driver's ``Cluster``, ``execution_profiles`` among them
@@ -77,7 +81,9 @@ class AsyncCluster:
         **kwargs: Any,
     ) -> None:
         if protocol_version not in (None, 4, 5):
-            raise ConfigurationError(f"protocol_version takes 4, 5 or None, not {protocol_version!r}")
+            raise ConfigurationError(
+                f"protocol_version takes 4, 5 or None, not {protocol_version!r}"
+            )
         if not isinstance(port, int) or not 0 < port < 65536:
             raise ConfigurationError(f"port takes 1 to 65535, not {port!r}")
         self._compression = _lz4(compression)
@@ -135,8 +141,11 @@ class AsyncCluster:
         return self._control.cluster
 
     def __repr__(self) -> str:
-        state = "closed" if self.is_closed else "connected" if self._control.cluster else "not connected"
-        return f"<AsyncCluster {list(self._control.contact_points)} port={self._control.port} {state}>"
+        state = "not connected" if self._control.cluster is None else "connected"
+        if self.is_closed:
+            state = "closed"
+        points = list(self._control.contact_points)
+        return f"<AsyncCluster {points} port={self._control.port} {state}>"
 
     def connect(
         self,
@@ -154,30 +163,38 @@ class AsyncCluster:
         :param metrics: told of every request of this session, instead of the cluster's
         :raises ~async_cassandra.exceptions.ConnectionError: naming the node and the reason
         :raises ~async_cassandra.exceptions.AuthenticationError: if the credentials were refused
-        :raises ~async_cassandra.exceptions.ConnectTimeoutError: if it took longer; also ``TimeoutError``
+        :raises ~async_cassandra.exceptions.ConnectTimeoutError: if it took longer; also
+            ``TimeoutError``
         :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit
         """
         return Connecting(lambda: self._connect(keyspace, timeout, metrics or self._metrics))
 
     async def _connect(
-        self, keyspace: str | None, timeout: float | None, metrics: MetricsMiddleware | None
+        self,
+        keyspace: str | None,
+        timeout: float | None,  # noqa: ASYNC109  it is told in the exception
+        metrics: MetricsMiddleware | None,
     ) -> AsyncCassandraSession:
         timeout = CONNECT_TIMEOUT if timeout is None else timeout
         self._check_loop()
         try:
             async with asyncio.timeout(timeout):
                 await self._start()
-                core = await self._open(unquoted(keyspace) if keyspace is not None else None, timeout)
+                exact = None if keyspace is None else unquoted(keyspace)
+                core = await self._open(exact, timeout)
         except ConnectTimeoutError:
             raise
         except TimeoutError as error:
             points = ", ".join(map(str, self._control.contact_points))
             raise ConnectTimeoutError(
-                f"No session with {points} (port {self._control.port}) within {timeout:g} s. Check the addresses, "
-                "the port and the firewalls between, or give connect() a longer timeout",
+                f"No session with {points} (port {self._control.port}) within {timeout:g} s. "
+                "Check the addresses, the port and the firewalls between, "
+                "or give connect() a longer timeout",
                 error,
             ) from error
-        session = AsyncCassandraSession(self, core) if metrics is None else MeasuredSession(self, core, metrics)
+        session = AsyncCassandraSession(self, core)
+        if metrics is not None:
+            session = MeasuredSession(self, core, metrics)
         self._sessions.append(session)
         return session
 
@@ -218,7 +235,11 @@ class AsyncCluster:
         if starting.cancelled() or starting.exception() is not None:
             self._starting = None
 
-    async def _open(self, keyspace: str | None, timeout: float) -> SessionCore:
+    async def _open(
+        self,
+        keyspace: str | None,
+        timeout: float,  # noqa: ASYNC109  it bounds each connection's opening, not this call
+    ) -> SessionCore:
         core = SessionCore(self._control, self._connect_options(timeout), self._options)
         try:
             await core.start(keyspace)
@@ -243,7 +264,10 @@ class AsyncCluster:
             compression=self._compression,
             max_in_flight=self._options.max_in_flight,
             connect_timeout=min(timeout, cluster.connect_timeout or timeout),
-            startup={"DRIVER_NAME": "async-cassandra", "DRIVER_VERSION": f"driver {driver_version}"},
+            startup={
+                "DRIVER_NAME": "async-cassandra",
+                "DRIVER_VERSION": f"driver {driver_version}",
+            },
             new_authenticator=self._control.new_authenticator if cluster.auth_provider else None,
         )
 
@@ -293,7 +317,7 @@ class AsyncCluster:
 
 
 class Connecting(Coroutine[Any, Any, AsyncCassandraSession]):
-    """A session being opened: ``await cluster.connect()`` or ``async with cluster.connect() as session``."""
+    """A session being opened: ``await`` it, or enter it with ``async with``, which closes it."""
 
     def __init__(self, connect: Callable[[], Coroutine[Any, Any, AsyncCassandraSession]]) -> None:
         self._connect = connect
@@ -332,12 +356,16 @@ class Connecting(Coroutine[Any, Any, AsyncCassandraSession]):
             await self._session.close()
 
 
-def _lz4(compression: bool | str | None) -> tuple[Callable[..., bytes], Callable[..., bytes]] | None:
+def _lz4(
+    compression: bool | str | None,
+) -> tuple[Callable[..., bytes], Callable[..., bytes]] | None:
     """LZ4 block compression and decompression, without a size prefix."""
     if not compression:
         return None
     if compression not in (True, "lz4"):
-        raise ConfigurationError(f"compression takes 'lz4' or True, not {compression!r}; Cassandra 5 has no other")
+        raise ConfigurationError(
+            f"compression takes 'lz4' or True, not {compression!r}; Cassandra 5 has no other"
+        )
     try:
         from lz4.block import compress, decompress
     except ImportError as error:

@@ -14,7 +14,13 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
-from cassandra.query import BatchStatement, BoundStatement, PreparedStatement, SimpleStatement, Statement
+from cassandra.query import (
+    BatchStatement,
+    BoundStatement,
+    PreparedStatement,
+    SimpleStatement,
+    Statement,
+)
 
 if TYPE_CHECKING:
     import prometheus_client as prometheus

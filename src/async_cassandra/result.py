@@ -1,4 +1,4 @@
-"""What a request gives back: rows that decode when they are read, and what the server said about them."""
+"""What a request gives back: rows that decode when they are read, and what came with them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Generator
@@ -20,9 +20,11 @@ SLICE = 256
 class AsyncResultSet(ResultRows):
     """The result of one request.
 
-    ``for`` and ``async for`` both work and start at the first row each time; ``async for`` lets other tasks run.
+    ``for`` and ``async for`` both work and start at the first row each time; ``async for`` lets
+    other tasks run.
 
-    :ivar paging_state: the token of the next page for ``execute(paging_state=…)``; ``None`` when all rows are here
+    :ivar paging_state: the token of the next page for ``execute(paging_state=…)``; ``None`` when
+        all rows are here
     """
 
     __slots__ = ()
@@ -47,7 +49,7 @@ class AsyncResultSet(ResultRows):
 
 
 class TraceHandle:
-    """A request's trace, read from the server when it is awaited: ``await result.get_query_trace()``.
+    """A request's trace, read from the server when this is awaited.
 
     :ivar trace_id: the server's id of it, ``None`` if the request was not traced
     """

@@ -31,7 +31,8 @@ class StreamConfig:
     :ivar max_pages: pages to read at the most, 1 or more; ``None`` for all
     :ivar page_callback: called with each page's number, from 1, and its rows
     :ivar timeout_seconds: seconds for each page; ``None`` takes the call's or the profile's
-    :ivar max_prefetch_bytes: while a page larger than this is being read, the next one is not fetched
+    :ivar max_prefetch_bytes: while a page larger than this is being read, the next one is not
+        fetched
     """
 
     fetch_size: int = 1000
@@ -42,7 +43,9 @@ class StreamConfig:
 
     def __post_init__(self) -> None:
         if not isinstance(self.fetch_size, int) or not 1 <= self.fetch_size < 2**31:
-            raise ConfigurationError(f"fetch_size takes 1 to 2**31 - 1 rows, not {self.fetch_size!r}")
+            raise ConfigurationError(
+                f"fetch_size takes 1 to 2**31 - 1 rows, not {self.fetch_size!r}"
+            )
         if self.max_pages is not None and self.max_pages < 1:
             raise ConfigurationError(f"max_pages takes 1 or more, or None, not {self.max_pages!r}")
 
@@ -50,9 +53,10 @@ class StreamConfig:
 class AsyncStreamingResultSet:
     """Rows of a query, page by page; holds the page being read and at most one more.
 
-    ``async for row in stream`` reads rows, ``async for page in stream.pages()`` whole pages; both go on where the stream
-    stands. Order is the server's. The loop gets its turn at least every 256 rows. Leaving early needs no clean-up:
-    ``async with`` or :meth:`close` gives the page that is under way back at once.
+    ``async for row in stream`` reads rows, ``async for page in stream.pages()`` whole pages; both
+    go on where the stream stands. Order is the server's. The loop gets its turn at least every 256
+    rows. Leaving early needs no clean-up: ``async with`` or :meth:`close` gives the page that is
+    under way back at once.
 
     Concurrency: one reader. Cancellation: the page under way is given up; the stream is over.
 
@@ -84,7 +88,7 @@ class AsyncStreamingResultSet:
 
     @property
     def has_more_pages(self) -> bool:
-        """Whether the server has rows after the pages read so far, and the configuration allows more."""
+        """Whether there are rows after the pages read so far, and the configuration allows them."""
         return self._next_state is not None and not self._over
 
     @property
@@ -143,7 +147,8 @@ class AsyncStreamingResultSet:
 
     async def __anext__(self) -> Any:
         """
-        :raises ~async_cassandra.exceptions.ColumnDecodeError: for a row that Python cannot hold; the next one follows
+        :raises ~async_cassandra.exceptions.ColumnDecodeError: for a row that Python cannot hold;
+            the next one follows
         :raises ~async_cassandra.exceptions.QueryError: if the page could not be read
         """
         if self._position < len(self._buffer):
@@ -231,7 +236,8 @@ class AsyncStreamingResultSet:
 
     def __repr__(self) -> str:
         state = "over" if self._over else "open"
-        return f"<AsyncStreamingResultSet {state} pages={self.page_number} rows={self.total_rows_fetched}>"
+        read = f"pages={self.page_number} rows={self.total_rows_fetched}"
+        return f"<AsyncStreamingResultSet {state} {read}>"
 
 
 def create_streaming_statement(

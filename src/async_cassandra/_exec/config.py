@@ -11,10 +11,13 @@ class ClientOptions:
 
     :ivar connections_per_node: 1 or more; one carries up to 32,768 requests
     :ivar max_in_flight: requests that wait for a response on one connection, 1 to 32768
-    :ivar max_queued: requests that wait for a connection; further ones get ``OverloadedError`` at once; 0 or more
+    :ivar max_queued: requests that wait for a connection; further ones get ``OverloadedError`` at
+        once; 0 or more
     :ivar fetch_size: rows per page of statements that set none, 1 or more
-    :ivar infer_idempotence: take writes for idempotent whose CQL shows it; without it they must be marked
-    :ivar idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 for never
+    :ivar infer_idempotence: take writes for idempotent whose CQL shows it; without it they must be
+        marked
+    :ivar idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 for
+        never
     """
 
     connections_per_node: int = 1
@@ -33,5 +36,9 @@ class ClientOptions:
             ("idle_heartbeat_interval", 0, 86400),
         ):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+            if (
+                not isinstance(value, int | float)
+                or isinstance(value, bool)
+                or not low <= value <= high
+            ):
                 raise ConfigurationError(f"{name} takes {low} to {high}, not {value!r}")

@@ -1,7 +1,7 @@
 """What a session is made of, and how a statement of any kind becomes a request of it.
 
-Prepared statements take the short way through :meth:`.build.RequestBuilder.prepared`; everything else is brought to a
-message by :meth:`SessionCore.resolve`, which may have to prepare first.
+Prepared statements take the short way through :meth:`.build.RequestBuilder.prepared`; everything
+else is brought to a message by :meth:`SessionCore.resolve`, which may have to prepare first.
 """
 
 import asyncio
@@ -29,7 +29,12 @@ from async_cassandra._exec.nodes import Nodes
 from async_cassandra._exec.prepare import Preparer, run
 from async_cassandra._exec.prepared import PreparedQuery
 from async_cassandra._exec.request import Executor, Request
-from async_cassandra._exec.statements import BatchStatement, BoundStatement, Parameters, PreparedStatement
+from async_cassandra._exec.statements import (
+    BatchStatement,
+    BoundStatement,
+    Parameters,
+    PreparedStatement,
+)
 from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.handshake import ConnectOptions
 from async_cassandra._net.heartbeat import Heartbeat
@@ -60,8 +65,8 @@ def _after_fork() -> None:
     for core in list(_cores):
         core.executor.close()
         core.unusable = ConnectionError(
-            "This session was opened before the process was forked; its connections belong to the parent. "
-            "Connect again in the child"
+            "This session was opened before the process was forked; its connections belong to the "
+            "parent. Connect again in the child"
         )
 
 
@@ -74,7 +79,9 @@ class SessionCore:
     Concurrency: the thread of ``loop`` only.
     """
 
-    def __init__(self, control: ControlPlane, connect: ConnectOptions, options: ClientOptions) -> None:
+    def __init__(
+        self, control: ControlPlane, connect: ConnectOptions, options: ClientOptions
+    ) -> None:
         self.loop = asyncio.get_running_loop()
         self.control = control
         self.options = options
@@ -103,7 +110,9 @@ class SessionCore:
             on_user_type=self._on_user_type,
             on_schema_change=self.preparer.on_schema_change,
         )
-        self.heartbeat = Heartbeat(self.nodes.connections, idle_interval=options.idle_heartbeat_interval)
+        self.heartbeat = Heartbeat(
+            self.nodes.connections, idle_interval=options.idle_heartbeat_interval
+        )
         self.default_options = CallOptions(control.profile(EXEC_PROFILE_DEFAULT))
         self.encoder = Encoder()
         self._idle: asyncio.Future[None] | None = None
@@ -124,7 +133,9 @@ class SessionCore:
         self.heartbeat.start()
         waiting = {asyncio.ensure_future(pool.wait_open()) for pool in self.nodes.pools.values()}
         if not waiting:
-            raise ConnectFailed("the load balancing policy uses none of the known hosts: check its local_dc")
+            raise ConnectFailed(
+                "the load balancing policy uses none of the known hosts: check its local_dc"
+            )
         error: BaseException | None = None
         while waiting:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -138,7 +149,10 @@ class SessionCore:
         raise error
 
     async def close(self, grace: float) -> None:
-        """Refuse new requests, wait up to ``grace`` seconds for those under way, fail the rest, close the connections."""
+        """Refuse new requests and close the connections.
+
+        :param grace: seconds to wait for requests under way, 0 or more; then they fail
+        """
         self.executor.close()
         self.unusable = self.unusable or ConnectionError("Session is closed")
         if self.executor.running and grace > 0:
@@ -190,7 +204,8 @@ class SessionCore:
     ) -> CallOptions:
         """Check what one call asks for.
 
-        :raises ~async_cassandra.exceptions.ConfigurationError: naming the argument that does not fit
+        :raises ~async_cassandra.exceptions.ConfigurationError: naming the argument that does not
+            fit
         """
         options = CallOptions(self.control.profile(execution_profile))
         options.trace = trace
@@ -203,7 +218,9 @@ class SessionCore:
             options.custom_payload = _checked_payload(custom_payload)
         if paging_state is not None:
             if not isinstance(paging_state, bytes):
-                raise ConfigurationError(f"paging_state takes bytes, not {type(paging_state).__name__}")
+                raise ConfigurationError(
+                    f"paging_state takes bytes, not {type(paging_state).__name__}"
+                )
             options.paging_state = paging_state or None
         if host is not None:
             options.pinned = self._pinned(host)
@@ -226,7 +243,9 @@ class SessionCore:
                 return await self._string(SimpleStatement(query), query, parameters, options)
             case BoundStatement():
                 _refuse_parameters(parameters)
-                return self.builder.execute(query, query.prepared_statement.prepared, query.bound, options)
+                return self.builder.execute(
+                    query, query.prepared_statement.prepared, query.bound, options
+                )
             case DriverBoundStatement():
                 _refuse_parameters(parameters)
                 return await self._foreign_bound(query, options)
@@ -242,8 +261,8 @@ class SessionCore:
             case SimpleStatement():
                 return await self._string(query, query.query_string, parameters, options)
         raise TypeError(
-            f"query takes a str, SimpleStatement, PreparedStatement, BoundStatement or BatchStatement, "
-            f"not {type(query).__name__}"
+            "query takes a str, SimpleStatement, PreparedStatement, BoundStatement or "
+            f"BatchStatement, not {type(query).__name__}"
         )
 
     async def _string(
@@ -261,16 +280,21 @@ class SessionCore:
     def _format(self, text: str, parameters: Parameters, info: StatementInfo) -> str:
         """Write the parameters into the string as the driver does for ``%s`` and ``%(name)s``."""
         if info.markers is MarkerStyle.NONE:
-            raise ParameterValueError(f"parameters were given for a query without markers: {text[:200]}")
+            raise ParameterValueError(
+                f"parameters were given for a query without markers: {text[:200]}"
+            )
         try:
             formatted: str = bind_params(text, parameters, self.encoder)
         except (TypeError, ValueError, KeyError) as error:
             raise ParameterValueError(
-                f"the parameters do not fit the query's {info.markers.value} markers: {error}", error
+                f"the parameters do not fit the query's {info.markers.value} markers: {error}",
+                error,
             ) from error
         return formatted
 
-    async def _prepared_string(self, keyspace: str | None, text: str, options: CallOptions) -> PreparedStatement:
+    async def _prepared_string(
+        self, keyspace: str | None, text: str, options: CallOptions
+    ) -> PreparedStatement:
         keyspace = keyspace or self.keyspace
         statement = self.preparer.cached(keyspace, text)
         if statement is None:
@@ -285,7 +309,9 @@ class SessionCore:
         except ParameterError as error:
             raise from_wire(error) from error.__cause__
 
-    async def _adopt(self, foreign: DriverPreparedStatement, options: CallOptions) -> PreparedStatement:
+    async def _adopt(
+        self, foreign: DriverPreparedStatement, options: CallOptions
+    ) -> PreparedStatement:
         """Our counterpart of a statement that the driver prepared."""
         return await self._prepared_string(foreign.keyspace, foreign.query_string, options)
 
@@ -315,7 +341,9 @@ class SessionCore:
         keyspace = batch.keyspace if isinstance(batch, BatchStatement) else None
         return self.builder.batch(batch, entries, queries, repeatable, keyspace, options)
 
-    async def _batched(self, statement: Any, values: Any, options: CallOptions) -> tuple[PreparedQuery, bytes]:
+    async def _batched(
+        self, statement: Any, values: Any, options: CallOptions
+    ) -> tuple[PreparedQuery, bytes]:
         """A batch entry's prepared query and encoded values."""
         if isinstance(statement, BoundStatement):
             return statement.prepared_statement.prepared, statement.bound.payload
@@ -323,7 +351,7 @@ class SessionCore:
             prepared = self.preparer.known(statement)
             if prepared is None:
                 raise ConfigurationError(
-                    "a batch holds a statement prepared by another session: prepare it with this one"
+                    "a batch holds a statement of another session: prepare it with this one"
                 )
             return prepared, prepared.bind_plan.bind_encoded(values).payload
         prepared_statement = await self._prepared_string(None, statement, options)
@@ -340,7 +368,9 @@ class SessionCore:
 
     async def _after_schema_change(self, change: SchemaChange) -> None:
         arguments = tuple(change.arguments or ())
-        event = schema_event(change.change_type, change.target, change.keyspace, change.name, arguments)
+        event = schema_event(
+            change.change_type, change.target, change.keyspace, change.name, arguments
+        )
         self.preparer.on_schema_change(event)
         await self.control.after_schema_change(event)
 
@@ -356,9 +386,11 @@ class SessionCore:
         return await self.preparer.prepare(self.keyspace, query, options)
 
     async def run_query(self, query: str) -> Response | None:
-        """Run an internal query that has no parameters; ``None`` if a retry policy ignores its failure."""
+        """Run an internal query that has no parameters; ``None`` as :func:`.prepare.run`."""
         statement = SimpleStatement(query)
-        return await run(self.builder.query(statement, query, describe(query), self.default_options))
+        return await run(
+            self.builder.query(statement, query, describe(query), self.default_options)
+        )
 
 
 NO_VALUES = b"\x00\x00"
@@ -366,12 +398,16 @@ NO_VALUES = b"\x00\x00"
 
 def _refuse_parameters(parameters: Parameters) -> None:
     if parameters:
-        raise ParameterValueError("parameters: the statement has its values already; pass them to bind() or add()")
+        raise ParameterValueError(
+            "parameters: the statement has its values already; pass them to bind() or add()"
+        )
 
 
 def _checked_timeout(timeout: Any) -> float:
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        raise ConfigurationError(f"timeout takes seconds above 0, None or math.inf, not {timeout!r}")
+        raise ConfigurationError(
+            f"timeout takes seconds above 0, None or math.inf, not {timeout!r}"
+        )
     return float(timeout)
 
 
@@ -380,7 +416,9 @@ def _checked_payload(payload: Any) -> dict[str, bytes | None]:
         raise ConfigurationError(f"custom_payload takes a mapping, not {type(payload).__name__}")
     for key, value in payload.items():
         if not isinstance(key, str) or not isinstance(value, bytes | bytearray | None):
-            raise ConfigurationError(f"custom_payload takes str to bytes, not {key!r} to {type(value).__name__}")
+            raise ConfigurationError(
+                f"custom_payload takes str to bytes, not {key!r} to {type(value).__name__}"
+            )
     return dict(payload)
 
 

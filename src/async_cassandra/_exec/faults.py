@@ -1,7 +1,8 @@
 """What happens when an attempt fails: the exception it means, and whether the request goes on.
 
-Idempotence is the gate before any policy: what may have reached a replica is sent again only if doing it twice is the same
-as once. Errors by which the coordinator says that it did not start are free of that gate.
+Idempotence is the gate before any policy: what may have reached a replica is sent again only if
+doing it twice is the same as once. Errors by which the coordinator says that it did not start are
+free of that gate.
 """
 
 import random
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from async_cassandra._wire.responses import ServerError
 
 type Decision = tuple[int, int | None, float]
-"""What to do, by :class:`~cassandra.policies.RetryPolicy`; the consistency to do it with; seconds to wait before."""
+"""What to do, as ``RetryPolicy`` says it; at which consistency; after how many seconds."""
 
 RETHROW: Decision = (RetryPolicy.RETHROW, None, 0.0)
 
@@ -88,9 +89,7 @@ def decide(
     return decision, consistency, _backoff(request.retries) if code in _BACKED_OFF else 0.0
 
 
-def _ask(
-    request: "Request", error: "ServerError", exception: Exception
-) -> tuple[int, int | None]:
+def _ask(request: "Request", error: "ServerError", exception: Exception) -> tuple[int, int | None]:
     policy = request.retry_policy
     fields = error.fields
     count = request.retries

@@ -69,9 +69,11 @@ class Nodes:
             yield from pool.connections
 
     def pinned(self, host: Host | str) -> tuple[NodePool, ...]:
-        """The pool of a host given as the driver's ``Host``, as ``"address"`` or as ``"address:port"``; else empty."""
+        """A host's pool, by ``Host``, ``"address"`` or ``"address:port"``; empty if none fits."""
         if isinstance(host, Host):
-            return tuple(pool for known, pool in self.pools.items() if known.endpoint == host.endpoint)
+            return tuple(
+                pool for known, pool in self.pools.items() if known.endpoint == host.endpoint
+            )
         return tuple(
             pool
             for known, pool in self.pools.items()
@@ -127,8 +129,11 @@ class Nodes:
                 continue
             local = tuple(self.pools[host] for host in routing.local if host in self.pools)
             remote = [self.pools[host] for host in routing.remote if host in self.pools]
-            # Hosts that the driver holds for down come last rather than never: the pool may know better.
-            rest = [pool for pool in self.pools.values() if pool not in local and pool not in remote]
+            # Hosts that the driver holds for down come last rather than never: the pool may know
+            # better.
+            rest = [
+                pool for pool in self.pools.values() if pool not in local and pool not in remote
+            ]
             rings = {keyspace: ring.mapped(self.pools) for keyspace, ring in routing.rings.items()}
             routes[profile.load_balancing_policy] = Routes(
                 local,

@@ -1,8 +1,8 @@
-"""Preparing statements: on request, behind the scenes for strings with markers, and again where nodes forget.
+"""Preparing statements: on request, for strings with markers, and again where nodes forget.
 
-Each query is prepared once per session and keyspace, however many ask for it at the same time. The node that prepared it
-is asked directly; the others learn it in the background, and any that still does not know it says so, which prepares it
-within the request's own life.
+Each query is prepared once per session and keyspace, however many ask for it at the same time. The
+node that prepared it is asked directly; the others learn it in the background, and any that still
+does not know it says so, which prepares it within the request's own life.
 """
 
 import asyncio
@@ -53,7 +53,9 @@ class Preparer:
         """The query that this session prepared under an id."""
         return self._queries.get(prepared_id)
 
-    async def for_string(self, keyspace: str | None, query: str, options: CallOptions) -> PreparedStatement:
+    async def for_string(
+        self, keyspace: str | None, query: str, options: CallOptions
+    ) -> PreparedStatement:
         """Prepare behind the scenes; callers with the same query share one PREPARE.
 
         Cancellation: the PREPARE goes on for the other callers.
@@ -74,20 +76,26 @@ class Preparer:
         if len(self._cache) > MAX_STATEMENTS:
             self._cache.popitem(last=False)
 
-    async def prepare(self, keyspace: str | None, query: str, options: CallOptions) -> PreparedStatement:
+    async def prepare(
+        self, keyspace: str | None, query: str, options: CallOptions
+    ) -> PreparedStatement:
         """Prepare ``query``, whose unqualified names mean ``keyspace``."""
         request = self._builder.prepare(query, keyspace, options)
         response = await run(request)
         if response is None or response.prepared is None:
             raise QueryError("The retry policy ignores that the statement could not be prepared")
-        prepared = PreparedQuery(query, keyspace, response.prepared, analyze(query), self._executor.plans)
+        prepared = PreparedQuery(
+            query, keyspace, response.prepared, analyze(query), self._executor.plans
+        )
         self._queries[prepared.prepared_id] = prepared
         for pool in self._executor.nodes.values():
             if pool is not request.coordinator and pool.connections:
                 self._teach_one(pool.connections[0], prepared)
         return PreparedStatement(prepared, self._builder.version)
 
-    def _teach_one(self, connection: Connection, prepared: PreparedQuery) -> asyncio.Future[Response] | None:
+    def _teach_one(
+        self, connection: Connection, prepared: PreparedQuery
+    ) -> asyncio.Future[Response] | None:
         if not connection.available:
             return None
         try:
@@ -98,9 +106,11 @@ class Preparer:
         return answer
 
     def teach(self, connection: Connection) -> None:
-        """Prepare, in the background, what this session uses on a node that may have been restarted."""
+        """Prepare, in the background, what this session uses on a node that may have restarted."""
         if self._queries:
-            task = self._executor.loop.create_task(self._teach(connection, list(self._queries.values())))
+            task = self._executor.loop.create_task(
+                self._teach(connection, list(self._queries.values()))
+            )
             self._teaching.add(task)
             task.add_done_callback(self._teaching.discard)
 

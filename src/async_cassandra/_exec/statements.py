@@ -30,12 +30,14 @@ def _driver_column(column: Column) -> ColumnMetadata:
 class PreparedStatement(driver.PreparedStatement):
     """A statement prepared by :meth:`AsyncCassandraSession.prepare`.
 
-    Set ``consistency_level``, ``serial_consistency_level``, ``fetch_size``, ``retry_policy``, ``is_idempotent`` or
-    ``custom_payload`` on it to have them for every execution. Concurrency: may be shared by any number of requests.
+    Set ``consistency_level``, ``serial_consistency_level``, ``fetch_size``, ``retry_policy``,
+    ``is_idempotent`` or ``custom_payload`` on it to have them for every execution. Concurrency: may
+    be shared by any number of requests.
     """
 
     def __init__(self, prepared: PreparedQuery, protocol_version: int) -> None:
-        # The base class takes column metadata in driver types, which are built only if someone asks for them.
+        # The base class takes column metadata in driver types, which are built only if someone asks
+        # for them.
         self.prepared = prepared
         self.query_id = prepared.prepared_id
         self.query_string = prepared.query
@@ -63,7 +65,8 @@ class PreparedStatement(driver.PreparedStatement):
         """Bind values by position or by name; those that are missing stay unset.
 
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
-        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there
+            are too many
         """
         return BoundStatement(self).bind(values)
 
@@ -112,7 +115,8 @@ class BoundStatement(driver.BoundStatement):
         """Bind values by position or by name; those that are missing stay unset.
 
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
-        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there
+            are too many
         """
         self.raw_values = () if values is None else values
         try:
@@ -131,7 +135,7 @@ class BoundStatement(driver.BoundStatement):
 
     @property
     def values(self) -> list[Any]:
-        """The encoded values: ``bytes``, ``None``, or ``cassandra.query.UNSET_VALUE``; empty before :meth:`bind`."""
+        """The values, encoded, or ``None``, or ``UNSET_VALUE``; empty before :meth:`bind`."""
         return self._bound.encoded_values() if self._bound is not None else []
 
     @property
@@ -158,9 +162,12 @@ class BatchStatement(driver.BatchStatement):
         :param statement: a string, or a simple, prepared or bound statement
         :raises ValueError: if there are 65,535 already, or parameters come with a bound statement
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
-        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there
+            are too many
         """
-        text = statement.query_string if isinstance(statement, driver.SimpleStatement) else statement
+        text = (
+            statement.query_string if isinstance(statement, driver.SimpleStatement) else statement
+        )
         if parameters and isinstance(text, str):
             style = analyze(text).markers
             if style in (MarkerStyle.POSITIONAL, MarkerStyle.NAMED):

@@ -37,7 +37,9 @@ async def fetch_trace(core: "SessionCore", trace_id: UUID, max_wait: float) -> Q
         if rows and rows[0].duration is not None and rows[0].started_at is not None:
             return _trace(trace_id, rows[0], await _rows(core, _EVENTS.format(trace_id)))
         if core.loop.time() + pause > deadline:
-            raise QueryTimeoutError(f"trace {trace_id} was not complete after {max_wait:g} s; try again later")
+            raise QueryTimeoutError(
+                f"trace {trace_id} was not complete after {max_wait:g} s; try again later"
+            )
         await asyncio.sleep(pause)
         pause = min(LONGEST_PAUSE, pause * 2)
 

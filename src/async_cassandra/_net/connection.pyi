@@ -7,7 +7,6 @@ from async_cassandra._wire.requests import Message
 from async_cassandra._wire.responses import Response
 
 class ResponseHandler: ...
-
 class Orphan(ResponseHandler): ...
 
 class FutureHandler(ResponseHandler):

@@ -1,8 +1,8 @@
 """Opening a connection: TCP, TLS, OPTIONS, STARTUP, authentication, USE.
 
-Theory. Until STARTUP is answered both sides send bare envelopes; from then on a v5 connection speaks segments. The server
-answers a version that it does not speak with an ERROR in its own version, which ends the attempt with
-:class:`VersionRefused`.
+Theory. Until STARTUP is answered both sides send bare envelopes; from then on a v5 connection
+speaks segments. The server answers a version that it does not speak with an ERROR in its own
+version, which ends the attempt with :class:`VersionRefused`.
 """
 
 import asyncio
@@ -41,7 +41,8 @@ class Authenticator(Protocol):
 class ConnectOptions:
     """How connections are opened.
 
-    :ivar compression: ``(compress, decompress)`` of LZ4 blocks, used if the server has it; ``None`` for none
+    :ivar compression: ``(compress, decompress)`` of LZ4 blocks, used if the server has it; ``None``
+        for none
     :ivar max_in_flight: requests in flight per connection, 1 to 32768
     :ivar connect_timeout: seconds for the whole of opening
     """
@@ -58,7 +59,12 @@ class ConnectOptions:
 
 
 async def open_connection(
-    address: str, port: int, options: ConnectOptions, *, host: object = None, keyspace: str | None = None
+    address: str,
+    port: int,
+    options: ConnectOptions,
+    *,
+    host: object = None,
+    keyspace: str | None = None,
 ) -> ConnectionProtocol:
     """Open a connection that is ready for requests.
 
@@ -88,7 +94,12 @@ async def open_connection(
 
 
 async def _open(
-    address: str, port: int, endpoint: str, options: ConnectOptions, host: object, keyspace: str | None
+    address: str,
+    port: int,
+    endpoint: str,
+    options: ConnectOptions,
+    host: object,
+    keyspace: str | None,
 ) -> ConnectionProtocol:
     loop = asyncio.get_running_loop()
 
@@ -151,7 +162,8 @@ async def _authenticate(
         authenticator = await options.new_authenticator(host)
     if authenticator is None:
         raise AuthenticationRefused(
-            f"{connection.endpoint} requires authentication ({server_authenticator}); pass an auth_provider",
+            f"{connection.endpoint} requires authentication ({server_authenticator}): "
+            "pass an auth_provider",
             connection.endpoint,
         )
     token = await authenticator.initial_response(server_authenticator)
@@ -169,21 +181,25 @@ async def _authenticate(
 
 
 def _expect(connection: ConnectionProtocol, response: Response, *opcodes: Opcode) -> Response:
-    """Return ``response`` if it is one of ``opcodes``, else raise what it means for opening a connection."""
+    """Return ``response`` if it is one of ``opcodes``, else raise what it means here."""
     if response.opcode in opcodes:
         return response
     endpoint = connection.endpoint
     error = response.error
     if error is None:
         raise ConnectFailed(
-            f"{endpoint} answered with opcode 0x{response.opcode:02x} during the handshake", endpoint
+            f"{endpoint} answered with opcode 0x{response.opcode:02x} during the handshake",
+            endpoint,
         )
     if error.code == PROTOCOL_ERROR and "version" in error.message.lower():
         raise VersionRefused(
-            f"{endpoint} does not speak protocol version {connection.version}: {error.message}", endpoint
+            f"{endpoint} does not speak protocol version {connection.version}: {error.message}",
+            endpoint,
         )
     if error.code == BAD_CREDENTIALS:
-        raise AuthenticationRefused(f"{endpoint} refused the credentials: {error.message}", endpoint)
+        raise AuthenticationRefused(
+            f"{endpoint} refused the credentials: {error.message}", endpoint
+        )
     raise ConnectFailed(
         f"{endpoint} refused the connection: {error.message} (code 0x{error.code:04x})", endpoint
     )
@@ -202,4 +218,3 @@ async def use_keyspace(connection: Connection, keyspace: str) -> None:
             connection.endpoint,
         )
     connection.keyspace = keyspace
-

@@ -1,8 +1,9 @@
 """Finds connections that no longer answer, long before the operating system does.
 
-Theory. At each beat, a connection that owes responses and has delivered nothing since the beat before is suspect: it is
-asked OPTIONS, which any live server answers at once, and requests avoid it meanwhile. Whatever arrives clears it. One that
-stays silent for ``timeout`` more seconds is aborted. A connection without traffic for ``idle_interval`` is asked too.
+Theory. At each beat, a connection that owes responses and has delivered nothing since the beat
+before is suspect: it is asked OPTIONS, which any live server answers at once, and requests avoid it
+meanwhile. Whatever arrives clears it. One that stays silent for ``timeout`` more seconds is
+aborted. A connection without traffic for ``idle_interval`` is asked too.
 """
 
 import asyncio
@@ -73,7 +74,8 @@ class Heartbeat:
                 silence = now - seen.since
                 connection.abort(
                     ConnectionLost(
-                        f"{connection.endpoint} has answered nothing for {silence:.1f} s", connection.endpoint
+                        f"{connection.endpoint} has answered nothing for {silence:.1f} s",
+                        connection.endpoint,
                     )
                 )
             return

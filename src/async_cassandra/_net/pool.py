@@ -1,8 +1,9 @@
 """One node's connections, kept open.
 
-Theory. One task per pool opens what is missing: at once after a loss, then with growing pauses. While it can open none it
-says so through ``on_unreachable``; the first one that opens ends that. A connection that answers nothing is probed and then
-aborted by :mod:`.heartbeat`; one that is worn out by orphaned stream ids is replaced first and closed when it is idle.
+Theory. One task per pool opens what is missing: at once after a loss, then with growing pauses.
+While it can open none it says so through ``on_unreachable``; the first one that opens ends that. A
+connection that answers nothing is probed and then aborted by :mod:`.heartbeat`; one that is worn
+out by orphaned stream ids is replaced first and closed when it is idle.
 """
 
 import asyncio
@@ -28,7 +29,8 @@ class NodePool(NodeConnections):
     :param opener: opens one connection that uses the given keyspace
     :param size: connections to keep, 1 or more
     :param on_available: called when a request may be sent that could not before
-    :param on_unreachable: called with the error when the last connection is gone and none could be opened
+    :param on_unreachable: called with the error when the last connection is gone and none could be
+        opened
     :param on_reachable: called when a connection opens after that
     """
 
@@ -146,7 +148,7 @@ class NodePool(NodeConnections):
             self._wake.set()
 
     def _replace(self, connection: Connection) -> None:
-        """Take a worn connection out of use; a fresh one opens, this one closes when its last live request is done."""
+        """Take a worn connection out of use: a fresh one opens, this one closes when it is idle."""
         if connection not in self.connections:
             return
         self.connections.remove(connection)

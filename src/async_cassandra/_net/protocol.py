@@ -6,6 +6,6 @@ from async_cassandra._net.connection import Connection
 
 
 class ConnectionProtocol(Connection, asyncio.BufferedProtocol):
-    """A :class:`Connection` that is an ``asyncio.BufferedProtocol``, which a loop asks for by class."""
+    """A :class:`Connection` of the class that a loop asks for."""
 
     __slots__ = ()

@@ -1,1 +1,1 @@
-"""The native protocol without input or output: bytes to segments to envelopes to messages to values, and back."""
+"""The native protocol without input or output: bytes, segments, messages, values, and back."""

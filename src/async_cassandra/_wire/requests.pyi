@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from enum import IntFlag
 
 NO_TIMESTAMP: int
