@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from cassandra.cluster import EXEC_PROFILE_DEFAULT
+from cassandra.pool import Host
 from cassandra.query import BatchStatement
 
 from async_cassandra._exec.build import CallOptions
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.prepare import run
 from async_cassandra._exec.request import Request
-from async_cassandra._exec.statements import Parameters, PreparedStatement, RowFactory
+from async_cassandra._exec.statements import AnyStatement, Parameters, PreparedStatement, RowFactory
 from async_cassandra._wire.responses import Response
 from async_cassandra._wire.rows import Page
 from async_cassandra.exceptions import ConfigurationError, StatementChangedError
@@ -32,7 +33,8 @@ CLOSE_GRACE = 5.0
 class AsyncCassandraSession:
     """Executes statements on a cluster, in the event loop that connected it.
 
-    Get one from :meth:`AsyncCluster.connect`. Concurrency: any number of tasks of that loop at once.
+    Get one from :meth:`AsyncCluster.connect`. Concurrency: any number of tasks of that loop at
+    once.
     """
 
     def __init__(self, cluster: "AsyncCluster", core: SessionCore) -> None:
@@ -41,7 +43,9 @@ class AsyncCassandraSession:
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
-    async def create(cls, cluster: "AsyncCluster", keyspace: str | None = None) -> "AsyncCassandraSession":
+    async def create(
+        cls, cluster: "AsyncCluster", keyspace: str | None = None
+    ) -> "AsyncCassandraSession":
         """Connect; the same as ``await cluster.connect(keyspace)``."""
         return await cluster.connect(keyspace)
 
@@ -67,39 +71,45 @@ class AsyncCassandraSession:
 
     async def execute(
         self,
-        query: Any,
+        query: AnyStatement,
         parameters: Parameters = None,
         trace: bool = False,
         custom_payload: Mapping[str, bytes] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds each page, not the call
-        execution_profile: Any = EXEC_PROFILE_DEFAULT,
+        execution_profile: object = EXEC_PROFILE_DEFAULT,
         paging_state: bytes | None = None,
-        host: Any = None,
+        host: Host | str | None = None,
         execute_as: str | None = None,
     ) -> AsyncResultSet:
-        """Execute a statement and return every row, page by page; one page where ``paging_state`` is given.
+        """Execute a statement and return every row; one page where ``paging_state`` is given.
 
-        Parameters bind by position (sequence) or name (mapping) to ``?`` and ``:name``, in a string too: it is
-        prepared once behind the scenes. ``%s`` and ``%(name)s`` are written into the string as the driver does.
+        Parameters bind by position (sequence) or name (mapping) to ``?`` and ``:name``, in a string
+        too: it is prepared once behind the scenes. ``%s`` and ``%(name)s`` are written into the
+        string as the driver does.
 
-        Cancellation: the request's place is free at once, its stream id when the server has answered; a write
-        may have been applied.
+        Cancellation: the request's place is free at once, its stream id when the server has
+        answered; a write may have been applied.
 
         :param query: a string, or a simple, prepared, bound or batch statement
         :param trace: have the server trace it; see :meth:`AsyncResultSet.get_query_trace`
         :param custom_payload: for a custom query handler of the server
-        :param timeout: seconds for each page, its retries included, above 0; ``None`` takes the profile's
-            (10 s), ``math.inf`` waits for ever
+        :param timeout: seconds for each page, its retries included, above 0; ``None`` takes the
+            profile's (10 s), ``math.inf`` waits for ever
         :param execution_profile: name or object
-        :param paging_state: the token of a page, from :attr:`AsyncResultSet.paging_state`; ``b""`` for the first
-        :param host: the only node to ask, as the driver's ``Host``, ``"address"`` or ``"address:port"``
+        :param paging_state: the token of a page, from :attr:`AsyncResultSet.paging_state`; ``b""``
+            for the first
+        :param host: the only node to ask, as the driver's ``Host``, ``"address"`` or
+            ``"address:port"``
         :param execute_as: the role to execute as, where the server supports it
-        :raises ~async_cassandra.exceptions.QueryError: what the server reports; also the driver's class for it
+        :raises ~async_cassandra.exceptions.QueryError: what the server reports; also the driver's
+            class for it
         :raises ~async_cassandra.exceptions.QueryTimeoutError: if the timeout is over
         :raises ~async_cassandra.exceptions.OverloadedError: if too many requests wait already
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
-        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range, or there are too many
-        :raises ~async_cassandra.exceptions.ConnectionError: if the session is closed or belongs to another loop
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range, or
+            there are too many
+        :raises ~async_cassandra.exceptions.ConnectionError: if the session is closed or belongs to
+            another loop
         """
         core = self._core
         core.check_usable()
@@ -141,10 +151,15 @@ class AsyncCassandraSession:
         return await self._other_pages(request, response, response.page, row_factory)
 
     async def _once_more(
-        self, request: Request, query: Any, parameters: Parameters, options: CallOptions
+        self, request: Request, query: AnyStatement, parameters: Parameters, options: CallOptions
     ) -> tuple[Request, Response | None]:
-        """Execute a string again whose hidden statement no longer fitted the schema; nothing had been executed."""
-        hidden = self._core.preparer.cached(self.keyspace, request.prepared.query) if request.prepared else None
+        """Execute a string again whose hidden statement no longer fitted the schema.
+
+        Nothing had been executed.
+        """
+        hidden = None
+        if request.prepared is not None:
+            hidden = self._core.preparer.cached(self.keyspace, request.prepared.query)
         if hidden is None or isinstance(query, PreparedStatement):
             return request, await request.future
         self._core.preparer.forget(hidden)
@@ -164,26 +179,29 @@ class AsyncCassandraSession:
                 break
             pages.append(another.page)
             next_state = another.paging_state
-        return AsyncResultSet(response, tuple(pages), row_factory, request.coordinator, None, self._core)
+        return AsyncResultSet(
+            response, tuple(pages), row_factory, request.coordinator, None, self._core
+        )
 
     async def execute_stream(
         self,
-        query: Any,
+        query: AnyStatement,
         parameters: Parameters = None,
         stream_config: StreamConfig | None = None,
         trace: bool = False,
         custom_payload: Mapping[str, bytes] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds each page, not the call
-        execution_profile: Any = EXEC_PROFILE_DEFAULT,
+        execution_profile: object = EXEC_PROFILE_DEFAULT,
         paging_state: bytes | None = None,
-        host: Any = None,
+        host: Host | str | None = None,
         execute_as: str | None = None,
     ) -> AsyncStreamingResultSet:
         """Execute a statement and read its rows as a stream; returns when the first page is there.
 
         Cancellation and the parameters not named here: as :meth:`execute`.
 
-        :param stream_config: page size and bounds; without one the statement's ``fetch_size`` counts
+        :param stream_config: page size and bounds; without one the statement's ``fetch_size``
+            counts
         :param timeout: seconds for each page; ``stream_config.timeout_seconds`` comes first
         :param paging_state: where to go on, from :attr:`AsyncStreamingResultSet.paging_state`
         :raises ~async_cassandra.exceptions.QueryError: as :meth:`execute`, here for the first page
@@ -195,7 +213,14 @@ class AsyncCassandraSession:
             timeout = config.timeout_seconds
         fetch_size = config.fetch_size if stream_config is not None else None
         options = core.call_options(
-            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, fetch_size
+            trace,
+            custom_payload,
+            timeout,
+            execution_profile,
+            paging_state,
+            host,
+            execute_as,
+            fetch_size,
         )
         request = core.builder.prepared(query, parameters, options)
         if request is None:
@@ -213,14 +238,16 @@ class AsyncCassandraSession:
         trace: bool = False,
         custom_payload: Mapping[str, bytes] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds the request
-        execution_profile: Any = EXEC_PROFILE_DEFAULT,
+        execution_profile: object = EXEC_PROFILE_DEFAULT,
     ) -> AsyncResultSet:
         """Execute a batch; the same as :meth:`execute` with it.
 
         :raises TypeError: if it is no batch
         """
         if not isinstance(batch_statement, BatchStatement):
-            raise TypeError(f"batch_statement takes a BatchStatement, not {type(batch_statement).__name__}")
+            raise TypeError(
+                f"batch_statement takes a BatchStatement, not {type(batch_statement).__name__}"
+            )
         return await self.execute(
             batch_statement,
             trace=trace,
@@ -235,16 +262,19 @@ class AsyncCassandraSession:
         custom_payload: Mapping[str, bytes] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds the request
     ) -> PreparedStatement:
-        """Prepare a statement, for this session and as long as it lasts; nodes that forget it are taught again.
+        """Prepare a statement for as long as the session lasts; nodes that forget it learn it again.
 
         :param timeout: seconds, above 0; ``None`` takes the profile's
-        :raises ~async_cassandra.exceptions.QueryError: if the server refuses it; also the driver's class
+        :raises ~async_cassandra.exceptions.QueryError: if the server refuses it; also the driver's
+            class
         """
         core = self._core
         core.check_usable()
         if not isinstance(query, str):
             raise TypeError(f"query takes a str, not {type(query).__name__}")
-        options = core.call_options(False, custom_payload, timeout, EXEC_PROFILE_DEFAULT, None, None, None)
+        options = core.call_options(
+            False, custom_payload, timeout, EXEC_PROFILE_DEFAULT, None, None, None
+        )
         return await core.prepare(query, options)
 
     async def set_keyspace(self, keyspace: str) -> None:
@@ -263,7 +293,8 @@ class AsyncCassandraSession:
 
         Cancellation: the closing goes on.
 
-        :param grace: seconds to wait for requests under way, 0 or more; then they fail with ConnectionError
+        :param grace: seconds to wait for requests under way, 0 or more; then they fail with
+            ConnectionError
         """
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close(grace))
@@ -295,11 +326,15 @@ def unquoted(name: str) -> str:
 class MeasuredSession(AsyncCassandraSession):
     """A session that tells a :class:`MetricsMiddleware` of each request."""
 
-    def __init__(self, cluster: "AsyncCluster", core: SessionCore, metrics: MetricsMiddleware) -> None:
+    def __init__(
+        self, cluster: "AsyncCluster", core: SessionCore, metrics: MetricsMiddleware
+    ) -> None:
         super().__init__(cluster, core)
         self._metrics = metrics
 
-    async def execute(self, query: Any, parameters: Parameters = None, *args: Any, **kwargs: Any) -> AsyncResultSet:
+    async def execute(
+        self, query: AnyStatement, parameters: Parameters = None, *args: Any, **kwargs: Any
+    ) -> AsyncResultSet:
         """As :meth:`AsyncCassandraSession.execute`, measured."""
         started = time.perf_counter()
         try:
@@ -312,7 +347,7 @@ class MeasuredSession(AsyncCassandraSession):
 
     async def execute_stream(
         self,
-        query: Any,
+        query: AnyStatement,
         parameters: Parameters = None,
         stream_config: StreamConfig | None = None,
         *args: Any,
@@ -329,7 +364,12 @@ class MeasuredSession(AsyncCassandraSession):
         return stream
 
     async def _record(
-        self, query: Any, parameters: Parameters, started: float, error_type: str | None, rows: int
+        self,
+        query: AnyStatement,
+        parameters: Parameters,
+        started: float,
+        error_type: str | None,
+        rows: int,
     ) -> None:
         await self._metrics.record_query_metrics(
             query,

@@ -248,7 +248,7 @@ class ControlPlane:
         """Call a function that may block, on the bridge's threads."""
         return self._started_bridge.run(function, *args, **kwargs)
 
-    def profile(self, name_or_profile: Any = EXEC_PROFILE_DEFAULT) -> ExecutionProfile:
+    def profile(self, name_or_profile: object = EXEC_PROFILE_DEFAULT) -> ExecutionProfile:
         """The driver's execution profile of that name, or the profile itself.
 
         :raises ~async_cassandra.exceptions.ConfigurationError: if there is none of that name

@@ -196,7 +196,7 @@ class SessionCore:
         trace: bool,
         custom_payload: Mapping[str, bytes | None] | None,
         timeout: float | None,
-        execution_profile: Any,
+        execution_profile: object,
         paging_state: bytes | None,
         host: Host | str | None,
         execute_as: str | None,

@@ -19,6 +19,7 @@ from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.rows import Column
 from async_cassandra.exceptions import from_wire
 
+type AnyStatement = str | driver.Statement | driver.PreparedStatement
 type Parameters = Sequence[Any] | Mapping[str, Any] | None
 type RowFactory = Callable[[list[str], list[Any]], Any]
 
