@@ -181,10 +181,14 @@ def timeout(request: "Request") -> QueryTimeoutError:
     )
 
 
-def _unreachable(request: "Request") -> dict[str, BaseException]:
+def _unreachable(request: "Request") -> dict[str, Exception]:
     """Why nodes without a connection have none, by endpoint."""
     pools = request.executor.nodes.values()
-    return {pool.endpoint: pool.last_error for pool in pools if not pool.is_open and pool.last_error is not None}
+    return {
+        pool.endpoint: pool.last_error
+        for pool in pools
+        if not pool.is_open and pool.last_error is not None
+    }
 
 
 def overloaded(request: "Request", queued: int) -> OverloadedError:

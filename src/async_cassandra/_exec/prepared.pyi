@@ -1,4 +1,5 @@
 from async_cassandra._exec.cql import StatementInfo
+from async_cassandra._net.connection import ResponseHandler
 from async_cassandra._wire.binding import BindPlan
 from async_cassandra._wire.requests import Prepare
 from async_cassandra._wire.responses import Prepared, RowPlans
@@ -46,3 +47,13 @@ class PreparedQuery:
     def message(self, connection_keyspace: str | None) -> Prepare: ...
     def reshape(self, metadata: ResultMetadata) -> ResultShape: ...
     def renew(self, prepared: Prepared) -> str | None: ...
+
+class Preparing(ResponseHandler): ...
+
+class PrepareFlight(ResponseHandler):
+    def __init__(
+        self,
+        prepared: PreparedQuery,
+        flights: dict[tuple[int, bytes], PrepareFlight],
+        key: tuple[int, bytes],
+    ) -> None: ...

@@ -8,10 +8,10 @@ from cassandra.policies import LoadBalancingPolicy, RetryPolicy, SpeculativeExec
 from cassandra.pool import Host
 from cassandra.query import PreparedStatement, Statement
 
-from async_cassandra._driver.ring import TokenRing
-from async_cassandra._driver.routing import Router
-from async_cassandra._exec.prepared import PreparedQuery, ResultShape
-from async_cassandra._net.connection import NodeConnections, ResponseHandler
+from async_cassandra._exec.prepared import PreparedQuery, Preparing, ResultShape
+from async_cassandra._exec.routes import Routes
+from async_cassandra._net.connection import NodeConnections
+from async_cassandra._net.pool import NodePool
 from async_cassandra._net.timers import Timer, TimerQueue
 from async_cassandra._wire.requests import Message
 from async_cassandra._wire.responses import Response, RowPlans, ServerError
@@ -45,24 +45,7 @@ class _Faults(Protocol):
     def closed(self, request: Request) -> Exception: ...
     def changed(self, request: Request, what: str) -> Exception: ...
 
-class Routes:
-    def __init__(
-        self,
-        local: tuple[NodeConnections, ...],
-        others: tuple[NodeConnections, ...],
-        rings: dict[str, TokenRing] | None,
-        rotates: bool = False,
-    ) -> None: ...
-    @property
-    def nodes(self) -> tuple[NodeConnections, ...]: ...
-    @property
-    def local_count(self) -> int: ...
-    @property
-    def rings(self) -> dict[str, TokenRing] | None: ...
-    @property
-    def rotates(self) -> bool: ...
-
-class Attempt(ResponseHandler):
+class Attempt(Preparing):
     @property
     def node(self) -> NodeConnections: ...
     @property
@@ -87,6 +70,8 @@ class Request(Timer):
         statement: Statement | PreparedStatement | None = None,
         prepared: PreparedQuery | None = None,
     ) -> None: ...
+    @property
+    def executor(self) -> Executor: ...
     @property
     def message(self) -> Message: ...
     @property
@@ -119,8 +104,6 @@ class Request(Timer):
     def queued_time(self) -> float: ...
     def elapsed(self) -> float: ...
 
-class PrepareFlight(ResponseHandler): ...
-
 class Executor:
     faults: _Faults
     keyspace: str | None
@@ -131,7 +114,6 @@ class Executor:
         self,
         loop: asyncio.AbstractEventLoop,
         timers: TimerQueue,
-        router: Router,
         plans: RowPlans,
         faults: _Faults,
         *,
@@ -143,9 +125,7 @@ class Executor:
     @property
     def timers(self) -> TimerQueue: ...
     @property
-    def router(self) -> Router: ...
-    @property
-    def nodes(self) -> dict[Host, NodeConnections]: ...
+    def nodes(self) -> dict[Host, NodePool]: ...
     @property
     def routes(self) -> dict[LoadBalancingPolicy, Routes]: ...
     @property

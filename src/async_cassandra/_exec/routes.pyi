@@ -1,0 +1,22 @@
+from collections.abc import Callable
+
+from async_cassandra._driver.ring import TokenRing
+from async_cassandra._net.connection import NodeConnections
+
+class Routes:
+    def __init__(
+        self,
+        local: tuple[NodeConnections, ...],
+        others: tuple[NodeConnections, ...],
+        rings: dict[str, TokenRing] | None,
+        want_keyspace: Callable[[str], object],
+        rotates: bool = False,
+    ) -> None: ...
+    @property
+    def nodes(self) -> tuple[NodeConnections, ...]: ...
+    @property
+    def local_count(self) -> int: ...
+    @property
+    def rings(self) -> dict[str, TokenRing] | None: ...
+    @property
+    def rotates(self) -> bool: ...
