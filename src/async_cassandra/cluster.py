@@ -8,10 +8,10 @@ from typing import Any, Self
 
 from cassandra import __version__ as driver_version
 from cassandra.auth import AuthProvider, PlainTextAuthProvider
-from cassandra.cluster import Cluster
 from cassandra.metadata import Metadata
 from cassandra.policies import LoadBalancingPolicy, ReconnectionPolicy, RetryPolicy
 
+from async_cassandra._driver.cluster_names import Cluster
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._exec.config import ClientOptions
 from async_cassandra._exec.core import SessionCore

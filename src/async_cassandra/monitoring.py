@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from cassandra.cluster import Cluster
 from cassandra.pool import Host
 from cassandra.query import BatchStatement, Statement
 
+from async_cassandra._driver.cluster_names import Cluster
 from async_cassandra.cluster import AsyncCluster
 from async_cassandra.exceptions import AsyncCassandraError, ConnectionError, OverloadedError
 from async_cassandra.result import AsyncResultSet

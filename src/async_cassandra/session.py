@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from cassandra.cluster import EXEC_PROFILE_DEFAULT
 from cassandra.pool import Host
 from cassandra.query import BatchStatement
 
+from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
 from async_cassandra._exec.build import CallOptions
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.prepare import run

@@ -1,8 +1,12 @@
 """The import where the driver finds no connection class; each in a fresh interpreter."""
 
+import re
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+
+import async_cassandra
 
 HIDE = """
 import sys
@@ -35,8 +39,27 @@ def test_driver_alone_fails_without_libev() -> None:
 
 
 def test_package_imports_without_libev() -> None:
-    out = run(HIDE, "import async_cassandra._driver, cassandra.cluster; print('fine')")
-    assert out == "fine\n"
+    out = run(
+        HIDE,
+        """
+        from async_cassandra import AsyncCluster
+        from cassandra.cluster import ExecutionProfile
+        print(AsyncCluster.__name__, ExecutionProfile.__name__)
+        """,
+    )
+    assert out == "AsyncCluster ExecutionProfile\n"
+
+
+def test_only_the_control_plane_imports_the_drivers_cluster() -> None:
+    """Elsewhere the import would work or not depending on what was imported before."""
+    source = Path(async_cassandra.__file__).parent
+    importing = {
+        path.relative_to(source).parts[0]
+        for path in source.rglob("*.py*")
+        if path.suffix in (".py", ".pyx")
+        and re.search(r"^\s*(from|import) cassandra\.cluster\b", path.read_text(), re.MULTILINE)
+    }
+    assert importing == {"_driver"}
 
 
 def test_stand_in_leaves_no_module_behind() -> None:

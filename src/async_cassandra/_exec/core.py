@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from cassandra.cluster import EXEC_PROFILE_DEFAULT
 from cassandra.encoder import Encoder
 from cassandra.pool import Host
 from cassandra.query import BatchStatement as DriverBatchStatement
@@ -19,6 +18,7 @@ from cassandra.query import BatchType, SimpleStatement, bind_params
 from cassandra.query import BoundStatement as DriverBoundStatement
 from cassandra.query import PreparedStatement as DriverPreparedStatement
 
+from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
 from async_cassandra._driver.control_plane import ControlPlane, schema_event
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._exec import faults
