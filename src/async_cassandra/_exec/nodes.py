@@ -94,7 +94,7 @@ class Nodes:
         self._executor.nodes.clear()
         self._executor.routes.clear()
         for pool in pools:
-            self._control.report_connections(pool.host, 0)
+            self._control.report_connections(pool.host, 0, by=self)
             await pool.close()
 
     # The control plane's events
@@ -173,13 +173,13 @@ class Nodes:
 
     def _on_unreachable(self, pool: NodePool, error: ConnectFailed) -> None:
         log.warning("%s; it is tried again", error)
-        self._control.report_connections(pool.host, 0)
-        self._control.report_unreachable(pool.host, error)
+        self._control.report_connections(pool.host, 0, by=self)
+        self._control.report_unreachable(pool.host, error, by=self)
 
     def _on_reachable(self, pool: NodePool) -> None:
         log.info("connected to %s again", pool.endpoint)
         self._control.report_reachable(pool.host)
 
     def _on_opened(self, pool: NodePool, connection: ConnectionProtocol) -> None:
-        self._control.report_connections(pool.host, len(pool.connections))
+        self._control.report_connections(pool.host, len(pool.connections), by=self)
         self._on_reopened(connection)
