@@ -222,6 +222,7 @@ class AsyncCassandraSession:
             execute_as,
             fetch_size,
         )
+        options.wants_all = False
         request = core.builder.prepared(query, parameters, options)
         if request is None:
             request = await core.resolve(query, parameters, options)

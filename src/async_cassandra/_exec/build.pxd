@@ -13,6 +13,7 @@ cdef class CallOptions:
     cdef public object profile
     cdef public object paging_state
     cdef public tuple pinned
+    cdef public bint wants_all
     cdef public object fetch_size
 
 

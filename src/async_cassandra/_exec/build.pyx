@@ -31,6 +31,7 @@ cdef class CallOptions:
 
     :ivar timeout: seconds per page request; ``None`` takes the profile's, ``math.inf`` waits for ever
     :ivar profile: the driver's resolved ``ExecutionProfile``
+    :ivar wants_all: whether the pages after the first are part of the call
     :ivar pinned: the nodes that ``host=`` names, ``None`` for a free choice
     """
 
@@ -43,6 +44,7 @@ cdef class CallOptions:
         self.paging_state = paging_state
         self.pinned = pinned
         self.fetch_size = fetch_size
+        self.wants_all = paging_state is None
 
 
 cdef class RequestBuilder:
@@ -178,6 +180,7 @@ cdef class RequestBuilder:
         request.pinned = before.pinned
         request.timeout = before.timeout
         request.retry_policy = before.retry_policy
+        request.take_place(before)
         return request
 
     # What they share
@@ -221,6 +224,7 @@ cdef class RequestBuilder:
         if request.retry_policy is None:
             request.retry_policy = profile.retry_policy
         request.pinned = options.pinned
+        request.wants_all = options.wants_all
         if options.trace:
             request.message.tracing = True
         payload = statement.custom_payload

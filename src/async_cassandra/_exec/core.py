@@ -115,6 +115,7 @@ class SessionCore:
         )
         self.default_options = CallOptions(control.profile(EXEC_PROFILE_DEFAULT))
         self.encoder = Encoder()
+        self._keyspace_lock = asyncio.Lock()
         self._idle: asyncio.Future[None] | None = None
         _cores.add(self)
 
@@ -222,6 +223,7 @@ class SessionCore:
                     f"paging_state takes bytes, not {type(paging_state).__name__}"
                 )
             options.paging_state = paging_state or None
+            options.wants_all = False
         if host is not None:
             options.pinned = self._pinned(host)
         return options
@@ -375,10 +377,17 @@ class SessionCore:
         await self.control.after_schema_change(event)
 
     async def use_keyspace(self, keyspace: str) -> None:
-        """Make ``keyspace``, exactly spelled, that of the session and all its connections."""
-        await self.nodes.use_keyspace(keyspace)
-        self.keyspace = keyspace
-        self.executor.keyspace = keyspace
+        """Make ``keyspace``, exactly spelled, that of the session and all its connections.
+
+        :raises ~async_cassandra.exceptions.QueryError: if the server does not take it; nothing changed
+        """
+        async with self._keyspace_lock:
+            try:
+                await self.nodes.use_keyspace(keyspace)
+            except ConnectFailed as error:
+                raise faults.connect_fault(error) from error
+            self.keyspace = keyspace
+            self.executor.keyspace = keyspace
         self.control.router.want_keyspace(keyspace)
 
     async def prepare(self, query: str, options: CallOptions) -> PreparedStatement:

@@ -3,6 +3,7 @@
 Hosts come and go by the control plane's events; pools report what they find in return.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -15,7 +16,7 @@ from async_cassandra._exec.request import Executor
 from async_cassandra._exec.routes import Routes
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectFailed
-from async_cassandra._net.handshake import ConnectOptions, open_connection
+from async_cassandra._net.handshake import ConnectOptions, open_connection, use_keyspace
 from async_cassandra._net.pool import NodePool
 from async_cassandra._net.protocol import ConnectionProtocol
 
@@ -81,10 +82,15 @@ class Nodes:
         )
 
     async def use_keyspace(self, keyspace: str) -> None:
-        """Make ``keyspace`` that of every connection."""
+        """Make ``keyspace`` that of every connection.
+
+        :raises KeyspaceRefused: if the first node asked does not take it; nothing changed
+        """
+        first = next(self.connections(), None)
+        if first is not None:
+            await use_keyspace(first, keyspace)
         self._keyspace = keyspace
-        for pool in list(self.pools.values()):
-            await pool.use_keyspace(keyspace)
+        await asyncio.gather(*(pool.use_keyspace(keyspace) for pool in self.pools.values()))
 
     async def close(self) -> None:
         """Close every pool."""

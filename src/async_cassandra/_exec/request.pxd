@@ -65,6 +65,9 @@ cdef class Request(Timer):
     cdef NodeConnections retry_node
     cdef object failure
     cdef bint sent_once
+    cdef public bint wants_all
+    cdef bint holds_place
+    cdef bint keeps_place
 
     cdef int begin(self) except -1
     cdef int make_plan(self) except -1
@@ -81,9 +84,11 @@ cdef class Request(Timer):
     cdef int apply(self, Attempt attempt, object exception, int decision, object consistency, double delay,
                    bint is_statement_error=*) except -1
     cdef bint is_asking(self, NodeConnections node) noexcept
+    cdef bint has_free_choice(self) except -1
     cdef int plan_hedge(self, Attempt attempt, double now) except -1
     cdef int reshape(self) noexcept
     cdef int finish(self) except -1
+    cdef int take_place(self, Request before) except -1
     cdef int fail(self, object exception) except -1
     cdef int drop_attempts(self) except -1
 

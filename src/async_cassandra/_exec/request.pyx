@@ -175,21 +175,29 @@ cdef class Request(Timer):
     def cancel(self):
         """Stop waiting: frees the place, the timer and every attempt; the stream ids stay taken until answered."""
         if self.state != DONE:
+            self.keeps_place = False
             self.finish()
+        elif self.keeps_place:
+            self.keeps_place = False
+            self.executor.done(self)
 
     cdef int begin(self) except -1:
         cdef Executor executor = self.executor
-        if executor.closed:
-            raise executor.faults.closed(self)
+        if not self.holds_place:
+            if executor.closed:
+                raise executor.faults.closed(self)
+            executor.running += 1
+            self.holds_place = True
         self.started = executor.timers.now()
         self.deadline = self.started + self.timeout
         self.next_event = inf
-        executor.running += 1
         executor.requests += 1
         try:
             self.make_plan()
             if executor.queued and self.pinned is None:
+                # Those that have waited longer go first.
                 self.no_connection()
+                executor.on_available()
             else:
                 self.send_next()
         except BaseException:
@@ -263,6 +271,10 @@ cdef class Request(Timer):
                 return connection
         return None
 
+    cdef bint has_free_choice(self) except -1:
+        """Whether every node may take the request, so that none has a place if it finds none."""
+        return self.pinned is None and self.profile.load_balancing_policy in self.executor.routes
+
     cdef bint is_asking(self, NodeConnections node) noexcept:
         """Whether an attempt is live there."""
         cdef Attempt attempt
@@ -331,9 +343,10 @@ cdef class Request(Timer):
             return self.arm(self.executor.timers.now())
         if self.failure is not None:
             return self.fail(self.failure)
+        if self.executor.closed:
+            return self.fail(self.executor.faults.closed(self))
         self.errors = None
-        self.executor.enqueue(self)
-        return 0
+        return self.executor.enqueue(self)
 
     # Time
 
@@ -365,6 +378,7 @@ cdef class Request(Timer):
         if self.prepared is not None and response.metadata is not None and response.metadata.new_metadata_id is not None:
             self.shape = self.prepared.reshape(response.metadata)
         cdef object future = self.future
+        self.keeps_place = self.wants_all and response.metadata is not None and response.metadata.paging_state is not None
         self.finish()
         if not future.done():
             future.set_result(response)
@@ -465,7 +479,14 @@ cdef class Request(Timer):
         self.drop_attempts()
         if was_queued:
             self.executor.queued -= 1
-        return self.executor.done(self)
+        return 0 if self.keeps_place else self.executor.done(self)
+
+    cdef int take_place(self, Request before) except -1:
+        """Go on in the place that ``before`` kept for its next page, even while the executor closes."""
+        self.holds_place = before.keeps_place
+        before.keeps_place = False
+        self.wants_all = before.wants_all
+        return 0
 
     cdef int drop_attempts(self) except -1:
         cdef Attempt attempt
@@ -537,19 +558,18 @@ cdef class Executor:
     def on_available(self):
         """Send what is queued, oldest first, as far as there is place."""
         cdef Request request
-        cdef Py_ssize_t misses = 0
         cdef list missed = []
         if self.draining:
             return
         self.draining = True
         try:
-            while self.queue and misses < 64:
+            while self.queue:
                 request = self.queue.popleft()
-                if request.state != QUEUED:
+                if request.state != QUEUED or self.send_queued(request):
                     continue
-                if not self.send_queued(request):
-                    misses += 1
-                    missed.append(request)
+                missed.append(request)
+                if request.has_free_choice():
+                    break
             self.queue.extendleft(reversed(missed))
         finally:
             self.draining = False
@@ -591,6 +611,9 @@ cdef class Executor:
         return 0
 
     cdef int done(self, Request request) except -1:
+        if not request.holds_place:
+            return 0
+        request.holds_place = False
         self.running -= 1
         if self.running == 0 and self.on_idle is not None:
             self.on_idle()

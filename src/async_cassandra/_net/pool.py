@@ -165,17 +165,14 @@ class NodePool(NodeConnections):
     async def use_keyspace(self, keyspace: str) -> None:
         """Make ``keyspace`` that of every connection, those being opened included.
 
-        :raises KeyspaceRefused: with the server's words
+        One that does not take it is closed and opened again with it.
         """
         self._keyspace = keyspace
-        results = await asyncio.gather(
-            *(use_keyspace(connection, keyspace) for connection in list(self.connections)),
-            return_exceptions=True,
-        )
-        for result in results:
-            # A connection that was lost meanwhile is opened again with the keyspace.
-            if isinstance(result, ConnectFailed) or not isinstance(result, ConnectionLost | None):
-                raise result
+        for connection in list(self.connections):
+            try:
+                await use_keyspace(connection, keyspace)
+            except ConnectionLost as error:
+                connection.abort(error)
 
     async def close(self) -> None:
         """Close every connection, without waiting for responses."""
