@@ -21,6 +21,7 @@ class CallOptions:
     paging_state: bytes | None
     pinned: tuple[NodeConnections, ...] | None
     fetch_size: int | None
+    wants_all: bool
     def __init__(
         self,
         profile: ExecutionProfile,

@@ -63,6 +63,7 @@ class Request(Timer):
     profile: ExecutionProfile
     batched: dict[bytes, PreparedQuery]
     as_tuples: bool
+    wants_all: bool
     def __new__(
         cls,
         executor: Executor,
