@@ -95,7 +95,7 @@ dist: build
 	$(BIN)/python scripts/check_dist.py --run
 
 docs: $(VENV)/.tools
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 
 lock: $(VENV)/.tools
 	scripts/lock $(UV)
