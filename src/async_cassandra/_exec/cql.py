@@ -11,10 +11,18 @@ import enum
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-__all__ = ["MarkerStyle", "MixedMarkersError", "StatementInfo", "StatementKind", "analyze"]
+__all__ = [
+    "MarkerStyle",
+    "MixedMarkersError",
+    "StatementInfo",
+    "StatementKind",
+    "analyze",
+    "describe",
+]
 
 
 class MarkerStyle(enum.Enum):
@@ -225,6 +233,12 @@ def _resolve_colons(tokens: Iterator[_Token]) -> Iterator[_Token]:
         yield token
     if colon is not None:
         yield colon
+
+
+@lru_cache(maxsize=2048)
+def describe(query: str) -> StatementInfo:
+    """As :func:`analyze`, remembered for the strings used last."""
+    return analyze(query)
 
 
 def _find_markers(query: str, tokens: Sequence[_Token]) -> tuple[MarkerStyle, tuple[str, ...], int]:
