@@ -11,18 +11,12 @@ import enum
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-__all__ = [
-    "MarkerStyle",
-    "MixedMarkersError",
-    "StatementInfo",
-    "StatementKind",
-    "analyze",
-    "describe",
-]
+from async_cassandra.exceptions import ParameterValueError
+
+__all__ = ["MarkerStyle", "MixedMarkersError", "StatementInfo", "StatementKind", "analyze"]
 
 
 class MarkerStyle(enum.Enum):
@@ -48,7 +42,7 @@ class StatementKind(enum.Enum):
     OTHER = "other"
 
 
-class MixedMarkersError(ValueError):
+class MixedMarkersError(ParameterValueError):
     """A statement uses two styles of bind marker; the message names the position of one of each."""
 
 
@@ -233,12 +227,6 @@ def _resolve_colons(tokens: Iterator[_Token]) -> Iterator[_Token]:
         yield token
     if colon is not None:
         yield colon
-
-
-@lru_cache(maxsize=2048)
-def describe(query: str) -> StatementInfo:
-    """As :func:`analyze`, remembered for the strings used last."""
-    return analyze(query)
 
 
 def _find_markers(query: str, tokens: Sequence[_Token]) -> tuple[MarkerStyle, tuple[str, ...], int]:
