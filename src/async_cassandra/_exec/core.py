@@ -8,6 +8,7 @@ import asyncio
 import os
 import weakref
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from cassandra.encoder import Encoder
@@ -23,7 +24,7 @@ from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._exec import faults
 from async_cassandra._exec.build import CallOptions, RequestBuilder
 from async_cassandra._exec.config import ClientOptions
-from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, StatementInfo, describe
+from async_cassandra._exec.cql import MarkerStyle, StatementInfo, analyze
 from async_cassandra._exec.nodes import Nodes
 from async_cassandra._exec.prepare import Preparer, run
 from async_cassandra._exec.prepared import PreparedQuery
@@ -54,6 +55,8 @@ from async_cassandra.exceptions import (
 EXECUTE_AS = "ProxyExecute"
 
 _PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
+
+describe = lru_cache(maxsize=2048)(analyze)
 
 _cores: "weakref.WeakSet[SessionCore]" = weakref.WeakSet()
 
@@ -267,7 +270,7 @@ class SessionCore:
     async def _string(
         self, statement: SimpleStatement, text: str, parameters: Parameters, options: CallOptions
     ) -> Request:
-        info = _described(text)
+        info = describe(text)
         if parameters is None or (not parameters and info.markers not in _PREPARED_MARKERS):
             return self.builder.query(statement, text, info, options)
         if info.markers in _PREPARED_MARKERS:
@@ -324,36 +327,43 @@ class SessionCore:
         queries: dict[bytes, PreparedQuery] = {}
         repeatable = batch.batch_type is not BatchType.COUNTER
         inferred = self.options.infer_idempotence
+        keyspace = batch.keyspace if isinstance(batch, BatchStatement) else None
         for _, statement, values in batch._statements_and_parameters:
             if isinstance(statement, str) and not values:
-                info = _described(statement)
+                info = describe(statement)
                 repeatable = repeatable and not info.is_conditional
                 inferred = inferred and info.inferred_idempotent
                 entries.append((statement, NO_VALUES))
                 continue
-            prepared, payload = await self._batched(statement, values, options)
+            prepared, payload = await self._batched(statement, values, keyspace, options)
             queries[prepared.prepared_id] = prepared
             repeatable = repeatable and not prepared.is_conditional and not prepared.is_counter
             inferred = inferred and prepared.inferred_idempotent
             entries.append((prepared.prepared_id, payload))
         repeatable = repeatable and (batch.is_idempotent or inferred)
-        keyspace = batch.keyspace if isinstance(batch, BatchStatement) else None
-        return self.builder.batch(batch, entries, queries, repeatable, keyspace, options)
+        request = self.builder.batch(batch, entries, queries, repeatable, keyspace, options)
+        if isinstance(batch, BatchStatement) and batch.routing_keyspace is not None:
+            request.routing_keyspace = batch.routing_keyspace
+        return request
 
     async def _batched(
-        self, statement: Any, values: Any, options: CallOptions
+        self, statement: Any, values: Any, keyspace: str | None, options: CallOptions
     ) -> tuple[PreparedQuery, bytes]:
         """A batch entry's prepared query and encoded values."""
         if isinstance(statement, BoundStatement):
             return statement.prepared_statement.prepared, statement.bound.payload
+        if isinstance(statement, DriverBoundStatement):
+            adopted = (await self._adopt(statement.prepared_statement, options)).prepared
+            return adopted, adopted.bind_plan.bind_encoded(statement.values).payload
         if isinstance(statement, bytes):
             prepared = self.preparer.known(statement)
             if prepared is None:
                 raise ConfigurationError(
-                    "a batch holds a statement of another session: prepare it with this one"
+                    "a batch holds a statement of another session: prepare it with this one, "
+                    "or use async_cassandra's BatchStatement"
                 )
             return prepared, prepared.bind_plan.bind_encoded(values).payload
-        prepared_statement = await self._prepared_string(None, statement, options)
+        prepared_statement = await self._prepared_string(keyspace, statement, options)
         return prepared_statement.prepared, self._bind(prepared_statement, values).payload
 
     # What follows a response
@@ -400,13 +410,6 @@ class SessionCore:
 
 
 NO_VALUES = b"\x00\x00"
-
-
-def _described(text: str) -> StatementInfo:
-    try:
-        return describe(text)
-    except MixedMarkersError as error:
-        raise ParameterValueError(f"query: {error}", error) from error
 
 
 def _refuse_parameters(parameters: Parameters) -> None:

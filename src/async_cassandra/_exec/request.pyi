@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
-from enum import IntEnum
-from typing import Protocol, Self
+from enum import IntFlag
+from typing import Protocol
 
 from cassandra.cluster import ExecutionProfile
 from cassandra.policies import LoadBalancingPolicy, RetryPolicy, SpeculativeExecutionPlan
@@ -16,7 +16,7 @@ from async_cassandra._net.timers import Timer, TimerQueue
 from async_cassandra._wire.requests import Message
 from async_cassandra._wire.responses import Response, RowPlans, ServerError
 
-class State(IntEnum):
+class State(IntFlag):
     NEW = 0
     QUEUED = 1
     WAITING = 2
@@ -63,14 +63,13 @@ class Request(Timer):
     profile: ExecutionProfile
     batched: dict[bytes, PreparedQuery]
     as_tuples: bool
-    wants_all: bool
-    def __new__(
-        cls,
+    def __init__(
+        self,
         executor: Executor,
         message: Message,
         statement: Statement | PreparedStatement | None = None,
         prepared: PreparedQuery | None = None,
-    ) -> Self: ...
+    ) -> None: ...
     @property
     def executor(self) -> Executor: ...
     @property

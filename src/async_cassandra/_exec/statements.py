@@ -12,12 +12,12 @@ from cassandra.policies import RetryPolicy
 from cassandra.protocol import ColumnMetadata
 
 from async_cassandra._driver.types import driver_type
-from async_cassandra._exec.cql import MarkerStyle, describe
+from async_cassandra._exec.cql import MarkerStyle, analyze
 from async_cassandra._exec.prepared import PreparedQuery
 from async_cassandra._wire.binding import BoundValues
 from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.rows import Column
-from async_cassandra.exceptions import from_wire
+from async_cassandra.exceptions import ConfigurationError, from_wire
 
 type AnyStatement = str | driver.Statement | driver.PreparedStatement
 type Parameters = Sequence[Any] | Mapping[str, Any] | None
@@ -157,33 +157,59 @@ class BatchStatement(driver.BatchStatement):
     Those are prepared when the batch is executed, each once per session.
     """
 
+    keyspace: str | None
+    """What unqualified names in it mean; a simple statement's, or set here."""
+    routing_keyspace: str | None = None
+
     def add(self, statement: Any, parameters: Parameters = None) -> Self:
         """Add a statement and its parameters.
 
         :param statement: a string, or a simple, prepared or bound statement
         :raises ValueError: if there are 65,535 already, or parameters come with a bound statement
+        :raises ~async_cassandra.exceptions.ConfigurationError: if its keyspace is not that of the others
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
-        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there
-            are too many
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
         """
-        text = (
-            statement.query_string if isinstance(statement, driver.SimpleStatement) else statement
-        )
-        if parameters and isinstance(text, str):
-            style = describe(text).markers
-            if style in (MarkerStyle.POSITIONAL, MarkerStyle.NAMED):
-                if text is not statement:
-                    self._update_state(statement)
-                self._add_statement_and_params(False, text, parameters)
-                return self
-        if isinstance(statement, PreparedStatement):
-            statement = statement.bind(parameters)
+        if isinstance(statement, driver.PreparedStatement):
+            statement = statement.bind(() if parameters is None else parameters)
             parameters = None
-        if isinstance(statement, BoundStatement):
+        if isinstance(statement, driver.BoundStatement):
             if parameters:
                 raise ValueError("parameters cannot be passed with a BoundStatement")
             self._update_state(statement)
             self._add_statement_and_params(True, statement, ())
             return self
+        simple = isinstance(statement, driver.SimpleStatement)
+        text = statement.query_string if simple else statement
+        if simple:
+            self._take_keyspace(statement.keyspace)
+        if parameters and isinstance(text, str):
+            style = analyze(text).markers
+            if style in (MarkerStyle.POSITIONAL, MarkerStyle.NAMED):
+                if simple:
+                    self._update_state(statement)
+                self._add_statement_and_params(False, text, parameters)
+                return self
         super().add(statement, parameters)
         return self
+
+    def clear(self) -> None:
+        """Take everything out of it."""
+        super().clear()
+        self.routing_keyspace = None
+
+    def _take_keyspace(self, keyspace: str | None) -> None:
+        if keyspace is None:
+            return
+        if self.keyspace not in (None, keyspace):
+            raise ConfigurationError(
+                f"keyspace: a batch has one, and this one's is {self.keyspace!r}, not {keyspace!r}. "
+                "Qualify the names in its statements instead"
+            )
+        self.keyspace = keyspace
+
+    def _maybe_set_routing_attributes(self, statement: Any) -> None:
+        # The driver's would send the first bound statement's keyspace as that of every string.
+        if self.routing_key is None and statement.keyspace and statement.routing_key:
+            self.routing_key = statement.routing_key
+            self.routing_keyspace = statement.keyspace
