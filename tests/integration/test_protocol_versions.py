@@ -14,17 +14,12 @@ from tests.integration.conftest import NewTable
 
 pytestmark = pytest.mark.anyio
 
-VARIANTS = [
-    pytest.param(5, None, id="v5"),
-    pytest.param(5, "lz4", id="v5-lz4"),
-    pytest.param(4, None, id="v4"),
-    pytest.param(4, "lz4", id="v4-lz4"),
-]
+VARIANTS: list[tuple[int, str | None]] = [(5, None), (5, "lz4"), (4, None), (4, "lz4")]
 # Around the limits of a segment, compressible or not.
 SIZES = [0, 1, 100, 4096, 65_535, 131_071, 131_072, 300_000]
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+@pytest.fixture(scope="module", params=VARIANTS, ids=str)
 async def variant(
     anyio_backend: Any,
     settings: dict[str, Any],
@@ -38,19 +33,7 @@ async def variant(
         yield session
 
 
-async def connections_of(session: AsyncCassandraSession) -> list[Any]:
-    rows = await session.execute("SELECT * FROM system_views.clients")
-    ports = {
-        connection._transport.get_extra_info("sockname")[1]
-        for pool in session._core.nodes.pools.values()
-        for connection in pool.connections
-    }
-    return [row for row in rows if row.port in ports]
-
-
-@pytest.mark.parametrize(
-    ("version", "compression"), [param.values for param in VARIANTS], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("version", "compression"), VARIANTS)
 async def test_server_sees_version_and_compression(
     settings: dict[str, Any], version: int, compression: str | None
 ) -> None:
@@ -124,7 +107,9 @@ async def test_tracing_warnings_and_payload_pass(
     result = await variant.execute(
         insert, (1, "v"), trace=True, custom_payload={"key": b"value", "none": b""}
     )
-    assert (await result.get_query_trace()).events
+    trace = await result.get_query_trace()
+    assert trace is not None
+    assert trace.events
     batch = BatchStatement()
     for key in range(150):
         batch.add(insert, (key, "x" * 100))

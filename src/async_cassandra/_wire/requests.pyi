@@ -1,9 +1,8 @@
-from enum import IntEnum
-from typing import Self
+from enum import IntFlag
 
 NO_TIMESTAMP: int
 
-class Opcode(IntEnum):
+class Opcode(IntFlag):
     ERROR = 0x00
     STARTUP = 0x01
     READY = 0x02
@@ -29,21 +28,21 @@ class Message:
     def encode(self, version: int) -> bytes: ...
 
 class Options(Message):
-    def __new__(cls) -> Self: ...
+    def __init__(self) -> None: ...
 
 class Startup(Message):
-    def __new__(cls, options: dict[str, str]) -> Self: ...
+    def __init__(self, options: dict[str, str]) -> None: ...
 
 class AuthResponse(Message):
-    def __new__(cls, token: bytes | None) -> Self: ...
+    def __init__(self, token: bytes | None) -> None: ...
 
 class Register(Message):
-    def __new__(cls, events: list[str]) -> Self: ...
+    def __init__(self, events: list[str]) -> None: ...
 
 class Prepare(Message):
     query: str
     keyspace: str | None
-    def __new__(cls, query: str, keyspace: str | None = None) -> Self: ...
+    def __init__(self, query: str, keyspace: str | None = None) -> None: ...
 
 class Statement(Message):
     consistency: int
@@ -57,14 +56,14 @@ class Query(Statement):
     page_size: int
     paging_state: bytes | None
     skip_metadata: bool
-    def __new__(cls, query: str | None = None) -> Self: ...
+    def __init__(self, query: str | None = None) -> None: ...
 
 class Execute(Query):
     prepared_id: bytes | None
     result_metadata_id: bytes | None
-    def __new__(cls) -> Self: ...
+    def __init__(self) -> None: ...
 
 class Batch(Statement):
     batch_type: int
     entries: list[tuple[str | bytes, bytes]]
-    def __new__(cls) -> Self: ...
+    def __init__(self) -> None: ...

@@ -1,10 +1,10 @@
-from enum import IntEnum
-from typing import Any, Self
+from enum import IntFlag
+from typing import Any
 
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.rows import Page, ResultMetadata, RowPlan
 
-class ResultKind(IntEnum):
+class ResultKind(IntFlag):
     NO_RESULT = 0
     VOID = 1
     ROWS = 2
@@ -12,7 +12,7 @@ class ResultKind(IntEnum):
     PREPARED = 4
     SCHEMA_CHANGE = 5
 
-class ErrorCode(IntEnum):
+class ErrorCode(IntFlag):
     SERVER_ERROR = 0x0000
     PROTOCOL_ERROR = 0x000A
     BAD_CREDENTIALS = 0x0100
@@ -35,9 +35,12 @@ class ErrorCode(IntEnum):
     UNPREPARED = 0x2500
 
 class RowPlans:
-    def __new__(cls, registry: CodecRegistry) -> Self: ...
+    def __init__(self, registry: CodecRegistry) -> None: ...
     @property
     def registry(self) -> CodecRegistry: ...
+    @property
+    def generation(self) -> int: ...
+    def renew(self, registry: CodecRegistry) -> None: ...
 
 class ServerError:
     @property

@@ -220,8 +220,9 @@ def download(folder: Path, version: str, progress: Progress) -> tuple[Path, ...]
         ) from error
     pinned = pinned_jars(version)
     try:
-        artifacts = [pinned_artifact(context, jar) for jar in pinned]
-        if not artifacts:
+        if pinned:
+            artifacts = [pinned_artifact(context, jar) for jar in pinned]
+        else:
             artifacts = resolve(context, version, progress)
         jars = fetch_all(artifacts, pinned, progress)
     except NoCassandraError:
