@@ -4,6 +4,7 @@ usage: python scripts/check_dist.py [--run]
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tarfile
@@ -27,6 +28,18 @@ print("the wheel imports:", importlib.metadata.version("async-cassandra"))
 """
 
 
+SERVER_PROGRAM = """
+import os, subprocess, sys
+from async_cassandra.server import CassandraServer
+with CassandraServer(port=0) as server:
+    address = {
+        "CASSANDRA_CONTACT_POINTS": ",".join(server.contact_points),
+        "CASSANDRA_PORT": str(server.port),
+    }
+    subprocess.run([sys.executable, "-I", sys.argv[1]], check=True, env=os.environ | address)
+"""
+
+
 def sources(*suffixes: str) -> set[str]:
     found = (path for path in PACKAGE.rglob("*") if path.suffix in suffixes)
     return {path.relative_to(PACKAGE.parent).as_posix() for path in found}
@@ -44,7 +57,7 @@ def check_wheel(names: list[str]) -> list[str]:
         for name in sorted(sources(".pyx"))
         if name.removesuffix(".pyx") not in binaries
     ]
-    wanted = sources(".py", ".pyi") | {"async_cassandra/py.typed"}
+    wanted = sources(".py", ".pyi", ".txt") | {"async_cassandra/py.typed"}
     faults += [f"wheel: {name} is missing" for name in sorted(wanted - set(names))]
     faults += [
         f"wheel: {wanted} is missing"
@@ -61,7 +74,7 @@ def check_sdist(names: list[str]) -> list[str]:
         for name in inside
         if name.endswith((".c", ".so", ".pyd"))
     ]
-    wanted = {f"src/{name}" for name in sources(".py", ".pyx", ".pxd", ".pyi")}
+    wanted = {f"src/{name}" for name in sources(".py", ".pyx", ".pxd", ".pyi", ".txt")}
     wanted |= {
         "src/async_cassandra/py.typed",
         "setup.py",
@@ -85,8 +98,11 @@ def run_installed(wheel: Path, *, run: bool) -> None:
         )
         subprocess.run([python, "-I", "-c", IMPORT_PROGRAM], check=True, cwd=folder)
         if run:
-            program = ROOT / "examples" / "first_program.py"
-            subprocess.run([python, "-I", program], check=True, cwd=folder)
+            program = str(ROOT / "examples" / "first_program.py")
+            command = [python, "-I", "-c", SERVER_PROGRAM, program]
+            if os.environ.get("CASSANDRA_CONTACT_POINTS"):
+                command = [python, "-I", program]
+            subprocess.run(command, check=True, cwd=folder)
 
 
 def main() -> int:

@@ -9,6 +9,8 @@ from typing import Any
 from cassandra import WriteFailure, WriteType
 from cassandra.policies import RetryPolicy
 
+from async_cassandra._exec.cql import describe
+
 __all__ = ["AsyncRetryPolicy", "DefaultRetryPolicy"]
 
 Decision = tuple[int, int | None]
@@ -18,7 +20,11 @@ _REPEATABLE_WRITES = frozenset({WriteType.SIMPLE, WriteType.BATCH, WriteType.UNL
 
 
 def _is_idempotent(query: Any) -> bool:
-    return getattr(query, "is_idempotent", None) is True
+    """Whether the statement is marked so, or is a read."""
+    if getattr(query, "is_idempotent", None) is True:
+        return True
+    text = getattr(getattr(query, "prepared_statement", query), "query_string", None)
+    return isinstance(text, str) and describe(text).is_read
 
 
 def _is_repeatable_write(write_type: int | str) -> bool:

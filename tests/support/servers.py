@@ -28,7 +28,7 @@ def three_nodes() -> Iterator[CassandraServer]:
 def cluster_options(server: RunningServer) -> dict[str, Any]:
     """The keyword arguments with which ``AsyncCluster`` and the driver's ``Cluster`` connect."""
     options: dict[str, Any] = {"contact_points": server.contact_points, "port": server.port}
-    if server.username is not None:
+    if server.username is not None and server.password is not None:
         options["auth_provider"] = PlainTextAuthProvider(server.username, server.password)
     if (context := server.ssl_context()) is not None:
         options["ssl_context"] = context

@@ -20,7 +20,9 @@ class CallOptions:
     profile: ExecutionProfile
     paging_state: bytes | None
     pinned: tuple[NodeConnections, ...] | None
+    wants_all: bool
     fetch_size: int | None
+    wants_all: bool
     def __init__(
         self,
         profile: ExecutionProfile,

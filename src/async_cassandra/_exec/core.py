@@ -8,7 +8,6 @@ import asyncio
 import os
 import weakref
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 from cassandra.encoder import Encoder
@@ -24,7 +23,7 @@ from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._exec import faults
 from async_cassandra._exec.build import CallOptions, RequestBuilder
 from async_cassandra._exec.config import ClientOptions
-from async_cassandra._exec.cql import MarkerStyle, StatementInfo, analyze
+from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, StatementInfo, describe
 from async_cassandra._exec.nodes import Nodes
 from async_cassandra._exec.prepare import Preparer, run
 from async_cassandra._exec.prepared import PreparedQuery
@@ -55,8 +54,6 @@ from async_cassandra.exceptions import (
 EXECUTE_AS = "ProxyExecute"
 
 _PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
-
-describe = lru_cache(maxsize=2048)(analyze)
 
 _cores: "weakref.WeakSet[SessionCore]" = weakref.WeakSet()
 
@@ -270,7 +267,7 @@ class SessionCore:
     async def _string(
         self, statement: SimpleStatement, text: str, parameters: Parameters, options: CallOptions
     ) -> Request:
-        info = describe(text)
+        info = _described(text)
         if parameters is None or (not parameters and info.markers not in _PREPARED_MARKERS):
             return self.builder.query(statement, text, info, options)
         if info.markers in _PREPARED_MARKERS:
@@ -330,7 +327,7 @@ class SessionCore:
         keyspace = batch.keyspace if isinstance(batch, BatchStatement) else None
         for _, statement, values in batch._statements_and_parameters:
             if isinstance(statement, str) and not values:
-                info = describe(statement)
+                info = _described(statement)
                 repeatable = repeatable and not info.is_conditional
                 inferred = inferred and info.inferred_idempotent
                 entries.append((statement, NO_VALUES))
@@ -410,6 +407,13 @@ class SessionCore:
 
 
 NO_VALUES = b"\x00\x00"
+
+
+def _described(text: str) -> StatementInfo:
+    try:
+        return describe(text)
+    except MixedMarkersError as error:
+        raise ParameterValueError(f"query: {error}", error) from error
 
 
 def _refuse_parameters(parameters: Parameters) -> None:

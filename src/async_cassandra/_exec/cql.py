@@ -11,12 +11,18 @@ import enum
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from async_cassandra.exceptions import ParameterValueError
-
-__all__ = ["MarkerStyle", "MixedMarkersError", "StatementInfo", "StatementKind", "analyze"]
+__all__ = [
+    "MarkerStyle",
+    "MixedMarkersError",
+    "StatementInfo",
+    "StatementKind",
+    "analyze",
+    "describe",
+]
 
 
 class MarkerStyle(enum.Enum):
@@ -42,7 +48,7 @@ class StatementKind(enum.Enum):
     OTHER = "other"
 
 
-class MixedMarkersError(ParameterValueError):
+class MixedMarkersError(ValueError):
     """A statement uses two styles of bind marker; the message names the position of one of each."""
 
 
@@ -227,6 +233,12 @@ def _resolve_colons(tokens: Iterator[_Token]) -> Iterator[_Token]:
         yield token
     if colon is not None:
         yield colon
+
+
+@lru_cache(maxsize=2048)
+def describe(query: str) -> StatementInfo:
+    """As :func:`analyze`, remembered for the strings used last."""
+    return analyze(query)
 
 
 def _find_markers(query: str, tokens: Sequence[_Token]) -> tuple[MarkerStyle, tuple[str, ...], int]:

@@ -12,7 +12,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from async_cassandra._exec.build import CallOptions, RequestBuilder
-from async_cassandra._exec.cql import analyze
+from async_cassandra._exec.cql import describe
 from async_cassandra._exec.prepared import PreparedQuery
 from async_cassandra._exec.request import Executor, Request
 from async_cassandra._exec.statements import PreparedStatement
@@ -85,7 +85,7 @@ class Preparer:
         if response is None or response.prepared is None:
             raise QueryError("The retry policy ignores that the statement could not be prepared")
         prepared = PreparedQuery(
-            query, keyspace, response.prepared, analyze(query), self._executor.plans
+            query, keyspace, response.prepared, describe(query), self._executor.plans
         )
         self._queries[prepared.prepared_id] = prepared
         for pool in self._executor.nodes.values():

@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
-from enum import IntFlag
-from typing import Protocol
+from enum import IntEnum
+from typing import Protocol, Self
 
 from cassandra.cluster import ExecutionProfile
 from cassandra.policies import LoadBalancingPolicy, RetryPolicy, SpeculativeExecutionPlan
@@ -16,7 +16,7 @@ from async_cassandra._net.timers import Timer, TimerQueue
 from async_cassandra._wire.requests import Message
 from async_cassandra._wire.responses import Response, RowPlans, ServerError
 
-class State(IntFlag):
+class State(IntEnum):
     NEW = 0
     QUEUED = 1
     WAITING = 2
@@ -63,13 +63,14 @@ class Request(Timer):
     profile: ExecutionProfile
     batched: dict[bytes, PreparedQuery]
     as_tuples: bool
-    def __init__(
-        self,
+    wants_all: bool
+    def __new__(
+        cls,
         executor: Executor,
         message: Message,
         statement: Statement | PreparedStatement | None = None,
         prepared: PreparedQuery | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def executor(self) -> Executor: ...
     @property

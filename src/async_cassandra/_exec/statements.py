@@ -12,7 +12,7 @@ from cassandra.policies import RetryPolicy
 from cassandra.protocol import ColumnMetadata
 
 from async_cassandra._driver.types import driver_type
-from async_cassandra._exec.cql import MarkerStyle, analyze
+from async_cassandra._exec.cql import MarkerStyle, describe
 from async_cassandra._exec.prepared import PreparedQuery
 from async_cassandra._wire.binding import BoundValues
 from async_cassandra._wire.errors import ParameterError
@@ -184,7 +184,7 @@ class BatchStatement(driver.BatchStatement):
         if simple:
             self._take_keyspace(statement.keyspace)
         if parameters and isinstance(text, str):
-            style = analyze(text).markers
+            style = describe(text).markers
             if style in (MarkerStyle.POSITIONAL, MarkerStyle.NAMED):
                 if simple:
                     self._update_state(statement)

@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from async_cassandra._wire.framing import EnvelopeSink
 from async_cassandra._wire.requests import Message
@@ -10,7 +10,7 @@ class ResponseHandler: ...
 class Orphan(ResponseHandler): ...
 
 class FutureHandler(ResponseHandler):
-    def __init__(self, future: asyncio.Future[Response]) -> None: ...
+    def __new__(cls, future: asyncio.Future[Response]) -> Self: ...
 
 class Connection(EnvelopeSink):
     suspect: bool
@@ -72,7 +72,7 @@ class Connection(EnvelopeSink):
 
 class NodeConnections:
     # The layer above gives the host and gets it back; nothing here looks inside.
-    def __init__(self, endpoint: str, host: Any = None) -> None: ...
+    def __new__(cls, endpoint: str, host: Any = None, *args: Any, **kwargs: Any) -> Self: ...
     @property
     def endpoint(self) -> str: ...
     @property

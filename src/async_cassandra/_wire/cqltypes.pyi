@@ -1,7 +1,7 @@
-from enum import IntFlag
+from enum import IntEnum
 from typing import final
 
-class TypeCode(IntFlag):
+class TypeCode(IntEnum):
     CUSTOM = 0x0000
     ASCII = 0x0001
     BIGINT = 0x0002
@@ -59,5 +59,8 @@ class CqlType:
     def fixed_size(self) -> int: ...
     def __hash__(self) -> int: ...
     def __eq__(self, other: object) -> bool: ...
+
+class ClassNameParser:
+    def __init__(self, text: str) -> None: ...
 
 def parse_class_name(class_name: str) -> CqlType: ...

@@ -1,11 +1,12 @@
 from collections.abc import Buffer, Callable
-from enum import IntFlag
+from enum import IntEnum
+from typing import Self
 
 from async_cassandra._wire.buffer import WriteBuffer
 
 MAX_ENVELOPE_BYTES: int
 
-class Framing(IntFlag):
+class Framing(IntEnum):
     ENVELOPES = 0
     SEGMENTS = 1
     COMPRESSED_SEGMENTS = 2
@@ -14,26 +15,26 @@ class FrameWriter:
     version: int
     framing: Framing
     compressing: bool
-    def __init__(
-        self, version: int, compress: Callable[[memoryview], bytes] | None = None
-    ) -> None: ...
+    def __new__(
+        cls, version: int, compress: Callable[[memoryview], bytes] | None = None
+    ) -> Self: ...
     @property
     def pending(self) -> WriteBuffer: ...
 
 class EnvelopeSink: ...
 
 class EnvelopeList(EnvelopeSink):
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
     @property
     def envelopes(self) -> list[tuple[int, int, int, bytes]]: ...
 
 class FrameReader:
     version: int
     framing: Framing
-    def __init__(
-        self,
+    def __new__(
+        cls,
         version: int,
         decompress: Callable[[memoryview, int], bytes] | None = None,
         max_envelope_bytes: int = ...,
-    ) -> None: ...
+    ) -> Self: ...
     def feed(self, data: Buffer, sink: EnvelopeSink) -> int: ...

@@ -1,8 +1,9 @@
-from enum import IntFlag
+from enum import IntEnum
+from typing import Self
 
 NO_TIMESTAMP: int
 
-class Opcode(IntFlag):
+class Opcode(IntEnum):
     ERROR = 0x00
     STARTUP = 0x01
     READY = 0x02
@@ -28,21 +29,21 @@ class Message:
     def encode(self, version: int) -> bytes: ...
 
 class Options(Message):
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
 
 class Startup(Message):
-    def __init__(self, options: dict[str, str]) -> None: ...
+    def __new__(cls, options: dict[str, str]) -> Self: ...
 
 class AuthResponse(Message):
-    def __init__(self, token: bytes | None) -> None: ...
+    def __new__(cls, token: bytes | None) -> Self: ...
 
 class Register(Message):
-    def __init__(self, events: list[str]) -> None: ...
+    def __new__(cls, events: list[str]) -> Self: ...
 
 class Prepare(Message):
     query: str
     keyspace: str | None
-    def __init__(self, query: str, keyspace: str | None = None) -> None: ...
+    def __new__(cls, query: str, keyspace: str | None = None) -> Self: ...
 
 class Statement(Message):
     consistency: int
@@ -56,14 +57,14 @@ class Query(Statement):
     page_size: int
     paging_state: bytes | None
     skip_metadata: bool
-    def __init__(self, query: str | None = None) -> None: ...
+    def __new__(cls, query: str | None = None) -> Self: ...
 
 class Execute(Query):
     prepared_id: bytes | None
     result_metadata_id: bytes | None
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
 
 class Batch(Statement):
     batch_type: int
     entries: list[tuple[str | bytes, bytes]]
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...

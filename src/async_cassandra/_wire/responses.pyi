@@ -1,10 +1,10 @@
-from enum import IntFlag
-from typing import Any
+from enum import IntEnum
+from typing import Any, Self
 
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.rows import Page, ResultMetadata, RowPlan
 
-class ResultKind(IntFlag):
+class ResultKind(IntEnum):
     NO_RESULT = 0
     VOID = 1
     ROWS = 2
@@ -12,7 +12,7 @@ class ResultKind(IntFlag):
     PREPARED = 4
     SCHEMA_CHANGE = 5
 
-class ErrorCode(IntFlag):
+class ErrorCode(IntEnum):
     SERVER_ERROR = 0x0000
     PROTOCOL_ERROR = 0x000A
     BAD_CREDENTIALS = 0x0100
@@ -35,12 +35,9 @@ class ErrorCode(IntFlag):
     UNPREPARED = 0x2500
 
 class RowPlans:
-    def __init__(self, registry: CodecRegistry) -> None: ...
+    def __new__(cls, registry: CodecRegistry) -> Self: ...
     @property
     def registry(self) -> CodecRegistry: ...
-    @property
-    def generation(self) -> int: ...
-    def renew(self, registry: CodecRegistry) -> None: ...
 
 class ServerError:
     @property

@@ -220,9 +220,8 @@ def download(folder: Path, version: str, progress: Progress) -> tuple[Path, ...]
         ) from error
     pinned = pinned_jars(version)
     try:
-        if pinned:
-            artifacts = [pinned_artifact(context, jar) for jar in pinned]
-        else:
+        artifacts = [pinned_artifact(context, jar) for jar in pinned]
+        if not artifacts:
             artifacts = resolve(context, version, progress)
         jars = fetch_all(artifacts, pinned, progress)
     except NoCassandraError:
