@@ -22,7 +22,6 @@ class CallOptions:
     pinned: tuple[NodeConnections, ...] | None
     wants_all: bool
     fetch_size: int | None
-    wants_all: bool
     def __init__(
         self,
         profile: ExecutionProfile,
