@@ -98,15 +98,7 @@ class SessionCore:
             infers_idempotence=options.infer_idempotence,
         )
         self.preparer = Preparer(self.executor, self.builder)
-        self.nodes = Nodes(
-            control,
-            self.executor,
-            connect,
-            size=options.connections_per_node,
-            on_reopened=self.preparer.teach,
-            on_user_type=self._on_user_type,
-            on_schema_change=self.preparer.on_schema_change,
-        )
+        self.nodes = self._make_nodes(connect)
         self.heartbeat = Heartbeat(
             self.nodes.connections, idle_interval=options.idle_heartbeat_interval
         )
@@ -115,6 +107,17 @@ class SessionCore:
         self._keyspace_lock = asyncio.Lock()
         self._idle: asyncio.Future[None] | None = None
         _cores.add(self)
+
+    def _make_nodes(self, connect: ConnectOptions) -> Nodes:
+        return Nodes(
+            self.control,
+            self.executor,
+            connect,
+            size=self.options.connections_per_node,
+            on_reopened=self.preparer.teach,
+            on_user_type=self._on_user_type,
+            on_schema_change=self.preparer.on_schema_change,
+        )
 
     # Life
 

@@ -39,6 +39,9 @@ LONGEST_BACKOFF = 1.0
 # The coordinator refused before it asked a replica.
 _NOT_STARTED = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.IS_BOOTSTRAPPING})
 _BACKED_OFF = frozenset({ErrorCode.OVERLOADED, ErrorCode.IS_BOOTSTRAPPING})
+_ABOUT_REPLICAS = frozenset(
+    {ErrorCode.UNAVAILABLE, ErrorCode.READ_TIMEOUT, ErrorCode.WRITE_TIMEOUT}
+)
 _ON_REQUEST_ERROR = frozenset(
     {
         ErrorCode.OVERLOADED,
@@ -90,44 +93,50 @@ def decide(
 
 
 def _ask(request: "Request", error: "ServerError", exception: Exception) -> tuple[int, int | None]:
+    if error.code in _ON_REQUEST_ERROR:
+        answer = request.retry_policy.on_request_error(
+            request.statement,
+            consistency_of(request),
+            error=exception,
+            retry_num=request.retries,
+        )
+    elif error.code in _ABOUT_REPLICAS:
+        answer = _ask_about_replicas(request, error)
+    else:
+        return RetryPolicy.RETHROW, None
+    # Older policies return the decision alone or with a consistency of None.
+    return answer if isinstance(answer, tuple) else (answer, None)
+
+
+def _ask_about_replicas(request: "Request", error: "ServerError") -> tuple[int, int | None]:
     policy = request.retry_policy
     fields = error.fields
-    count = request.retries
     if error.code == ErrorCode.UNAVAILABLE:
-        answer = policy.on_unavailable(
+        return policy.on_unavailable(
             request.statement,
             consistency=fields["consistency"],
             required_replicas=fields["required_replicas"],
             alive_replicas=fields["alive_replicas"],
-            retry_num=count,
+            retry_num=request.retries,
         )
-    elif error.code == ErrorCode.READ_TIMEOUT:
-        answer = policy.on_read_timeout(
+    if error.code == ErrorCode.READ_TIMEOUT:
+        return policy.on_read_timeout(
             request.statement,
             consistency=fields["consistency"],
             required_responses=fields["required_responses"],
             received_responses=fields["received_responses"],
             data_retrieved=fields["data_retrieved"],
-            retry_num=count,
+            retry_num=request.retries,
         )
-    elif error.code == ErrorCode.WRITE_TIMEOUT:
-        write_type: str = fields["write_type"]
-        answer = policy.on_write_timeout(
-            request.statement,
-            consistency=fields["consistency"],
-            write_type=WriteType.name_to_value.get(write_type, write_type),
-            required_responses=fields["required_responses"],
-            received_responses=fields["received_responses"],
-            retry_num=count,
-        )
-    elif error.code in _ON_REQUEST_ERROR:
-        answer = policy.on_request_error(
-            request.statement, consistency_of(request), error=exception, retry_num=count
-        )
-    else:
-        return RetryPolicy.RETHROW, None
-    # Older policies return the decision alone or with a consistency of None.
-    return answer if isinstance(answer, tuple) else (answer, None)
+    write_type: str = fields["write_type"]
+    return policy.on_write_timeout(
+        request.statement,
+        consistency=fields["consistency"],
+        write_type=WriteType.name_to_value.get(write_type, write_type),
+        required_responses=fields["required_responses"],
+        received_responses=fields["received_responses"],
+        retry_num=request.retries,
+    )
 
 
 def decide_lost(request: "Request", exception: Exception) -> Decision:
