@@ -1,7 +1,7 @@
-"""What is known of a prepared query: how to bind it, the shape of its rows as the server last told, and preparing again.
+"""A prepared query: how to bind it, the shape of its rows as last told, and preparing it again.
 
-The shape is replaced as a whole. A request keeps the one whose metadata id it sent, because the reply without metadata has
-exactly that shape, whatever other replies have brought meanwhile.
+The shape is replaced as a whole. A request keeps the one whose metadata id it sent, because the
+reply without metadata has exactly that shape, whatever other replies have brought meanwhile.
 """
 
 from async_cassandra._wire.binding cimport BindPlan
@@ -74,7 +74,7 @@ cdef class PreparedQuery:
 
 
 cdef class Preparing(ResponseHandler):
-    """An attempt that may have to wait until its statement is prepared on its node; one of the three is called, once."""
+    """An attempt that may wait until its statement is prepared; one of the three is called, once."""
 
     cdef int on_prepared(self, object change) except -1:
         """Go on; ``change`` says what no longer fits values bound before, ``None`` if all does."""

@@ -6,7 +6,7 @@ from async_cassandra._net.connection cimport Connection, NodeConnections
 from async_cassandra._net.timers cimport Timer, TimerQueue
 from async_cassandra._wire.requests cimport Message
 from async_cassandra._wire.responses cimport Response, RowPlans, ServerError
-from async_cassandra._wire.rows cimport RowPlan
+from async_cassandra._wire.rows cimport ResultMetadata, RowPlan
 
 
 cdef class Attempt(Preparing):

@@ -1,7 +1,7 @@
 """One request's life as a state machine, compiled; and the executor that admits requests and owns what they share.
 
-Theory. Events come from the loop one at a time: a response, the loss of a connection, the request's timer, a freed place,
-cancellation. Each finds the request in one state:
+Theory. Events come from the loop one at a time: a response, the loss of a connection, the request's
+timer, a freed place, cancellation. Each finds the request in one state:
 
 - ``NEW``: built, nothing kept anywhere.
 - ``QUEUED``: no connection could take it; it is in the executor's queue, bounded by ``max_queued``.
@@ -9,17 +9,16 @@ cancellation. Each finds the request in one state:
 - ``PAUSED``: no attempt is live; the timer starts the next one (a retry's backoff).
 - ``DONE``: the future has its result; nothing refers to the request but its caller.
 
-One timer serves the deadline and the next planned event (a further attempt, a retry). A further attempt starts while the
-first is live, if the request is idempotent and another node can answer: after the delay of the speculative policy, or
-when the attempt's limit is over. The first answer wins; the others' stream ids are orphaned.
+One timer serves the deadline and the next planned event (a further attempt, a retry). A further
+attempt starts while the first is live, if the request is idempotent and another node can answer:
+after the delay of the speculative policy, or when the attempt's limit is over. The first answer
+wins; the others' stream ids are orphaned.
 
 A request that may have reached a node is sent again only if it is idempotent; that gate comes before any retry policy.
 """
 
 from collections import deque
 from math import inf
-
-from cpython.object cimport PyObject
 
 from async_cassandra._exec.prepared cimport PrepareFlight
 from async_cassandra._wire.requests cimport Execute, Statement
@@ -113,7 +112,6 @@ cdef class Attempt(Preparing):
         if self.request.state == DONE:
             return 0
         return self.request.on_attempt_lost(self, error, sent)
-
 
     cdef int on_prepared(self, object change) except -1:
         if not self.live or self.request.state == DONE:
@@ -375,10 +373,11 @@ cdef class Request(Timer):
     cdef int on_result(self, Attempt attempt, Response response) except -1:
         self.response = response
         self.coordinator = attempt.node
-        if self.prepared is not None and response.metadata is not None and response.metadata.new_metadata_id is not None:
-            self.shape = self.prepared.reshape(response.metadata)
+        cdef ResultMetadata metadata = response.metadata
+        if self.prepared is not None and metadata is not None and metadata.new_metadata_id is not None:
+            self.shape = self.prepared.reshape(metadata)
         cdef object future = self.future
-        self.keeps_place = self.wants_all and response.metadata is not None and response.metadata.paging_state is not None
+        self.keeps_place = self.wants_all and metadata is not None and metadata.paging_state is not None
         self.finish()
         if not future.done():
             future.set_result(response)
@@ -416,7 +415,7 @@ cdef class Request(Timer):
         if sent:
             self.losses += 1
             exception = self.executor.faults.lost(self, attempt.node, error)
-            decision, consistency, delay = self.executor.faults.decide_lost(self, exception)
+            decision, _, _ = self.executor.faults.decide_lost(self, exception)
             if decision == RETHROW or decision == IGNORE or self.losses == MAX_LOSSES:
                 return self.apply(attempt, exception, RETHROW, None, 0.0)
         # The node is asked again once it has a connection, so the loss does not strike it from the plan.
@@ -523,8 +522,8 @@ cdef class Executor:
     :param attempt_fraction: share of the timeout after which an idempotent request also asks another node, 0 to 1
     """
 
-    def __init__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *, Py_ssize_t max_queued=100_000,
-                 double attempt_fraction=0.3):
+    def __init__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *,
+                 Py_ssize_t max_queued=100_000, double attempt_fraction=0.3):
         self.loop = loop
         self.timers = timers
         self.faults = faults

@@ -1,11 +1,13 @@
 """One connection in the loop: the in-flight table, stream ids, writes coalesced per loop turn, reads decoded in place.
 
-Theory. A request is encoded straight into the connection's pending buffer and its handler put into the table under a stream
-id. The first request of a loop turn schedules one flush, so all of that turn leave in one segment with one write. What arrives
-is read into one buffer and parsed there; each envelope's id finds its handler, whose id is free again before it runs.
+Theory. A request is encoded straight into the connection's pending buffer and its handler put into
+the table under a stream id. The first request of a loop turn schedules one flush, so all of that
+turn leave in one segment with one write. What arrives is read into one buffer and parsed there;
+each envelope's id finds its handler, whose id is free again before it runs.
 
-A stream id is in one of three states: free; taken, its slot holds a handler; orphaned, its slot holds the orphan mark, because
-the request was cancelled or timed out while its response may still come. Only a response or the connection's end frees an id.
+A stream id is in one of three states: free; taken, its slot holds a handler; orphaned, its slot
+holds the orphan mark, because the request was cancelled or timed out while its response may still
+come. Only a response or the connection's end frees an id.
 """
 
 import asyncio

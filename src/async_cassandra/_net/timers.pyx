@@ -1,8 +1,9 @@
 """Deadlines for many requests with one timer of the loop.
 
-Timers of one delay are due in the order in which they start, so each distinct delay is a list: starting appends, stopping
-unlinks, and the earliest one due is among the heads. Delays are rounded up to a thousandth of their size and at least a
-millisecond, which bounds the number of lists; a timer is never early.
+Timers of one delay are due in the order in which they start, so each distinct delay is a list:
+starting appends, stopping unlinks, and the earliest one due is among the heads. Delays are rounded
+up to a thousandth of their size and at least a millisecond, which bounds the number of lists; a
+timer is never early.
 """
 
 from libc.math cimport ceil, floor, log10, pow

@@ -1,8 +1,9 @@
 """Envelopes and the segments that carry them, both ways, without any input or output.
 
-A v5 connection carries segments (the specification's "frames"): a header with its CRC24, up to 131071 bytes of payload,
-the payload's CRC32. A self-contained segment holds whole envelopes; a longer envelope is split over several. A v4 connection,
-and any connection before STARTUP is answered, carries bare envelopes.
+A v5 connection carries segments (the specification's "frames"): a header with its CRC24, up to
+131071 bytes of payload, the payload's CRC32. A self-contained segment holds whole envelopes; a
+longer envelope is split over several. A v4 connection, and any connection before STARTUP is
+answered, carries bare envelopes.
 
 Source: native protocol v5, sections 2.1 to 2.4.
 """

@@ -108,7 +108,7 @@ cdef class ServerError:
 
 
 cdef class SchemaChange:
-    """What a DDL statement changed: ``change_type`` CREATED, UPDATED or DROPPED; ``target`` KEYSPACE, TABLE, TYPE, ..."""
+    """What DDL changed: ``change_type`` CREATED, UPDATED, DROPPED; ``target`` KEYSPACE, TABLE, TYPE, ..."""
 
     def __repr__(self):
         return f"<SchemaChange {self.change_type} {self.target} {self.keyspace}.{self.name}>"
@@ -240,7 +240,11 @@ cdef ServerError decode_error(Cursor* cursor, uint8_t version):
 
 cdef dict decode_error_fields(Cursor* cursor, int code, uint8_t version):
     if code == UNAVAILABLE:
-        return {"consistency": read_short(cursor), "required_replicas": read_int(cursor), "alive_replicas": read_int(cursor)}
+        return {
+            "consistency": read_short(cursor),
+            "required_replicas": read_int(cursor),
+            "alive_replicas": read_int(cursor),
+        }
     if code in (READ_TIMEOUT, WRITE_TIMEOUT, READ_FAILURE, WRITE_FAILURE, CAS_WRITE_UNKNOWN):
         return decode_replica_fields(cursor, code, version)
     if code == FUNCTION_FAILURE:
