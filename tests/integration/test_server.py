@@ -36,6 +36,7 @@ server = CassandraServer(port=0)
 server.start()
 print(server.nodes[0].pid, server.data, flush=True)
 input()
+server.stop()
 """
 ONE_ROW = "SELECT cluster_name, release_version FROM system.local"
 
