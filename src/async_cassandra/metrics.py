@@ -37,7 +37,7 @@ __all__ = [
     "create_metrics_system",
 ]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 RECENT = timedelta(minutes=5)
 TOP_QUERIES = 10
@@ -330,7 +330,7 @@ class MetricsMiddleware:
     """
 
     def __init__(self, collectors: Sequence[MetricsCollector]) -> None:
-        self.collectors = list(collectors)
+        self.collectors: list[MetricsCollector] = list(collectors)
         self._enabled = True
         self._reported: set[int] = set()
 

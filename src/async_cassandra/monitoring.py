@@ -10,9 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from cassandra.pool import Host
-from cassandra.query import BatchStatement, Statement
+from cassandra.query import BatchStatement
 
 from async_cassandra._driver.cluster_names import Cluster
+from async_cassandra._exec.statements import AnyStatement, Parameters
 from async_cassandra.cluster import AsyncCluster
 from async_cassandra.exceptions import AsyncCassandraError, ConnectionError, OverloadedError
 from async_cassandra.result import AsyncResultSet
@@ -31,7 +32,7 @@ __all__ = [
     "create_monitored_session",
 ]
 
-logger = logging.getLogger(__name__)
+logger: logging.Logger = logging.getLogger(__name__)
 
 HOST_STATUS_UP = "up"
 HOST_STATUS_DOWN = "down"
@@ -90,7 +91,9 @@ class ConnectionMonitor:
     """
 
     def __init__(self, session: "AsyncCassandraSession | RateLimitedSession") -> None:
-        self.session = session.session if isinstance(session, RateLimitedSession) else session
+        if isinstance(session, RateLimitedSession):
+            session = session.session
+        self.session: AsyncCassandraSession = session
         self.metrics: dict[str, Any] = {
             "requests_sent": 0,
             "requests_completed": 0,
@@ -248,13 +251,17 @@ class RateLimitedSession:
         if max_concurrent < 1:
             raise ValueError(f"max_concurrent must be at least 1, not {max_concurrent}")
         self.session = session
-        self.semaphore = asyncio.Semaphore(max_concurrent)
-        self.metrics = {"total_requests": 0, "active_requests": 0, "rejected_requests": 0}
+        self.semaphore: asyncio.Semaphore = asyncio.Semaphore(max_concurrent)
+        self.metrics: dict[str, int] = {
+            "total_requests": 0,
+            "active_requests": 0,
+            "rejected_requests": 0,
+        }
 
     async def execute(
         self,
-        query: str | Statement | PreparedStatement,
-        parameters: Any = None,
+        query: AnyStatement,
+        parameters: Parameters = None,
         **options: Any,
     ) -> AsyncResultSet:
         """As :meth:`AsyncCassandraSession.execute`, in turn."""
@@ -262,8 +269,8 @@ class RateLimitedSession:
 
     async def execute_stream(
         self,
-        query: str | Statement | PreparedStatement,
-        parameters: Any = None,
+        query: AnyStatement,
+        parameters: Parameters = None,
         stream_config: StreamConfig | None = None,
         **options: Any,
     ) -> AsyncStreamingResultSet:

@@ -82,8 +82,8 @@ class AsyncStreamingResultSet:
         self._buffer: list[Any] = []
         self._position = 0
         self._over = False
-        self.page_number = 0
-        self.total_rows_fetched = 0
+        self.page_number: int = 0
+        self.total_rows_fetched: int = 0
         self._take(response)
 
     @property

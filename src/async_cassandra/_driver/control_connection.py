@@ -22,7 +22,7 @@ from cassandra.connection import (
     EndPoint,
 )
 
-from async_cassandra._driver.bridge import Bridge
+from async_cassandra._driver.bridge import Bridge, OrderedQueue
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Reactor:
         self.bridge = bridge
         self.on_lost = on_lost
         self._on_loop_closed = on_loop_closed
-        self.is_closing = False
+        self.is_closing: bool = False
         self._open: set[LoopConnection] = set()
         self._lock = threading.Lock()
         self._openings: set[asyncio.Task[None]] = set()
@@ -111,7 +111,7 @@ class FrameReceiver(asyncio.Protocol):
         self._connection = connection
         self._is_opened = False
         self._error: Exception | None = None
-        self.closed = asyncio.Event()
+        self.closed: asyncio.Event = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._connection.reactor.opened(self)
@@ -176,7 +176,7 @@ class LoopConnection(Connection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.frames = self.reactor.bridge.frame_queue()
+        self.frames: OrderedQueue = self.reactor.bridge.frame_queue()
         self._transport: asyncio.Transport | None = None
         self._opening: asyncio.Task[None] | None = None
         self.reactor.add(self)

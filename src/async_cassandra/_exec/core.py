@@ -79,31 +79,31 @@ class SessionCore:
     def __init__(
         self, control: ControlPlane, connect: ConnectOptions, options: ClientOptions
     ) -> None:
-        self.loop = asyncio.get_running_loop()
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.control = control
         self.options = options
         self.keyspace: str | None = None
         self.unusable: ConnectionError | None = None
-        self.version = connect.protocol_version
-        self.timers = TimerQueue(self.loop)
-        self.plans = RowPlans(CodecRegistry(PYTHON_TYPES, dict(control.user_types)))
-        self.executor = Executor(
+        self.version: int = connect.protocol_version
+        self.timers: TimerQueue = TimerQueue(self.loop)
+        self.plans: RowPlans = RowPlans(CodecRegistry(PYTHON_TYPES, dict(control.user_types)))
+        self.executor: Executor = Executor(
             self.loop, self.timers, self.plans, faults, max_queued=options.max_queued
         )
-        self.builder = RequestBuilder(
+        self.builder: RequestBuilder = RequestBuilder(
             self.executor,
             self.version,
             default_fetch_size=options.fetch_size,
             timestamps=control.timestamp_generator,
             infers_idempotence=options.infer_idempotence,
         )
-        self.preparer = Preparer(self.executor, self.builder)
-        self.nodes = self._make_nodes(connect)
-        self.heartbeat = Heartbeat(
+        self.preparer: Preparer = Preparer(self.executor, self.builder)
+        self.nodes: Nodes = self._make_nodes(connect)
+        self.heartbeat: Heartbeat = Heartbeat(
             self.nodes.connections, idle_interval=options.idle_heartbeat_interval
         )
-        self.default_options = CallOptions(control.profile(EXEC_PROFILE_DEFAULT))
-        self.encoder = Encoder()
+        self.default_options: CallOptions = CallOptions(control.profile(EXEC_PROFILE_DEFAULT))
+        self.encoder: Encoder = Encoder()
         self._keyspace_lock = asyncio.Lock()
         self._idle: asyncio.Future[None] | None = None
         _cores.add(self)

@@ -40,11 +40,11 @@ class PreparedStatement(driver.PreparedStatement):
         # The base class takes column metadata in driver types, which are built only if someone asks
         # for them.
         self.prepared = prepared
-        self.query_id = prepared.prepared_id
-        self.query_string = prepared.query
-        self.keyspace = prepared.keyspace
+        self.query_id: bytes = prepared.prepared_id
+        self.query_string: str = prepared.query
+        self.keyspace: str | None = prepared.keyspace
         self.protocol_version = protocol_version
-        self.routing_key_indexes = list(prepared.partition_key) or None
+        self.routing_key_indexes: list[int] | None = list(prepared.partition_key) or None
         self.is_idempotent = False
 
     @cached_property
@@ -97,7 +97,7 @@ class BoundStatement(driver.BoundStatement):
             "custom_payload",
         ):
             setattr(self, name, getattr(prepared_statement, name))
-        self.keyspace = prepared_statement.prepared.routing_keyspace
+        self.keyspace: str | None = prepared_statement.prepared.routing_keyspace
         self.raw_values: Parameters = None
         self._bound: BoundValues | None = None
         driver.Statement.__init__(

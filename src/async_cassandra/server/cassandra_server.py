@@ -71,7 +71,7 @@ class CassandraServer:
         start_timeout: float = 180.0,
         progress: Progress | None = print_progress,
     ) -> None:
-        self.options = ServerOptions(
+        self.options: ServerOptions = ServerOptions(
             nodes=nodes,
             address=address,
             port=port,

@@ -54,9 +54,9 @@ class Guard:
 
     def __init__(self, command: list[str], output: str, grace: float) -> None:
         self.grace = grace
-        self.owner = os.getppid()
+        self.owner: int = os.getppid()
         self.kill_at: float | None = None
-        self.orphaned = False
+        self.orphaned: bool = False
         self.wake_read, wake_write = os.pipe()
         os.set_blocking(wake_write, False)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
@@ -66,7 +66,7 @@ class Guard:
         signal.signal(signal.SIGHUP, lambda *_: self.stop())
         guard_pid = os.getpid()
         with open(output, "ab") as log:
-            self.jvm = subprocess.Popen(
+            self.jvm: subprocess.Popen[bytes] = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -33,10 +33,10 @@ class Node:
     ) -> None:
         self.index = index
         self.listens_at = address
-        self.address = address.host
-        self.port = address.port
-        self.log = folder / "system.log"
-        self.output = folder / "jvm.log"
+        self.address: str = address.host
+        self.port: int = address.port
+        self.log: Path = folder / "system.log"
+        self.output: Path = folder / "jvm.log"
         self._folder = folder
         self._command = [*command, MAIN_CLASS]
         self._temporary = temporary
