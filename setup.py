@@ -52,5 +52,6 @@ setup(
             "embedsignature": True,
             "linetrace": COVERAGE,
         },
-    )
+    ),
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
 )

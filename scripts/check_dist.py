@@ -99,9 +99,9 @@ def run_installed(wheel: Path, *, run: bool) -> None:
         subprocess.run([python, "-I", "-c", IMPORT_PROGRAM], check=True, cwd=folder)
         if run:
             program = str(ROOT / "examples" / "first_program.py")
-            command = [python, "-I", "-c", SERVER_PROGRAM, program]
+            command = [str(python), "-I", "-c", SERVER_PROGRAM, program]
             if os.environ.get("CASSANDRA_CONTACT_POINTS"):
-                command = [python, "-I", program]
+                command = [str(python), "-I", program]
             subprocess.run(command, check=True, cwd=folder)
 
 
