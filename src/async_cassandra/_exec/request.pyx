@@ -385,19 +385,25 @@ cdef class Request(Timer):
 
     cdef int on_server_error(self, Attempt attempt, Response response) except -1:
         cdef ServerError error = response.error
+        cdef PreparedQuery prepared
         if error.code == UNPREPARED and attempt.prepares < MAX_PREPARES + len(self.batched):
-            return self.on_unprepared(attempt, error)
+            prepared = self.query_of(error.fields["query_id"])
+            if prepared is not None:
+                return self.on_unprepared(attempt, prepared)
         self.live.remove(attempt)
         self.response = response
         exception = self.executor.faults.server_fault(self, attempt.node, error)
         decision, consistency, delay = self.executor.faults.decide(self, attempt.node, error, exception)
         return self.apply(attempt, exception, decision, consistency, delay, error.code >= FIRST_STATEMENT_ERROR)
 
-    cdef int on_unprepared(self, Attempt attempt, ServerError error) except -1:
+    cdef PreparedQuery query_of(self, bytes prepared_id):
+        """The query of this request that has ``prepared_id``; ``None`` if it sent no such id."""
+        if self.prepared is not None and self.prepared.prepared_id == prepared_id:
+            return self.prepared
+        return self.batched.get(prepared_id)
+
+    cdef int on_unprepared(self, Attempt attempt, PreparedQuery prepared) except -1:
         """Prepare on the attempt's connection, then send it again there: the server ran nothing."""
-        cdef PreparedQuery prepared = self.prepared
-        if prepared is None or prepared.prepared_id != error.fields["prepared_id"]:
-            prepared = self.batched[error.fields["prepared_id"]]
         attempt.prepares += 1
         attempt.live = True
         return self.executor.prepare_on(attempt, prepared)
