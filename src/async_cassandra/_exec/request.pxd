@@ -75,6 +75,7 @@ cdef class Request(Timer):
     cdef Connection next_connection(self)
     cdef int send_next(self) except -1
     cdef int send_to(self, Connection connection) except -1
+    cdef int go_on(self, bint from_the_start) except -1
     cdef int no_connection(self) except -1
     cdef int arm(self, double now) except -1
     cdef int on_result(self, Attempt attempt, Response response) except -1

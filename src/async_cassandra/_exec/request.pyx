@@ -333,6 +333,15 @@ cdef class Request(Timer):
             self.next_event = now + self.timeout * self.executor.attempt_fraction
         return 0
 
+    cdef int go_on(self, bint from_the_start) except -1:
+        """Start another attempt from within an event; what a policy raises there is the request's failure."""
+        try:
+            if from_the_start:
+                self.make_plan()
+            return self.send_next()
+        except Exception as error:  # noqa: BLE001  an application's policy may raise anything
+            return self.fail(error)
+
     cdef int no_connection(self) except -1:
         """No node of the plan can take the request now."""
         if self.live:
@@ -366,7 +375,7 @@ cdef class Request(Timer):
         self.next_event = inf
         if self.state == WAITING:
             self.executor.hedges += 1
-        return self.send_next()
+        return self.go_on(self.state == PAUSED)
 
     # What comes back
 
@@ -392,8 +401,12 @@ cdef class Request(Timer):
                 return self.on_unprepared(attempt, prepared)
         self.live.remove(attempt)
         self.response = response
+        cdef int decision
         exception = self.executor.faults.server_fault(self, attempt.node, error)
-        decision, consistency, delay = self.executor.faults.decide(self, attempt.node, error, exception)
+        try:
+            decision, consistency, delay = self.executor.faults.decide(self, attempt.node, error, exception)
+        except Exception as failure:  # noqa: BLE001  an application's policy may raise anything: its request fails
+            return self.fail(failure)
         return self.apply(attempt, exception, decision, consistency, delay, error.code >= FIRST_STATEMENT_ERROR)
 
     cdef PreparedQuery query_of(self, bytes prepared_id):
@@ -417,11 +430,15 @@ cdef class Request(Timer):
 
     cdef int on_attempt_lost(self, Attempt attempt, object error, bint sent) except -1:
         cdef object exception
+        cdef int decision
         self.live.remove(attempt)
         if sent:
             self.losses += 1
             exception = self.executor.faults.lost(self, attempt.node, error)
-            decision, _, _ = self.executor.faults.decide_lost(self, exception)
+            try:
+                decision, _, _ = self.executor.faults.decide_lost(self, exception)
+            except Exception as failure:  # noqa: BLE001  as above
+                return self.fail(failure)
             if decision == RETHROW or decision == IGNORE or self.losses == MAX_LOSSES:
                 return self.apply(attempt, exception, RETHROW, None, 0.0)
         # The node is asked again once it has a connection, so the loss does not strike it from the plan.
@@ -430,8 +447,7 @@ cdef class Request(Timer):
         self.executor.retries += 1
         self.retries += 1
         self.errors = None
-        self.make_plan()
-        return self.send_next()
+        return self.go_on(True)
 
     cdef int apply(self, Attempt attempt, object exception, int decision, object consistency, double delay,
                    bint is_statement_error=False) except -1:
@@ -460,9 +476,8 @@ cdef class Request(Timer):
             if self.errors is None:
                 self.errors = {}
             self.errors[attempt.node.endpoint] = exception
-            self.make_plan()
         if delay <= 0:
-            return self.send_next()
+            return self.go_on(decision == RETRY_NEXT_HOST)
         self.state = PAUSED
         cdef double now = self.executor.timers.now()
         self.next_event = now + delay
