@@ -164,7 +164,7 @@ class SessionCore:
                     await self._idle
             except TimeoutError:
                 pass
-        self.executor.fail_queued(self.unusable)
+        self.executor.abandon(self.unusable)
         self.heartbeat.stop()
         self.preparer.close()
         await self.nodes.close()

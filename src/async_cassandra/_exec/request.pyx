@@ -210,7 +210,7 @@ cdef class Request(Timer):
         cdef Routes routes
         self.suspects = None
         self.replicas = NOBODY
-        self.replica_index = self.other_index = self.other_start = 0
+        self.replica_index = self.other_index = self.other_start = self.local_count = 0
         if self.pinned is not None:
             self.others = self.pinned
             return 0
@@ -564,6 +564,8 @@ cdef class Executor:
     cdef int enqueue(self, Request request) except -1:
         if request.state == QUEUED:
             return 0
+        if self.over is not None:
+            return request.fail(self.over)
         if self.queued >= self.max_queued:
             return request.fail(self.faults.overloaded(request, self.queued))
         if len(self.queue) > 2 * self.queued + 64:
@@ -643,9 +645,14 @@ cdef class Executor:
         """Refuse further requests; those admitted go on."""
         self.closed = True
 
-    def fail_queued(self, error):
-        """Fail everything that waits for a place."""
+    def abandon(self, error):
+        """Fail what waits for a place or a retry with ``error``, and later what the end of a connection would requeue."""
         cdef Request request
+        self.closed = True
+        self.over = error
+        for timer in self.timers.running():
+            if isinstance(timer, Request) and (<Request>timer).state == PAUSED:
+                (<Request>timer).fail(error)
         while self.queue:
             request = self.queue.popleft()
             if request.state == QUEUED:

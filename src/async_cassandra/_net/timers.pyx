@@ -125,6 +125,18 @@ cdef class TimerQueue:
                 self.loop.call_exception_handler({"message": "a request's timer failed", "exception": error})
         return 0
 
+    def running(self):
+        """Every timer that is to be due, in no particular order."""
+        cdef list found = []
+        cdef TimerList timers
+        cdef Timer timer
+        for timers in self.lists.values():
+            timer = timers.head
+            while timer is not None:
+                found.append(timer)
+                timer = timer.next
+        return found
+
     def close(self):
         """Drop every timer without running it."""
         cdef TimerList timers
