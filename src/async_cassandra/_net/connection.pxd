@@ -52,6 +52,7 @@ cdef class Connection(EnvelopeSink):
     cdef int send(self, ResponseHandler handler, Message message) except -1
     cdef int orphan(self, int stream_id) except -1
     cdef int acquire_id(self) except -1
+    cdef void check_drained(self)
     cdef int release(self, int stream_id) except -1
     cdef void release_id(self, int stream_id) noexcept
     cdef int grow_table(self) except -1

@@ -70,7 +70,13 @@ cdef class FutureHandler(ResponseHandler):
 
     cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
                          const unsigned char* body, Py_ssize_t size) except -1:
-        cdef Response response = decode_response(connection.version, flags, opcode, body, size, None, None, False)
+        cdef Response response
+        try:
+            response = decode_response(connection.version, flags, opcode, body, size, None, None, False)
+        except ProtocolError as error:
+            self.on_lost(connection, ConnectionLost(
+                f"protocol error from {connection.endpoint}: {error}", connection.endpoint))
+            raise
         if not self.future.done():
             self.future.set_result(response)
         return 0
@@ -215,6 +221,7 @@ cdef class Connection(EnvelopeSink):
         Py_INCREF(ORPHAN)
         self.handlers[stream_id] = <PyObject*>ORPHAN
         self.orphans += 1
+        self.check_drained()
         if self.orphans == self.max_in_flight // 2 + 1 and self.on_worn is not None:
             self.on_worn(self)
         return 0
@@ -286,9 +293,12 @@ cdef class Connection(EnvelopeSink):
         cdef ResponseHandler handler = <ResponseHandler>self.handlers[stream_id]
         self.release(stream_id)
         handler.on_response(self, flags, opcode, body, size)
+        self.check_drained()
+        return 0
+
+    cdef void check_drained(self):
         if self.drained_future is not None and self.in_flight == self.orphans and not self.drained_future.done():
             self.drained_future.set_result(None)
-        return 0
 
     cdef int release(self, int stream_id) except -1:
         """Free a taken id and drop the table's reference to its handler."""
@@ -389,8 +399,11 @@ cdef class Connection(EnvelopeSink):
             self.drained_future = self.loop.create_future()
         await asyncio.shield(self.drained_future)
 
-    async def close(self):
-        """Close the transport after what is buffered was written, and wait until it is closed."""
+    async def close(self, double patience=1.0):
+        """Close the transport after what is buffered was written, and wait until it is closed.
+
+        :param patience: seconds for the peer to take what is buffered; then the connection is aborted
+        """
         if self.transport is None:
             return
         if not self.closed:
@@ -398,6 +411,9 @@ cdef class Connection(EnvelopeSink):
             if self.flush_scheduled:
                 self._flush()
             self.transport.close()
+        await asyncio.wait([self.closed_future], timeout=patience)
+        if not self.closed_future.done():
+            self.transport.abort()
         await asyncio.shield(self.closed_future)
 
 

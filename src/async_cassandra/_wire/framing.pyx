@@ -25,6 +25,7 @@ cdef extern from "Python.h":
 
 DEF HEADER = 9
 DEF MAX_PAYLOAD = 131071
+DEF OP_ERROR = 0x00
 DEF CRC24_INIT = 0x875060
 DEF CRC24_POLY = 0x1974F0B
 
@@ -310,7 +311,7 @@ cdef class FrameReader:
 
     cdef int check_header(self, const unsigned char* header) except -1:
         if header[0] != (self.version | 0x80):
-            if header[0] & 0x80 and header[0] & 0x7F in (3, 4, 5, 6) and self.framing == ENVELOPES:
+            if header[0] & 0x80 and header[0] & 0x7F in (3, 4, 5, 6) and header[4] == OP_ERROR and self.framing == ENVELOPES:
                 # A server without our version answers in its own, with the reason in an ERROR.
                 return 0
             raise ProtocolError(
