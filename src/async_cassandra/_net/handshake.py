@@ -159,14 +159,14 @@ async def _authenticate(
 ) -> None:
     authenticator = None
     if options.new_authenticator is not None:
-        authenticator = await options.new_authenticator(host)
+        authenticator = await _provided(connection, options.new_authenticator(host))
     if authenticator is None:
         raise AuthenticationRefused(
             f"{connection.endpoint} requires authentication ({server_authenticator}): "
             "pass an auth_provider",
             connection.endpoint,
         )
-    token = await authenticator.initial_response(server_authenticator)
+    token = await _provided(connection, authenticator.initial_response(server_authenticator))
     while True:
         response = _expect(
             connection,
@@ -175,9 +175,19 @@ async def _authenticate(
             Opcode.AUTH_SUCCESS,
         )
         if response.opcode == Opcode.AUTH_SUCCESS:
-            await authenticator.on_success(response.token)
+            await _provided(connection, authenticator.on_success(response.token))
             return
-        token = await authenticator.evaluate_challenge(response.token)
+        token = await _provided(connection, authenticator.evaluate_challenge(response.token))
+
+
+async def _provided[T](connection: ConnectionProtocol, step: Awaitable[T]) -> T:
+    """One step of the application's authenticator."""
+    try:
+        return await step
+    except Exception as error:
+        raise AuthenticationRefused(
+            f"the auth_provider failed for {connection.endpoint}: {error!r}", connection.endpoint
+        ) from error
 
 
 def _expect(connection: ConnectionProtocol, response: Response, *opcodes: Opcode) -> Response:

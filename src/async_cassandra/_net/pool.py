@@ -21,6 +21,14 @@ LONGEST_PAUSE = 1.0
 type Opener = Callable[[str | None], Awaitable[ConnectionProtocol]]
 
 
+def _connect_failed(error: Exception, endpoint: str) -> ConnectFailed:
+    if isinstance(error, ConnectFailed):
+        return error
+    failed = ConnectFailed(f"cannot connect to {endpoint}: {error}", endpoint)
+    failed.__cause__ = error
+    return failed
+
+
 class NodePool(NodeConnections):
     """Keeps ``size`` connections to one node open.
 
@@ -55,8 +63,11 @@ class NodePool(NodeConnections):
         self._on_reachable = on_reachable
         self._on_opened = on_opened
         self._wake = asyncio.Event()
+        self._worn: set[Connection] = set()
         self._retiring: set[Connection] = set()
+        self._is_reported = False
         self._task: asyncio.Task[None] | None = None
+        self._closings: set[asyncio.Task[None]] = set()
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing = False
         self.last_error: ConnectFailed | None = None
@@ -90,15 +101,17 @@ class NodePool(NodeConnections):
         pause = 0.0
         while not self._closing:
             self._wake.clear()
-            if len(self.connections) >= self._size:
+            if len(self.connections) - len(self._worn) >= self._size:
                 await self._wake.wait()
                 pause = 0.0
                 continue
             try:
                 await self._open_one()
                 pause = 0.0
-            except ConnectFailed as error:
-                self._note_failure(error)
+            # The authenticator is the application's, the answers are a server's: the pool
+            # outlives whatever they bring about.
+            except Exception as error:  # noqa: BLE001
+                self._note_failure(_connect_failed(error, self.endpoint))
                 pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, pause * 2))
                 await self._rest(pause * random.uniform(0.75, 1.0))
 
@@ -112,12 +125,19 @@ class NodePool(NodeConnections):
     async def _open_one(self) -> None:
         keyspace = self._keyspace
         connection = await self._opener(keyspace)
-        while self._keyspace != keyspace and self._keyspace is not None:
-            keyspace = self._keyspace
-            await use_keyspace(connection, keyspace)
+        try:
+            while self._keyspace != keyspace and self._keyspace is not None:
+                keyspace = self._keyspace
+                await use_keyspace(connection, keyspace)
+        except BaseException as error:
+            lost = ConnectFailed(f"connecting to {self.endpoint} failed", self.endpoint)
+            connection.abort(lost, error)
+            raise
         if connection.closed:
             raise ConnectFailed(f"{self.endpoint} closed the connection at once", self.endpoint)
-        was_unreachable = self.last_error is not None
+        self._take_in(connection)
+
+    def _take_in(self, connection: ConnectionProtocol) -> None:
         connection.node = self
         connection.on_closed = self._on_closed
         connection.on_available = self._on_available
@@ -126,41 +146,52 @@ class NodePool(NodeConnections):
         self.last_error = None
         if not self._first.done():
             self._first.set_result(None)
-        if was_unreachable:
+        if self._is_reported:
+            self._is_reported = False
             self._on_reachable(self)
         self._on_opened(self, connection)
         self._on_available()
+        if self._worn:
+            self._retire(self._worn.pop())
 
     def _note_failure(self, error: ConnectFailed) -> None:
         if not self._first.done():
             self._first.set_exception(error)
             self._first.exception()
-        first = self.last_error is None
         self.last_error = error
         # A refused keyspace says nothing against the node.
-        if first and not self.connections and not isinstance(error, KeyspaceRefused):
-            self._on_unreachable(self, error)
+        if self.connections or self._is_reported or isinstance(error, KeyspaceRefused):
+            return
+        self._is_reported = True
+        self._on_unreachable(self, error)
 
     def _on_closed(self, connection: Connection) -> None:
         self._retiring.discard(connection)
+        self._worn.discard(connection)
         if connection in self.connections:
             self.connections.remove(connection)
             self._wake.set()
 
     def _replace(self, connection: Connection) -> None:
-        """Take a worn connection out of use: a fresh one opens, this one closes when it is idle."""
-        if connection not in self.connections:
-            return
+        """Open a fresh connection, then take the worn one out of use."""
+        if connection in self.connections:
+            self._worn.add(connection)
+            self._wake.set()
+
+    def _retire(self, connection: Connection) -> None:
+        """Take a connection out of use; it closes when its last live request is done."""
         self.connections.remove(connection)
         connection.draining = True
         self._retiring.add(connection)
         self._wake.set()
-        task = asyncio.get_running_loop().create_task(self._retire(connection))
-        task.add_done_callback(lambda done: self._retiring.discard(connection))
+        closing = asyncio.get_running_loop().create_task(self._close_drained(connection))
+        self._closings.add(closing)
+        closing.add_done_callback(self._closings.discard)
 
-    async def _retire(self, connection: Connection) -> None:
+    async def _close_drained(self, connection: Connection) -> None:
         await connection.drained()
         await connection.close()
+        self._retiring.discard(connection)
 
     async def use_keyspace(self, keyspace: str) -> None:
         """Make ``keyspace`` that of every connection, those being opened included.
@@ -180,6 +211,8 @@ class NodePool(NodeConnections):
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        for closing in self._closings:
+            closing.cancel()
         if not self._first.done():
             self._first.cancel()
         connections = [*self.connections, *self._retiring]
