@@ -646,7 +646,7 @@ cdef class Executor:
         self.closed = True
 
     def abandon(self, error):
-        """Fail what waits for a place or a retry with ``error``, and later what the end of a connection would requeue."""
+        """Fail what waits for a place or a retry, and from now on what the end of a connection would requeue."""
         cdef Request request
         self.closed = True
         self.over = error

@@ -311,7 +311,7 @@ cdef class FrameReader:
 
     cdef int check_header(self, const unsigned char* header) except -1:
         if header[0] != (self.version | 0x80):
-            if header[0] & 0x80 and header[0] & 0x7F in (3, 4, 5, 6) and header[4] == OP_ERROR and self.framing == ENVELOPES:
+            if header[4] == OP_ERROR and 0x83 <= header[0] <= 0x86 and self.framing == ENVELOPES:
                 # A server without our version answers in its own, with the reason in an ERROR.
                 return 0
             raise ProtocolError(
