@@ -254,6 +254,13 @@ async def test_batch_that_does_not_fit_is_refused_before_sending(
     assert await rows_of(session, table) == []
 
 
+def test_batch_refuses_mixed_markers() -> None:
+    batch = BatchStatement()
+    with pytest.raises(ParameterValueError, match=r"\?.*:name"):
+        batch.add("INSERT INTO t (id, v) VALUES (?, :v)", {"v": 1})
+    assert len(batch) == 0
+
+
 async def test_large_batch_is_refused_by_server_with_its_words(
     session: AsyncCassandraSession, new_table: NewTable
 ) -> None:

@@ -12,12 +12,12 @@ from cassandra.policies import RetryPolicy
 from cassandra.protocol import ColumnMetadata
 
 from async_cassandra._driver.types import driver_type
-from async_cassandra._exec.cql import MarkerStyle, describe
+from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, describe
 from async_cassandra._exec.prepared import PreparedQuery
 from async_cassandra._wire.binding import BoundValues
 from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.rows import Column
-from async_cassandra.exceptions import ConfigurationError, from_wire
+from async_cassandra.exceptions import ConfigurationError, ParameterValueError, from_wire
 
 type AnyStatement = str | driver.Statement | driver.PreparedStatement
 type Parameters = Sequence[Any] | Mapping[str, Any] | None
@@ -151,6 +151,13 @@ class BoundStatement(driver.BoundStatement):
         self._set_routing_key(key)
 
 
+def _markers(query: str) -> MarkerStyle:
+    try:
+        return describe(query).markers
+    except MixedMarkersError as error:
+        raise ParameterValueError(f"query: {error}", error) from error
+
+
 class BatchStatement(driver.BatchStatement):
     """A batch that also takes strings with ``?`` or ``:name`` and their parameters.
 
@@ -184,7 +191,7 @@ class BatchStatement(driver.BatchStatement):
         if simple:
             self._take_keyspace(statement.keyspace)
         if parameters and isinstance(text, str):
-            style = describe(text).markers
+            style = _markers(text)
             if style in (MarkerStyle.POSITIONAL, MarkerStyle.NAMED):
                 if simple:
                     self._update_state(statement)
