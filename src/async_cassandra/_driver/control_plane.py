@@ -5,6 +5,7 @@ import inspect
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from cassandra import SignatureDescriptor, UserAggregateDescriptor, UserFunctionDescriptor
@@ -232,7 +233,8 @@ class ControlPlane:
         :returns: whether they agreed within ``max_schema_agreement_wait`` seconds
         """
         control = self._started_cluster.control_connection
-        return bool(await self.run(control.refresh_schema, **event))
+        # An event may have a key "function", which run() would take for its own.
+        return bool(await self.run(partial(control.refresh_schema, **event)))
 
     async def new_authenticator(self, host: Host) -> BridgedAuthenticator | None:
         """Begin one connection's authentication, ``None`` without an ``auth_provider``."""
