@@ -156,12 +156,14 @@ async def test_truncate_empties_table(session: AsyncCassandraSession, new_table:
 async def keyspaces(
     session: AsyncCassandraSession, cassandra_keyspace: str
 ) -> AsyncIterator[list[str]]:
-    """Two keyspaces, the second with a name that needs quotes, each with a table ``where_am_i``."""
-    names = [f"{cassandra_keyspace}_a", f'{cassandra_keyspace}_B c"d']
+    """Two keyspaces with a table each; the second's name has upper case and needs quotes."""
+    names = [f"{cassandra_keyspace}_a", f"{cassandra_keyspace}_Bc"]
     for name in names:
         quoted = '"' + name.replace('"', '""') + '"'
-        await session.execute(f"CREATE KEYSPACE {quoted} WITH replication = {REPLICATION}")
-        await session.execute(f"CREATE TABLE {quoted}.where_am_i (id int PRIMARY KEY, v text)")
+        await session.execute(
+            f"CREATE KEYSPACE {quoted} WITH replication = {REPLICATION}"
+        )
+        await session.execute(f"CREATE TABLE IF NOT EXISTS {quoted}.where_am_i (id int PRIMARY KEY, v text)")
         await session.execute(f"INSERT INTO {quoted}.where_am_i (id, v) VALUES (?, ?)", (1, name))
     yield names
     for name in names:
