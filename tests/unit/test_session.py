@@ -1,0 +1,113 @@
+"""What a session checks before anything is sent, against a peer that never sees a statement of it."""
+
+import asyncio
+import inspect
+
+import pytest
+
+import async_cassandra
+from async_cassandra import (
+    AsyncCassandraSession,
+    AsyncCluster,
+    AsyncSession,
+    ClientOptions,
+    ConfigurationError,
+    StreamConfig,
+    create_streaming_statement,
+)
+from async_cassandra.session import unquoted
+from tests.support.scripted_peer import ScriptedPeer
+
+PARAMETERS = {
+    "execute": "query parameters trace custom_payload timeout execution_profile paging_state host "
+    "execute_as",
+    "execute_stream": "query parameters stream_config trace custom_payload timeout "
+    "execution_profile paging_state host execute_as",
+    "execute_batch": "batch_statement trace custom_payload timeout execution_profile",
+    "prepare": "query custom_payload timeout",
+    "set_keyspace": "keyspace",
+}
+
+
+@pytest.mark.parametrize("method", PARAMETERS)
+def test_method_takes_the_documented_parameters(method: str) -> None:
+    signature = inspect.signature(getattr(AsyncCassandraSession, method))
+    assert list(signature.parameters)[1:] == PARAMETERS[method].split()
+
+
+def test_session_has_a_short_name() -> None:
+    assert AsyncSession is AsyncCassandraSession
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("ks", "ks"), ('"Mixed"', "Mixed"), ('"a""b"', 'a"b'), ('"', '"'), ("Mixed", "Mixed")],
+)
+def test_unquoted_takes_off_the_quotes_of_cql(given: str, meant: str) -> None:
+    assert unquoted(given) == meant
+
+
+@pytest.mark.parametrize("fetch_size", [0, -1, 2**31])
+def test_stream_config_refuses_a_page_size(fetch_size: int) -> None:
+    with pytest.raises(ConfigurationError, match="fetch_size"):
+        StreamConfig(fetch_size=fetch_size)
+
+
+def test_streaming_statement_has_page_size_and_consistency() -> None:
+    statement = create_streaming_statement("SELECT * FROM t", 7, consistency_level=4)
+    assert (statement.query_string, statement.fetch_size) == ("SELECT * FROM t", 7)
+    assert statement.consistency_level == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_in_flight", 0), ("max_in_flight", 32769), ("max_queued", -1)]
+)
+def test_client_options_name_the_option_they_refuse(name: str, value: int) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        ClientOptions(**{name: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
+async def test_execute_refuses_bad_arguments_by_name() -> None:
+    async with (
+        ScriptedPeer() as peer,
+        AsyncCluster([peer.host], port=peer.port) as cluster,
+        cluster.connect() as session,
+    ):
+        with pytest.raises(ConfigurationError, match="timeout"):
+            await session.execute("SELECT 1", timeout=0)
+        with pytest.raises(ConfigurationError, match="custom_payload"):
+            await session.execute("SELECT 1", custom_payload={"key": 1})  # type: ignore[dict-item]
+        with pytest.raises(ConfigurationError, match=r"host 192\.0\.2\.1"):
+            await session.execute("SELECT 1", host="192.0.2.1")
+        with pytest.raises(ConfigurationError, match="execution profile"):
+            await session.execute("SELECT 1", execution_profile="nope")
+        with pytest.raises(TypeError, match="query takes"):
+            await session.execute(42)  # type: ignore[arg-type]
+        assert not peer.waiting_requests
+
+
+@pytest.mark.anyio
+async def test_execute_after_close_is_refused() -> None:
+    async with (
+        ScriptedPeer() as peer,
+        AsyncCluster([peer.host], port=peer.port) as cluster,
+    ):
+        session = await cluster.connect()
+        await session.close()
+        assert session.is_closed
+        with pytest.raises(async_cassandra.ConnectionError, match="Session is closed"):
+            await session.execute("SELECT 1")
+        await session.close()
+
+
+def test_execute_on_another_loop_is_refused() -> None:
+    async def connect() -> AsyncCassandraSession:
+        async with ScriptedPeer() as peer, AsyncCluster([peer.host], port=peer.port) as cluster:
+            return await cluster.connect()
+
+    async def use(session: AsyncCassandraSession) -> None:
+        with pytest.raises(async_cassandra.ConnectionError):
+            await session.execute("SELECT 1")
+
+    asyncio.run(use(asyncio.run(connect())))
