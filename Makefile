@@ -66,7 +66,8 @@ test: lint types test-main test-oldest
 lint: $(VENV)/.tools
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
-	PATH="$(abspath $(BIN)):$$PATH" cython-lint $(COMPILED)
+	@echo cython-lint src
+	@PATH="$(abspath $(BIN)):$$PATH" cython-lint $(COMPILED)
 
 types: $(VENV)/.core
 	$(BIN)/mypy --strict $(filter-out setup.py,$(CODE))

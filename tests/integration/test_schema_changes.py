@@ -160,10 +160,10 @@ async def keyspaces(
     names = [f"{cassandra_keyspace}_a", f"{cassandra_keyspace}_Bc"]
     for name in names:
         quoted = '"' + name.replace('"', '""') + '"'
+        await session.execute(f"CREATE KEYSPACE {quoted} WITH replication = {REPLICATION}")
         await session.execute(
-            f"CREATE KEYSPACE {quoted} WITH replication = {REPLICATION}"
+            f"CREATE TABLE IF NOT EXISTS {quoted}.where_am_i (id int PRIMARY KEY, v text)"
         )
-        await session.execute(f"CREATE TABLE IF NOT EXISTS {quoted}.where_am_i (id int PRIMARY KEY, v text)")
         await session.execute(f"INSERT INTO {quoted}.where_am_i (id, v) VALUES (?, ?)", (1, name))
     yield names
     for name in names:
