@@ -54,7 +54,7 @@ class TraceHandle:
     :ivar trace_id: the server's id of it, ``None`` if the request was not traced
     """
 
-    def __init__(self, trace_id: UUID | None, core: SessionCore | None, max_wait: float) -> None:
+    def __init__(self, trace_id: UUID | None, core: SessionCore, max_wait: float) -> None:
         self.trace_id = trace_id
         self._core = core
         self._max_wait = max_wait
@@ -63,7 +63,7 @@ class TraceHandle:
         return self._get().__await__()
 
     async def _get(self) -> QueryTrace | None:
-        if self.trace_id is None or self._core is None:
+        if self.trace_id is None:
             return None
         return await fetch_trace(self._core, self.trace_id, self._max_wait)
 

@@ -14,9 +14,8 @@ from async_cassandra._exec.build import CallOptions
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.prepare import run
 from async_cassandra._exec.request import Request
-from async_cassandra._exec.statements import AnyStatement, Parameters, PreparedStatement, RowFactory
+from async_cassandra._exec.statements import AnyStatement, Parameters, PreparedStatement
 from async_cassandra._wire.responses import Response
-from async_cassandra._wire.rows import Page
 from async_cassandra.exceptions import ConfigurationError, StatementChangedError
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.result import AsyncResultSet
@@ -138,17 +137,9 @@ class AsyncCassandraSession:
             raise
         except StatementChangedError:
             request, response = await self._once_more(request, query, parameters, options)
-        row_factory = options.profile.row_factory
-        if response is None or response.page is None:
-            if response is not None:
-                await core.follow_up(response)
-            return AsyncResultSet(response, (), row_factory, request.coordinator, None, core)
-        next_state = response.paging_state
-        if next_state is None or paging_state is not None:
-            return AsyncResultSet(
-                response, (response.page,), row_factory, request.coordinator, next_state, core
-            )
-        return await self._other_pages(request, response, response.page, row_factory)
+        if response is None or response.is_all:
+            return AsyncResultSet(response, options.profile.row_factory, request.coordinator, core)
+        return await self._completed(request, response, options)
 
     async def _once_more(
         self, request: Request, query: AnyStatement, parameters: Parameters, options: CallOptions
@@ -166,13 +157,17 @@ class AsyncCassandraSession:
         again = await self._core.resolve(query, parameters, options)
         return again, await run(again)
 
-    async def _other_pages(
-        self, request: Request, response: Response, page: Page, row_factory: RowFactory
+    async def _completed(
+        self, request: Request, response: Response, options: CallOptions
     ) -> AsyncResultSet:
-        """Read every page after the first, each as a request with its own timeout."""
-        pages = [page]
+        """The result once what follows from the response is done; each page has its own timeout."""
+        row_factory = options.profile.row_factory
+        if response.page is None:
+            await self._core.follow_up(response)
+            return AsyncResultSet(response, row_factory, request.coordinator, self._core)
+        pages = [response.page]
         next_state = response.paging_state
-        while next_state is not None:
+        while next_state is not None and options.wants_all:
             request = self._core.builder.next_page(request, next_state)
             another = await run(request)
             if another is None or another.page is None:
@@ -180,7 +175,7 @@ class AsyncCassandraSession:
             pages.append(another.page)
             next_state = another.paging_state
         return AsyncResultSet(
-            response, tuple(pages), row_factory, request.coordinator, None, self._core
+            response, row_factory, request.coordinator, self._core, tuple(pages), next_state
         )
 
     async def execute_stream(

@@ -180,7 +180,7 @@ class SessionCore:
         :raises ~async_cassandra.exceptions.ConnectionError: after close or fork, or on another loop
         """
         if self.unusable is not None:
-            raise self.unusable.with_traceback(None)
+            raise ConnectionError(str(self.unusable))
         if asyncio.get_running_loop() is not self.loop:
             raise ConnectionError(
                 "This session belongs to another event loop: use it on the loop that connected it, "

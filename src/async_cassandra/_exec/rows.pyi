@@ -33,16 +33,16 @@ class ResultRows:
     def __init__(
         self,
         response: Response | None,
-        pages: tuple[Page, ...],
         row_factory: RowFactory,
         node: NodeConnections | None,
+        core: SessionCore,
+        pages: tuple[Page, ...] | None = None,
         paging_state: bytes | None = None,
-        core: SessionCore | None = None,
     ) -> None: ...
     @property
     def paging_state(self) -> bytes | None: ...
     @property
-    def core(self) -> SessionCore | None: ...
+    def core(self) -> SessionCore: ...
     @property
     def rows(self) -> Sequence[Any]: ...
     @property

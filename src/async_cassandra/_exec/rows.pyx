@@ -125,11 +125,13 @@ cdef class ResultRows:
     """The rows of a result, and the response they came with.
 
     :param response: of the first page; ``None`` if a policy ignored the failure
-    :param pages: those that have been read, in order; empty for a statement that gives no rows
+    :param pages: those that have been read, in order; ``None`` for the response's own
     """
 
-    def __init__(self, Response response, tuple pages not None, row_factory, NodeConnections node,
-                 bytes paging_state=None, core=None):
+    def __init__(self, Response response, row_factory, NodeConnections node, core, tuple pages=None,
+                 bytes paging_state=None):
+        if pages is None:
+            pages = (response.page,) if response is not None and response.page is not None else ()
         self.response = response
         self.pages = pages
         self.row_factory = row_factory

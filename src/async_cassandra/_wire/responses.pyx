@@ -128,6 +128,13 @@ cdef class Response:
         return f"<Response opcode=0x{self.opcode:02x} kind={self.kind}>"
 
     @property
+    def is_all(self):
+        """Whether nothing follows from it: no further page, no changed schema or keyspace."""
+        if self.metadata is not None:
+            return self.metadata.paging_state is None
+        return self.schema_change is None and self.keyspace is None
+
+    @property
     def paging_state(self):
         """The token of the page after this one; ``None`` if there is none, or no rows."""
         return None if self.metadata is None else self.metadata.paging_state
