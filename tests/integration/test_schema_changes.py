@@ -357,7 +357,7 @@ async def test_prepared_select_decodes_right_while_table_is_altered(
     finally:
         await asyncio.wait([altering, *workers])
     await altering
-    assert min(reads) > 10
+    assert min(reads) > 3
     # The tables of several rounds were read, with their columns and without.
     assert len(seen) >= 6
 
