@@ -11,7 +11,7 @@ from cassandra.auth import AuthProvider, PlainTextAuthProvider
 from cassandra.metadata import Metadata
 from cassandra.policies import LoadBalancingPolicy, ReconnectionPolicy, RetryPolicy
 
-from async_cassandra._driver.cluster_names import Cluster
+from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT, Cluster
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._exec.config import ClientOptions
 from async_cassandra._exec.core import SessionCore
@@ -90,9 +90,10 @@ class AsyncCluster:
         self._options = client_options if client_options is not None else ClientOptions()
         self._idle_heartbeat_interval = idle_heartbeat_interval
         self._metrics = metrics
-        kwargs.setdefault("default_retry_policy", retry_policy or DefaultRetryPolicy())
-        if "execution_profiles" in kwargs and retry_policy is None:
-            del kwargs["default_retry_policy"]
+        if retry_policy is None and EXEC_PROFILE_DEFAULT not in kwargs.get("execution_profiles", ()):
+            retry_policy = DefaultRetryPolicy()
+        if retry_policy is not None:
+            kwargs.setdefault("default_retry_policy", retry_policy)
         self._control = ControlPlane(
             contact_points=contact_points,
             port=port,

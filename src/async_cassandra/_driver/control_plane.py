@@ -449,9 +449,10 @@ def _profiles(settings: dict[str, Any]) -> dict[Any, ExecutionProfile]:
         profiles[EXEC_PROFILE_DEFAULT] = ExecutionProfile(
             load_balancing_policy=policy or default_lbp_factory(), retry_policy=retry_policy
         )
-    elif policy is not None:
+    elif policy is not None or retry_policy is not None:
+        name = "load_balancing_policy" if policy is not None else "retry_policy"
         raise exceptions.ConfigurationError(
-            "load_balancing_policy and a default execution profile contradict each other: "
+            f"{name} and a default execution profile contradict each other: "
             "put the policy into the profile"
         )
     return profiles
