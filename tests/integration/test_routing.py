@@ -30,23 +30,25 @@ KEYSPACE = "routed"
 
 
 @pytest.fixture(scope="module")
-def routed_table(three_nodes: CassandraServer) -> str:
-    """A table with one replica of each row."""
-    three_nodes.execute(
-        f"CREATE KEYSPACE {KEYSPACE} WITH replication = "
-        "{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}"
-    )
-    three_nodes.execute(f"CREATE TABLE {KEYSPACE}.t (a int, b text, v int, PRIMARY KEY ((a, b)))")
-    three_nodes.execute(f"CREATE TABLE {KEYSPACE}.one (id int PRIMARY KEY, v int)")
-    return f"{KEYSPACE}.t"
+def anyio_backend() -> Backend:
+    """One loop: three nodes take long to start, and it is not the loop that chooses among them."""
+    return "asyncio", {"debug": True}
 
 
 @pytest.fixture(scope="module")
 async def routed(
-    anyio_backend: Backend, three_nodes: CassandraServer, routed_table: str
+    anyio_backend: Backend, three_nodes: CassandraServer
 ) -> AsyncIterator[AsyncCassandraSession]:
+    """A session in a keyspace with one replica of each row."""
     cluster = AsyncCluster(**cluster_options(three_nodes))
-    async with cluster, cluster.connect(KEYSPACE) as session:
+    async with cluster, cluster.connect() as session:
+        await session.execute(
+            f"CREATE KEYSPACE {KEYSPACE} WITH replication = "
+            "{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}"
+        )
+        await session.set_keyspace(KEYSPACE)
+        await session.execute("CREATE TABLE t (a int, b text, v int, PRIMARY KEY ((a, b)))")
+        await session.execute("CREATE TABLE one (id int PRIMARY KEY, v int)")
         insert = await session.prepare("INSERT INTO t (a, b, v) VALUES (?, ?, ?)")
         await asyncio.gather(
             *(session.execute(insert, (key, f"k{key}", key)) for key in range(KEYS))
