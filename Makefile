@@ -11,17 +11,14 @@ BIN     := $(VENV)/bin
 UV      := $(BIN)/uv
 EDITABLE := --no-build-isolation --no-deps --no-index -q -e .
 PYTEST_ARGS ?=
-# For the oldest versions: all layers, of the real server's tests those that touch the driver most.
-QUICK_TESTS = tests/unit tests/wire tests/net -k "not asyncio-debug" $(wildcard \
-    tests/integration/test_connect.py tests/integration/test_statements.py \
-    tests/integration/test_types.py tests/integration/test_schema.py)
+# For the oldest versions: all layers, of the real server's tests those that touch the driver.
+QUICK_TESTS = -k "not asyncio-debug" tests/unit tests/wire tests/net $(wildcard $(patsubst \
+    %,tests/integration/test_%.py,batches connect control_plane parameters policies results \
+    routing schema_changes statements types))
 
 # An interpreter that was removed or replaced makes its environment useless: start over.
-ifneq ($(wildcard $(BIN)/python),)
-ifneq ($(shell $(BIN)/python -c 'print("fine")' 2>/dev/null),fine)
-$(shell rm -rf $(VENV))
-endif
-endif
+$(foreach folder,$(VENV) $(OLDEST),$(if $(wildcard $(folder)/bin),$(if $(shell \
+    $(folder)/bin/python -c 'print("fine")' 2>/dev/null),,$(shell rm -rf $(folder)))))
 
 CODE     := $(wildcard src tests benchmarks examples scripts/*.py setup.py)
 COMPILED := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi')
@@ -102,8 +99,8 @@ lock: $(VENV)/.tools
 	scripts/lock $(UV)
 
 clean:
-	rm -rf $(VENV) $(OLDEST) build dist site .cache/oldest .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(OLDEST) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf src/*.egg-info
+	rm -f $(patsubst %.pyx,%.c,$(filter %.pyx,$(COMPILED)))
 	find src -name '*.so' -o -name '*.pyd' | xargs rm -f
-	find $(COMPILED:.pyx=.c) -prune -name '*.c' 2>/dev/null | xargs rm -f
 	find . -name __pycache__ -type d -prune | xargs rm -rf
