@@ -1,0 +1,534 @@
+"""What a server answers, and what the user gets of it."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import cassandra
+import pytest
+from cassandra import ConsistencyLevel, protocol
+from cassandra.policies import (
+    ConstantSpeculativeExecutionPolicy,
+    FallthroughRetryPolicy,
+    RetryPolicy,
+)
+
+from async_cassandra import exceptions
+from async_cassandra._exec.request import State
+from async_cassandra._net.errors import ConnectionLost
+from async_cassandra.retry_policy import AsyncRetryPolicy
+from tests.support.peer_replies import ErrorCode
+from tests.support.request_rig import INT_ROW, InOrder, RequestRig, until, values
+from tests.support.scripted_peer import scripted_cluster
+
+pytestmark = pytest.mark.anyio
+
+HOSTS = ("127.0.4.1", "127.0.4.2", "127.0.4.3")
+ERRORS: dict[ErrorCode, type[Exception]] = {
+    ErrorCode.SERVER: protocol.ServerError,
+    ErrorCode.PROTOCOL: protocol.ProtocolException,
+    ErrorCode.BAD_CREDENTIALS: cassandra.AuthenticationFailed,
+    ErrorCode.UNAVAILABLE: cassandra.Unavailable,
+    ErrorCode.OVERLOADED: exceptions.OverloadedError,
+    ErrorCode.IS_BOOTSTRAPPING: protocol.IsBootstrappingErrorMessage,
+    ErrorCode.TRUNCATE: protocol.TruncateError,
+    ErrorCode.WRITE_TIMEOUT: cassandra.WriteTimeout,
+    ErrorCode.READ_TIMEOUT: cassandra.ReadTimeout,
+    ErrorCode.READ_FAILURE: cassandra.ReadFailure,
+    ErrorCode.FUNCTION_FAILURE: cassandra.FunctionFailure,
+    ErrorCode.WRITE_FAILURE: cassandra.WriteFailure,
+    ErrorCode.CDC_WRITE_FAILURE: cassandra.CDCWriteFailure,
+    ErrorCode.CAS_WRITE_UNKNOWN: exceptions.CasWriteUnknown,
+    ErrorCode.SYNTAX: protocol.SyntaxException,
+    ErrorCode.UNAUTHORIZED: cassandra.Unauthorized,
+    ErrorCode.INVALID: cassandra.InvalidRequest,
+    ErrorCode.CONFIG: protocol.ConfigurationException,
+    ErrorCode.ALREADY_EXISTS: cassandra.AlreadyExists,
+    ErrorCode.UNPREPARED: protocol.PreparedQueryNotFound,
+}
+
+
+@asynccontextmanager
+async def nodes(count: int = 1, **options: Any) -> AsyncIterator[RequestRig]:
+    async with (
+        scripted_cluster(HOSTS[:count]) as peers,
+        RequestRig(*peers, **options) as rig,
+    ):
+        yield rig
+
+
+async def nothing_more(rig: RequestRig) -> None:
+    """Check that no peer gets anything that it was not asked to answer yet."""
+    await rig.settle()
+    assert [peer.waiting_requests for peer in rig.peers] == [0] * len(rig.peers)
+
+
+def test_every_error_code_has_an_exception_here() -> None:
+    assert set(ERRORS) == set(ErrorCode)
+
+
+@pytest.mark.parametrize("code", ERRORS, ids=lambda code: code.name.lower())
+async def test_every_error_code_reaches_the_user_as_both_classes(code: ErrorCode) -> None:
+    async with nodes() as rig:
+        request = rig.write(retry_policy=FallthroughRetryPolicy())
+        (await rig.peers[0].next_request()).reply_error(code, "why it failed")
+        with pytest.raises(ERRORS[code]) as caught:
+            await request.future
+        assert isinstance(caught.value, exceptions.QueryError)
+        assert "why it failed" in str(caught.value)
+        assert caught.value.endpoint == rig.pools[0].endpoint
+        assert caught.value.attempts == 1
+        await rig.check_quiet()
+
+
+async def test_error_of_an_unknown_code_is_a_query_error() -> None:
+    async with nodes() as rig:
+        request = rig.read()
+        (await rig.peers[0].next_request()).reply_error(0x7777, "from the future")
+        with pytest.raises(exceptions.QueryError, match="from the future"):
+            await request.future
+
+
+@pytest.mark.parametrize("version", [4, 5])
+async def test_fields_of_an_error_are_attributes(version: int) -> None:
+    async with nodes(version=version) as rig:
+        request = rig.write(retry_policy=FallthroughRetryPolicy())
+        (await rig.peers[0].next_request()).reply_error(
+            ErrorCode.WRITE_FAILURE,
+            consistency=ConsistencyLevel.QUORUM,
+            received=1,
+            block_for=2,
+            failures={"127.0.4.9": 3},
+            write_type="BATCH",
+        )
+        with pytest.raises(cassandra.WriteFailure) as caught:
+            await request.future
+        error = caught.value
+        assert (error.received_responses, error.required_responses, error.failures) == (1, 2, 1)
+        assert error.write_type == cassandra.WriteType.BATCH
+        assert error.consistency == ConsistencyLevel.QUORUM
+        if version == 5:
+            assert error.error_code_map == {"127.0.4.9": 3}
+
+
+async def test_contentions_of_a_cas_timeout_are_an_attribute() -> None:
+    async with nodes() as rig:
+        request = rig.write(retry_policy=FallthroughRetryPolicy())
+        (await rig.peers[0].next_request()).reply_error(
+            ErrorCode.WRITE_TIMEOUT, write_type="CAS", contentions=7
+        )
+        with pytest.raises(cassandra.WriteTimeout) as caught:
+            await request.future
+        assert caught.value.contentions == 7
+
+
+@pytest.mark.parametrize("version", [4, 5])
+async def test_warnings_payload_and_tracing_id_reach_the_response(version: int) -> None:
+    tracing_id = uuid.uuid4()
+    async with nodes(version=version) as rig:
+        request = rig.read(trace=True, custom_payload={"key": b"\0\1"})
+        asked = await rig.peers[0].next_request()
+        assert asked.tracing
+        assert asked.custom_payload == {"key": b"\0\1"}
+        asked.reply_rows(
+            INT_ROW,
+            [(7,)],
+            warnings=["slow", "large"],
+            custom_payload={"back": b"x", "none": None},
+            tracing_id=tracing_id,
+        )
+        response = await request.future
+        assert response is not None
+        assert response.warnings == ["slow", "large"]
+        assert response.custom_payload == {"back": b"x", "none": None}
+        assert response.tracing_id == tracing_id.bytes
+        assert values(request) == [7]
+
+
+# Idempotence and policies
+
+
+class Counting(RetryPolicy):
+    """Decides the same for everything, and remembers what it was asked."""
+
+    def __init__(self, *decision: Any, times: int = 1) -> None:
+        self.decision = decision
+        self.times = times
+        self.asked: list[str] = []
+
+    def _decide(self, what: str, retry_num: int) -> tuple[Any, ...]:
+        self.asked.append(what)
+        return self.decision if retry_num < self.times else (self.RETHROW, None)
+
+    def on_read_timeout(self, *args: Any, retry_num: int, **facts: Any) -> Any:
+        return self._decide("read timeout", retry_num)
+
+    def on_write_timeout(self, *args: Any, retry_num: int, **facts: Any) -> Any:
+        return self._decide("write timeout", retry_num)
+
+    def on_unavailable(self, *args: Any, retry_num: int, **facts: Any) -> Any:
+        return self._decide("unavailable", retry_num)
+
+    def on_request_error(self, *args: Any, error: Exception, retry_num: int) -> Any:
+        return self._decide("request error", retry_num)
+
+
+POLICY_CALLS = {
+    ErrorCode.READ_TIMEOUT: "read timeout",
+    ErrorCode.WRITE_TIMEOUT: "write timeout",
+    ErrorCode.UNAVAILABLE: "unavailable",
+    ErrorCode.SERVER: "request error",
+    ErrorCode.OVERLOADED: "request error",
+    ErrorCode.READ_FAILURE: "request error",
+    ErrorCode.WRITE_FAILURE: "request error",
+    ErrorCode.TRUNCATE: "request error",
+}
+
+
+@pytest.mark.parametrize("code", POLICY_CALLS, ids=lambda code: code.name.lower())
+@pytest.mark.parametrize("decision", ["RETRY", "RETRY_NEXT_HOST"])
+async def test_policy_decides_where_an_idempotent_request_goes_on(
+    code: ErrorCode, decision: str
+) -> None:
+    policy = Counting(getattr(RetryPolicy, decision), None)
+    async with nodes(2) as rig:
+        request = rig.read(retry_policy=policy)
+        (await rig.peers[0].next_request()).reply_error(code)
+        await rig.settle()
+        rig.advance(1.0)
+        again = await rig.peers[decision == "RETRY_NEXT_HOST"].next_request()
+        again.reply_rows(INT_ROW, [(1,)])
+        await request.future
+        assert policy.asked == [POLICY_CALLS[code]]
+        assert (request.attempts, request.retries) == (2, 1)
+        await nothing_more(rig)
+        await rig.check_quiet()
+
+
+async def test_rethrow_ends_the_request_with_the_servers_error() -> None:
+    policy = Counting(RetryPolicy.RETHROW, None)
+    async with nodes(2) as rig:
+        request = rig.read(retry_policy=policy)
+        (await rig.peers[0].next_request()).reply_error(ErrorCode.READ_TIMEOUT)
+        with pytest.raises(cassandra.ReadTimeout):
+            await request.future
+        await nothing_more(rig)
+
+
+async def test_ignore_ends_the_request_without_rows() -> None:
+    async with nodes(2) as rig:
+        request = rig.read(retry_policy=Counting(RetryPolicy.IGNORE, None))
+        (await rig.peers[0].next_request()).reply_error(ErrorCode.READ_TIMEOUT)
+        assert await request.future is None
+        await nothing_more(rig)
+
+
+async def test_retry_may_lower_the_consistency() -> None:
+    async with nodes() as rig:
+        request = rig.read(retry_policy=Counting(RetryPolicy.RETRY, ConsistencyLevel.ONE))
+        first = await rig.peers[0].next_request()
+        first.reply_error(ErrorCode.UNAVAILABLE)
+        again = await rig.peers[0].next_request()
+        assert (first.consistency, again.consistency) == (
+            ConsistencyLevel.LOCAL_ONE,
+            ConsistencyLevel.ONE,
+        )
+        again.reply_void()
+        await request.future
+
+
+async def test_write_timeout_of_an_unmarked_write_never_asks_the_policy() -> None:
+    policy = Counting(RetryPolicy.RETRY, None)
+    async with nodes(2) as rig:
+        request = rig.write(retry_policy=policy)
+        (await rig.peers[0].next_request()).reply_error(ErrorCode.WRITE_TIMEOUT)
+        with pytest.raises(cassandra.WriteTimeout):
+            await request.future
+        assert policy.asked == []
+        await nothing_more(rig)
+
+
+@pytest.mark.parametrize(
+    "code", [ErrorCode.UNAVAILABLE, ErrorCode.IS_BOOTSTRAPPING], ids=lambda code: code.name.lower()
+)
+async def test_unmarked_write_that_was_not_started_may_go_on(code: ErrorCode) -> None:
+    async with nodes(2) as rig:
+        request = rig.write(retry_policy=Counting(RetryPolicy.RETRY_NEXT_HOST, None))
+        (await rig.peers[0].next_request()).reply_error(code)
+        await rig.settle()
+        rig.advance(1.0)
+        (await rig.peers[1].next_request()).reply_void()
+        await request.future
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "UPDATE t SET v = 1 WHERE k = 0 IF v = 0",
+        "INSERT INTO t (k, v) VALUES (1, 2) IF NOT EXISTS",
+        "DELETE FROM t WHERE k = 0 IF EXISTS",
+    ],
+)
+@pytest.mark.parametrize("code", [ErrorCode.CAS_WRITE_UNKNOWN, ErrorCode.WRITE_TIMEOUT])
+async def test_lightweight_transaction_is_never_repeated(text: str, code: ErrorCode) -> None:
+    policy = Counting(RetryPolicy.RETRY, None, times=9)
+    async with nodes(2) as rig:
+        request = rig.query(text, is_idempotent=True, retry_policy=policy)
+        request.start()
+        (await rig.peers[0].next_request()).reply_error(code, write_type="CAS")
+        with pytest.raises(ERRORS[code]):
+            await request.future
+        assert policy.asked == []
+        await nothing_more(rig)
+
+
+async def test_unknown_cas_is_not_repeated_even_for_a_marked_write() -> None:
+    policy = Counting(RetryPolicy.RETRY, None, times=9)
+    async with nodes(2) as rig:
+        request = rig.write(is_idempotent=True, retry_policy=policy)
+        (await rig.peers[0].next_request()).reply_error(ErrorCode.CAS_WRITE_UNKNOWN)
+        with pytest.raises(exceptions.CasWriteUnknown):
+            await request.future
+        assert policy.asked == []
+        await nothing_more(rig)
+
+
+async def test_statement_errors_are_not_repeated() -> None:
+    policy = Counting(RetryPolicy.RETRY_NEXT_HOST, None, times=9)
+    async with nodes(2) as rig:
+        for code in (ErrorCode.SYNTAX, ErrorCode.INVALID, ErrorCode.UNAUTHORIZED):
+            request = rig.read(retry_policy=policy)
+            (await rig.peers[0].next_request()).reply_error(code)
+            with pytest.raises(ERRORS[code]):
+                await request.future
+        assert policy.asked == []
+        await nothing_more(rig)
+
+
+async def test_async_retry_policy_stops_at_its_maximum() -> None:
+    async with nodes() as rig:
+        request = rig.read(retry_policy=AsyncRetryPolicy(max_retries=2))
+        for _ in range(3):
+            (await rig.peers[0].next_request()).reply_error(
+                ErrorCode.READ_TIMEOUT, received=1, block_for=1
+            )
+        with pytest.raises(cassandra.ReadTimeout) as caught:
+            await request.future
+        assert caught.value.attempts == 3
+        await nothing_more(rig)
+
+
+async def test_default_policy_asks_every_node_once() -> None:
+    async with nodes(3) as rig:
+        request = rig.read()
+        for peer in rig.peers[:2]:
+            (await peer.next_request()).reply_error(ErrorCode.OVERLOADED)
+            await rig.settle()
+            rig.advance(1.0)
+        (await rig.peers[2].next_request()).reply_error(ErrorCode.OVERLOADED)
+        await rig.settle()
+        rig.advance(1.0)
+        with pytest.raises(exceptions.OverloadedError) as caught:
+            await request.future
+        assert caught.value.attempts == 3
+        await nothing_more(rig)
+
+
+class Raising(RetryPolicy):
+    """A policy with a bug."""
+
+    def on_read_timeout(self, *args: Any, **facts: Any) -> Any:
+        raise LookupError("a bug in the policy")
+
+    def on_request_error(self, *args: Any, **facts: Any) -> Any:
+        raise LookupError("a bug in the policy")
+
+
+async def test_policy_that_raises_fails_its_own_request_only() -> None:
+    async with nodes() as rig:
+        broken = rig.read(retry_policy=Raising())
+        healthy = rig.read()
+        asked = [await rig.peers[0].next_request() for _ in range(2)]
+        asked[0].reply_error(ErrorCode.READ_TIMEOUT)
+        with pytest.raises(LookupError, match="a bug in the policy"):
+            await broken.future
+        asked[1].reply_rows(INT_ROW, [(2,)])
+        await healthy.future
+        assert not rig.connection().closed
+        await rig.check_quiet()
+
+
+async def test_policy_that_raises_about_a_lost_connection_fails_its_request() -> None:
+    async with nodes() as rig:
+        request = rig.read(retry_policy=Raising())
+        (await rig.peers[0].next_request()).drop()
+        with pytest.raises(LookupError):
+            await request.future
+        await until(lambda: rig.pools[0].connections)
+        await rig.check_quiet()
+
+
+# Losses
+
+
+async def test_unmarked_write_lost_after_sending_fails_and_was_sent_once() -> None:
+    async with nodes(2) as rig:
+        request = rig.write()
+        (await rig.peers[0].next_request()).drop()
+        with pytest.raises(
+            exceptions.QueryError, match="may or may not have been executed"
+        ) as caught:
+            await request.future
+        assert isinstance(caught.value, ConnectionError)
+        assert caught.value.attempts == 1
+        await nothing_more(rig)
+
+
+async def test_write_lost_before_the_flush_goes_elsewhere() -> None:
+    async with nodes(2) as rig:
+        request = rig.write()
+        rig.connection(0).abort(ConnectionLost("cut before the flush"))
+        asked = await rig.peers[1].next_request()
+        asked.reply_void()
+        await request.future
+        await until(lambda: rig.pools[0].connections)
+        await nothing_more(rig)
+
+
+async def test_read_lost_after_sending_goes_on_elsewhere() -> None:
+    async with nodes(2) as rig:
+        request = rig.read()
+        (await rig.peers[0].next_request()).drop()
+        (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(3,)])
+        await request.future
+        assert values(request) == [3]
+
+
+async def test_read_lost_on_the_only_node_waits_for_its_next_connection() -> None:
+    async with nodes() as rig:
+        request = rig.read()
+        (await rig.peers[0].next_request()).drop()
+        again = await rig.peers[0].next_request()
+        again.reply_rows(INT_ROW, [(4,)])
+        await request.future
+        assert values(request) == [4]
+
+
+async def test_read_that_kills_every_connection_is_given_up() -> None:
+    async with nodes() as rig:
+        request = rig.read(retry_policy=Counting(RetryPolicy.RETRY, None, times=100))
+        for _ in range(5):
+            (await rig.peers[0].next_request()).drop()
+        with pytest.raises(exceptions.ConnectionError):
+            await request.future
+        await nothing_more(rig)
+
+
+# Speculation and the attempt limit
+
+
+async def test_first_answer_wins_and_the_losers_id_stays_reserved() -> None:
+    policy = ConstantSpeculativeExecutionPolicy(0.1, 2)
+    async with nodes(3) as rig:
+        request = rig.read(speculation=policy)
+        first = await rig.peers[0].next_request()
+        rig.advance(0.101)
+        second = await rig.peers[1].next_request()
+        rig.advance(0.101)
+        third = await rig.peers[2].next_request()
+        rig.advance(5.0)
+        await nothing_more(rig)
+        second.reply_rows(INT_ROW, [(2,)])
+        await request.future
+        assert values(request) == [2]
+        assert request.coordinator is rig.pools[1]
+        assert [rig.connection(i).orphans for i in range(3)] == [1, 0, 1]
+        await rig.check_quiet(first, third)
+
+
+async def test_unmarked_write_is_not_speculated() -> None:
+    async with nodes(2) as rig:
+        request = rig.write(speculation=ConstantSpeculativeExecutionPolicy(0.1, 2))
+        first = await rig.peers[0].next_request()
+        rig.advance(9.0)
+        await nothing_more(rig)
+        first.reply_void()
+        await request.future
+
+
+async def test_attempt_limit_asks_the_next_node() -> None:
+    async with nodes(2) as rig:
+        request = rig.read(timeout=10.0)
+        first = await rig.peers[0].next_request()
+        rig.advance(2.9)
+        await nothing_more(rig)
+        rig.advance(0.2)
+        (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(2,)])
+        await request.future
+        assert rig.executor.hedges == 1
+        await rig.check_quiet(first)
+
+
+async def test_error_of_one_attempt_leaves_the_other_a_chance() -> None:
+    async with nodes(2) as rig:
+        request = rig.read()
+        first = await rig.peers[0].next_request()
+        rig.advance(3.1)
+        (await rig.peers[1].next_request()).reply_error(ErrorCode.READ_TIMEOUT)
+        await rig.settle()
+        assert request.state == State.WAITING
+        first.reply_rows(INT_ROW, [(1,)])
+        await request.future
+        assert values(request) == [1]
+
+
+async def test_statement_error_of_one_attempt_ends_all() -> None:
+    async with nodes(2) as rig:
+        request = rig.read()
+        first = await rig.peers[0].next_request()
+        rig.advance(3.1)
+        (await rig.peers[1].next_request()).reply_error(ErrorCode.INVALID)
+        with pytest.raises(cassandra.InvalidRequest):
+            await request.future
+        await rig.check_quiet(first)
+
+
+# Where it goes
+
+
+async def test_pinned_request_asks_that_node_only() -> None:
+    async with nodes(3) as rig:
+        request = rig.read(pinned=[rig.pools[2]])
+        asked = await rig.peers[2].next_request()
+        rig.advance(9.0)
+        await nothing_more(rig)
+        asked.reply_error(ErrorCode.OVERLOADED)
+        await rig.settle()
+        rig.advance(1.0)
+        with pytest.raises(exceptions.QueryError):
+            await request.future
+        await nothing_more(rig)
+
+
+async def test_suspect_connection_is_asked_last() -> None:
+    async with nodes(2) as rig:
+        rig.connection(0).suspect = True
+        request = rig.read()
+        (await rig.peers[1].next_request()).reply_void()
+        await request.future
+        rig.connection(1).suspect = True
+        alone = rig.read()
+        (await rig.peers[0].next_request()).reply_void()
+        await alone.future
+
+
+async def test_policy_that_raises_at_the_start_reaches_the_caller() -> None:
+    class Broken(InOrder):
+        def make_query_plan(self, *args: Any, **kwargs: Any) -> Any:
+            raise LookupError("no plan")
+
+    async with nodes() as rig:
+        with pytest.raises(LookupError, match="no plan"):
+            rig.read(policy=Broken([]))
+        await rig.check_quiet()
