@@ -108,7 +108,6 @@ cdef class Executor:
     cdef readonly Py_ssize_t queued
     cdef readonly Py_ssize_t running
     cdef readonly bint closed
-    cdef object over
     cdef readonly uint64_t requests
     cdef readonly uint64_t retries
     cdef readonly uint64_t hedges

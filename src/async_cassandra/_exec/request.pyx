@@ -564,8 +564,6 @@ cdef class Executor:
     cdef int enqueue(self, Request request) except -1:
         if request.state == QUEUED:
             return 0
-        if self.over is not None:
-            return request.fail(self.over)
         if self.queued >= self.max_queued:
             return request.fail(self.faults.overloaded(request, self.queued))
         if len(self.queue) > 2 * self.queued + 64:
@@ -646,10 +644,9 @@ cdef class Executor:
         self.closed = True
 
     def abandon(self, error):
-        """Fail what waits for a place or a retry, and from now on what the end of a connection would requeue."""
+        """Fail what waits for a place or for its next attempt, and refuse further requests."""
         cdef Request request
         self.closed = True
-        self.over = error
         for timer in self.timers.running():
             if isinstance(timer, Request) and (<Request>timer).state == PAUSED:
                 (<Request>timer).fail(error)
