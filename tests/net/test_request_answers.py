@@ -161,17 +161,17 @@ class Counting(RetryPolicy):
         self.asked.append(what)
         return self.decision if retry_num < self.times else (self.RETHROW, None)
 
-    def on_read_timeout(self, *args: Any, retry_num: int, **facts: Any) -> Any:
-        return self._decide("read timeout", retry_num)
+    def on_read_timeout(self, *args: Any, **facts: Any) -> Any:
+        return self._decide("read timeout", facts["retry_num"])
 
-    def on_write_timeout(self, *args: Any, retry_num: int, **facts: Any) -> Any:
-        return self._decide("write timeout", retry_num)
+    def on_write_timeout(self, *args: Any, **facts: Any) -> Any:
+        return self._decide("write timeout", facts["retry_num"])
 
-    def on_unavailable(self, *args: Any, retry_num: int, **facts: Any) -> Any:
-        return self._decide("unavailable", retry_num)
+    def on_unavailable(self, *args: Any, **facts: Any) -> Any:
+        return self._decide("unavailable", facts["retry_num"])
 
-    def on_request_error(self, *args: Any, error: Exception, retry_num: int) -> Any:
-        return self._decide("request error", retry_num)
+    def on_request_error(self, *args: Any, **facts: Any) -> Any:
+        return self._decide("request error", facts["retry_num"])
 
 
 POLICY_CALLS = {
@@ -315,7 +315,7 @@ async def test_async_retry_policy_stops_at_its_maximum() -> None:
             )
         with pytest.raises(cassandra.ReadTimeout) as caught:
             await request.future
-        assert caught.value.attempts == 3
+        assert request.attempts == 3
         await nothing_more(rig)
 
 

@@ -1,0 +1,457 @@
+"""One connection: stream ids, frames as they may arrive, and every way it ends."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import lz4.block
+import pytest
+
+from async_cassandra._net.connection import Connection
+from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._net.handshake import ConnectOptions, open_connection
+from async_cassandra._wire.requests import Options, Query
+from async_cassandra._wire.responses import Response
+from tests.support.native_protocol import Compression, Opcode, encode_envelope, encode_segment
+from tests.support.peer_replies import rows_body
+from tests.support.request_rig import INT_ROW, RequestRig, until
+from tests.support.scripted_peer import Request as PeerRequest
+from tests.support.scripted_peer import ScriptedPeer, scripted_cluster
+
+pytestmark = pytest.mark.anyio
+
+HOST = "127.0.4.1"
+LZ4 = (
+    functools.partial(lz4.block.compress, store_size=False),
+    lambda data, size: lz4.block.decompress(data, uncompressed_size=size),
+)
+FRAMINGS = [
+    pytest.param(4, None, id="v4"),
+    pytest.param(4, LZ4, id="v4-lz4"),
+    pytest.param(5, None, id="v5"),
+    pytest.param(5, LZ4, id="v5-lz4"),
+]
+
+
+@asynccontextmanager
+async def connected(
+    version: int = 5, compression: Any = None, **options: Any
+) -> AsyncIterator[tuple[ScriptedPeer, Connection]]:
+    async with ScriptedPeer(host=HOST) as peer:
+        settings = ConnectOptions(protocol_version=version, compression=compression, **options)
+        connection = await open_connection(peer.host, peer.port, settings)
+        yield peer, connection
+        await connection.close()
+
+
+def ask(connection: Connection, query: str = "SELECT 1") -> asyncio.Future[Response]:
+    return connection.request(Query(query))
+
+
+async def answered(peer: ScriptedPeer, connection: Connection) -> None:
+    """Check that a request goes through."""
+    future = ask(connection)
+    (await peer.next_request()).reply_void()
+    await future
+
+
+# Frames
+
+
+@pytest.mark.parametrize(("version", "compression"), FRAMINGS)
+async def test_requests_of_any_size_arrive_whole(version: int, compression: Any) -> None:
+    async with connected(version, compression) as (peer, connection):
+        for size in (1, 600, 131_000, 131_062, 131_071, 131_072, 300_000, 1_000_000):
+            query = "".join(chr(ord("a") + (i * i + size) % 26) for i in range(size))
+            future = ask(connection, query)
+            request = await peer.next_request()
+            assert request.query == query
+            request.reply_void(warnings=[query[:60_000]])
+            assert (await future).warnings == [query[:60_000]]
+
+
+@pytest.mark.parametrize(("version", "compression"), FRAMINGS)
+async def test_responses_of_any_size_arrive_whole(version: int, compression: Any) -> None:
+    async with connected(version, compression) as (peer, connection):
+        for size in (0, 1, 60_000, 131_040, 131_071, 131_072, 400_000, 1_000_000):
+            future = connection.request(Options())
+            peer.automatic.clear()
+            request = await peer.next_request(Opcode.OPTIONS)
+            words = ["y" * min(65_000, size - at) for at in range(0, size, 65_000)]
+            request.reply_supported({"WORDS": words})
+            peer.automatic.update(type(next(iter(ScriptedPeer().automatic))))
+            assert (await future).supported == {"WORDS": words}
+
+
+@pytest.mark.parametrize(("version", "compression"), FRAMINGS)
+async def test_response_may_come_one_byte_at_a_time(version: int, compression: Any) -> None:
+    async with connected(version, compression) as (peer, connection):
+        peer.connections[0].max_segment_payload = 20
+        peer.connections[0].trickle()
+        futures = [ask(connection), ask(connection)]
+        for index in range(2):
+            (await peer.next_request()).reply_void(warnings=[f"warning {index} " * 10])
+        for index, future in enumerate(futures):
+            assert (await future).warnings == [f"warning {index} " * 10]
+
+
+async def test_requests_of_one_turn_leave_in_one_segment() -> None:
+    async with connected() as (peer, connection):
+        flushes = connection.flushes
+        futures = [ask(connection, f"SELECT {i}") for i in range(100)]
+        requests = [await peer.next_request() for _ in futures]
+        assert [request.query for request in requests] == [f"SELECT {i}" for i in range(100)]
+        assert connection.flushes == flushes + 1
+        with peer.connections[0].hold():
+            for request in requests:
+                request.reply_void()
+        await asyncio.gather(*futures)
+
+
+async def test_events_are_passed_over() -> None:
+    async with connected() as (peer, connection):
+        peer.connections[0].event_types = frozenset({"STATUS_CHANGE"})
+        peer.push_status_change("DOWN", "127.0.4.9")
+        await answered(peer, connection)
+
+
+# What breaks a connection, and only that one
+
+Break = Callable[[PeerRequest], None]
+
+
+def unknown_stream(request: PeerRequest) -> None:
+    request.connection.send(Opcode.RESULT, 77, b"\0\0\0\1")
+
+
+def stream_out_of_range(request: PeerRequest) -> None:
+    request.connection.send(Opcode.RESULT, 32767, b"\0\0\0\1")
+
+
+def answered_twice(request: PeerRequest) -> None:
+    with request.connection.hold():
+        request.reply_void()
+        request.reply_void()
+
+
+def bad_crc32(request: PeerRequest) -> None:
+    request.connection.corrupt_next()
+    request.reply_void()
+
+
+def bad_crc24(request: PeerRequest) -> None:
+    request.connection.corrupt_next(4)
+    request.reply_void()
+
+
+def bad_header(request: PeerRequest) -> None:
+    request.connection.corrupt_next(0)
+    request.reply_void()
+
+
+def truncated(request: PeerRequest) -> None:
+    request.connection.truncate_next(11)
+    request.reply_void()
+
+
+def wrong_version(request: PeerRequest) -> None:
+    envelope = encode_envelope(4, Opcode.RESULT, request.stream_id, b"\0\0\0\1")
+    request.reply_raw(encode_segment(envelope, self_contained=True))
+
+
+def request_direction(request: PeerRequest) -> None:
+    envelope = bytearray(encode_envelope(5, Opcode.RESULT, request.stream_id, b"\0\0\0\1"))
+    envelope[0] &= 0x7F
+    request.reply_raw(encode_segment(bytes(envelope), self_contained=True))
+
+
+def two_gigabytes(request: PeerRequest) -> None:
+    header = bytes((0x85, 0, 0, request.stream_id, Opcode.RESULT)) + (2**31 - 1).to_bytes(4)
+    request.reply_raw(encode_segment(header + b"\0" * 100, self_contained=False))
+
+
+def half_an_envelope(request: PeerRequest) -> None:
+    envelope = encode_envelope(5, Opcode.RESULT, request.stream_id, b"\0\0\0\1")
+    request.reply_raw(encode_segment(envelope[:-1], self_contained=True))
+
+
+def self_contained_within_split(request: PeerRequest) -> None:
+    envelope = encode_envelope(5, Opcode.RESULT, request.stream_id, b"\0\0\0\1" * 50)
+    request.reply_raw(
+        encode_segment(envelope[:20], self_contained=False)
+        + encode_segment(envelope, self_contained=True)
+    )
+
+
+def more_after_split(request: PeerRequest) -> None:
+    envelope = encode_envelope(5, Opcode.RESULT, request.stream_id, b"\0\0\0\1")
+    request.reply_raw(encode_segment(envelope + b"more", self_contained=False))
+
+
+def empty_result(request: PeerRequest) -> None:
+    request.reply(Opcode.RESULT, b"")
+
+
+def unknown_kind(request: PeerRequest) -> None:
+    request.reply(Opcode.RESULT, b"\0\0\0\x63")
+
+
+def request_opcode(request: PeerRequest) -> None:
+    request.reply(Opcode.QUERY, b"")
+
+
+def rows_cut_short(request: PeerRequest) -> None:
+    request.reply(Opcode.RESULT, rows_body(INT_ROW, [(1,)])[:12])
+
+
+BREAKS = [
+    unknown_stream,
+    stream_out_of_range,
+    answered_twice,
+    bad_crc32,
+    bad_crc24,
+    bad_header,
+    truncated,
+    wrong_version,
+    request_direction,
+    two_gigabytes,
+    half_an_envelope,
+    self_contained_within_split,
+    more_after_split,
+    empty_result,
+    unknown_kind,
+    request_opcode,
+    rows_cut_short,
+]
+
+
+@pytest.mark.parametrize("break_it", BREAKS, ids=lambda function: function.__name__)
+async def test_broken_bytes_end_that_connection_only(break_it: Break) -> None:
+    async with scripted_cluster([HOST, "127.0.4.2"]) as peers, RequestRig(*peers) as rig:
+        healthy = rig.write(pinned=[rig.pools[1]])
+        request = rig.read(pinned=[rig.pools[0]])
+        lost = rig.connection()
+        break_it(await peers[0].next_request())
+        again = await next_try(peers[0], request.future)
+        if again is not None:
+            again.reply_void()
+        await request.future
+        await until(lambda: lost.closed and rig.pools[0].connections)
+        assert isinstance(lost.error, ConnectionLost)
+        assert not rig.connection(1).closed
+        (await peers[1].next_request()).reply_void()
+        await healthy.future
+        await rig.check_quiet()
+
+
+async def next_try(peer: ScriptedPeer, future: asyncio.Future[Any]) -> PeerRequest | None:
+    """The request as it is sent again; ``None`` if it was answered before the connection broke."""
+    asked = asyncio.ensure_future(peer.next_request())
+    await asyncio.wait({asked, future}, return_when=asyncio.FIRST_COMPLETED)
+    if asked.done():
+        return asked.result()
+    asked.cancel()
+    return None
+
+
+@pytest.mark.parametrize("break_it", BREAKS, ids=lambda function: function.__name__)
+async def test_future_of_a_broken_response_gets_the_error(break_it: Break) -> None:
+    async with connected() as (peer, connection):
+        futures = [ask(connection), ask(connection)]
+        await peer.next_request()
+        break_it(await peer.next_request())
+        done = await asyncio.gather(*futures, return_exceptions=True)
+        assert isinstance(done[0], ConnectionLost)
+        assert connection.closed
+        with pytest.raises(ConnectionLost):
+            ask(connection)
+
+
+async def test_compressed_segment_of_nonsense_ends_the_connection() -> None:
+    async with connected(compression=LZ4) as (peer, connection):
+        future = ask(connection)
+        request = await peer.next_request()
+        good = encode_segment(
+            encode_envelope(5, Opcode.RESULT, 0, bytes(1000)),
+            self_contained=True,
+            compression=Compression.LZ4,
+        )
+        request.connection.corrupt_next(len(good) // 2)
+        request.reply_raw(good)
+        with pytest.raises(ConnectionLost, match="protocol error"):
+            await future
+
+
+# Stream ids
+
+
+async def test_ids_are_not_used_again_while_a_response_may_come() -> None:
+    async with connected() as (peer, connection):
+        futures = [ask(connection) for _ in range(10)]
+        requests = [await peer.next_request() for _ in futures]
+        assert len({request.stream_id for request in requests}) == 10
+        for request in requests[::2]:
+            request.reply_void()
+        await asyncio.gather(*futures[::2])
+        more = [ask(connection) for _ in range(10)]
+        taken = {request.stream_id for request in requests[1::2]}
+        for _ in more:
+            request = await peer.next_request()
+            assert request.stream_id not in taken
+            request.reply_void()
+        for request in requests[1::2]:
+            request.reply_void()
+        await asyncio.gather(*futures, *more)
+        assert connection.in_flight == 0
+
+
+async def test_cancelled_futures_keep_their_ids_until_the_response() -> None:
+    async with connected() as (peer, connection):
+        future = ask(connection)
+        request = await peer.next_request()
+        future.cancel()
+        assert connection.in_flight == 1
+        other = ask(connection)
+        second = await peer.next_request()
+        assert second.stream_id != request.stream_id
+        request.reply_void()
+        second.reply_void()
+        await other
+        await until(lambda: connection.in_flight == 0)
+
+
+async def test_every_id_can_be_taken_and_one_more_is_refused() -> None:
+    # With it, each of the futures keeps the lines that made it, which takes a minute.
+    asyncio.get_running_loop().set_debug(False)
+    async with connected(max_in_flight=32768) as (peer, connection):
+        requests: list[PeerRequest] = []
+        peer.respond_with(requests.append)
+        futures = [ask(connection) for _ in range(32768)]
+        assert not connection.available
+        with pytest.raises(ConnectionLost, match="32768"):
+            ask(connection)
+        await until(lambda: len(requests) == 32768, turns=60_000)
+        assert {request.stream_id for request in requests} == set(range(32768))
+        peer.respond_with(lambda request: request.reply_void())
+        with peer.connections[0].hold():
+            for request in requests:
+                request.reply_void()
+        await asyncio.gather(*futures)
+        assert connection.in_flight == 0
+        await ask(connection)
+
+
+async def test_late_responses_free_orphaned_ids() -> None:
+    async with ScriptedPeer(host=HOST) as peer, RequestRig(peer, max_in_flight=8) as rig:
+        requests = [rig.write(timeout=1.0) for _ in range(4)]
+        asked = [await peer.next_request() for _ in requests]
+        rig.advance(1.1)
+        for request in requests:
+            assert request.future.exception() is not None
+        assert (rig.connection().in_flight, rig.connection().orphans) == (4, 4)
+        await rig.check_quiet(*asked)
+
+
+async def test_worn_connection_is_replaced_and_finishes_its_healthy_requests() -> None:
+    async with ScriptedPeer(host=HOST) as peer, RequestRig(peer, max_in_flight=8) as rig:
+        worn = rig.connection()
+        healthy = rig.write(timeout=100.0)
+        asked = await peer.next_request()
+        dead = [rig.write(timeout=1.0) for _ in range(5)]
+        for _ in dead:
+            await peer.next_request()
+        rig.advance(1.1)
+        for request in dead:
+            assert request.future.exception() is not None
+        await until(lambda: worn.draining and rig.pools[0].connections != [worn])
+        other = rig.write(timeout=100.0)
+        second = await peer.next_request()
+        assert second.connection is not asked.connection
+        second.reply_void()
+        await other.future
+        assert not worn.closed
+        asked.reply_void()
+        await healthy.future
+        await until(lambda: worn.closed)
+        assert rig.unreachable == []
+
+
+async def test_worn_connection_closes_when_its_last_live_request_is_cancelled() -> None:
+    async with ScriptedPeer(host=HOST) as peer, RequestRig(peer, max_in_flight=4) as rig:
+        worn = rig.connection()
+        requests = [rig.write() for _ in range(4)]
+        for request in requests[:3]:
+            request.cancel()
+        await until(lambda: worn.draining)
+        assert not worn.closed
+        requests[3].cancel()
+        await until(lambda: worn.closed)
+
+
+# Endings
+
+
+async def test_close_sends_what_is_pending() -> None:
+    async with ScriptedPeer(host=HOST) as peer:
+        connection = await open_connection(peer.host, peer.port, ConnectOptions())
+        future = ask(connection, "UPDATE t SET v = 1")
+        await connection.close()
+        assert (await peer.next_request()).query == "UPDATE t SET v = 1"
+        with pytest.raises(ConnectionLost):
+            await future
+        await connection.close()
+
+
+async def test_close_does_not_wait_for_a_peer_that_does_not_read() -> None:
+    async with connected() as (peer, connection):
+        peer.connections[0].stall()
+        futures = [ask(connection, "x" * 1_000_000) for _ in range(20)]
+        await until(lambda: connection.paused)
+        await connection.close(0.01)
+        done = await asyncio.gather(*futures, return_exceptions=True)
+        assert {type(error) for error in done} == {ConnectionLost}
+
+
+@pytest.mark.parametrize("end", ["drop", "close"])
+async def test_peer_that_goes_fails_what_waits(end: str) -> None:
+    async with connected() as (peer, connection):
+        futures = [ask(connection) for _ in range(3)]
+        for _ in futures:
+            request = await peer.next_request()
+        getattr(request.connection, end)()
+        done = await asyncio.gather(*futures, return_exceptions=True)
+        assert {type(error) for error in done} == {ConnectionLost}
+        assert connection.in_flight == 0
+        assert "closed" in repr(connection)
+
+
+async def test_response_to_a_closed_connection_is_nobodys() -> None:
+    async with connected() as (peer, connection):
+        future = ask(connection)
+        request = await peer.next_request()
+        request.reply_void()
+        connection.abort(ConnectionLost("cut by the test"))
+        with pytest.raises(ConnectionLost, match="cut by the test"):
+            await future
+        await connection.close()
+
+
+async def test_handlers_that_send_again_within_a_loss_get_the_error() -> None:
+    async with connected() as (peer, connection):
+        refused: list[Exception] = []
+
+        def again(future: asyncio.Future[Response]) -> None:
+            future.exception()
+            try:
+                ask(connection)
+            except ConnectionLost as error:
+                refused.append(error)
+
+        future = ask(connection)
+        future.add_done_callback(again)
+        (await peer.next_request()).drop()
+        with pytest.raises(ConnectionLost):
+            await future
+        await until(lambda: len(refused) == 1)
