@@ -90,7 +90,8 @@ class AsyncCluster:
         self._options = client_options if client_options is not None else ClientOptions()
         self._idle_heartbeat_interval = idle_heartbeat_interval
         self._metrics = metrics
-        if retry_policy is None and EXEC_PROFILE_DEFAULT not in kwargs.get("execution_profiles", ()):
+        profiles = kwargs.get("execution_profiles") or {}
+        if retry_policy is None and EXEC_PROFILE_DEFAULT not in profiles:
             retry_policy = DefaultRetryPolicy()
         if retry_policy is not None:
             kwargs.setdefault("default_retry_policy", retry_policy)
