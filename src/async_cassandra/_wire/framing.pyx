@@ -117,6 +117,16 @@ cdef class FrameWriter:
     def __dealloc__(self):
         PyMem_Free(self.ends)
 
+    def add(self, uint8_t opcode, int16_t stream_id, bytes body not None, uint8_t flags=0):
+        """Append one envelope."""
+        self.begin_envelope(flags, stream_id, opcode)
+        write_raw(self.pending, PyBytes_AS_STRING(body), PyBytes_GET_SIZE(body))
+        self.end_envelope()
+
+    def take(self):
+        """Everything added since the last time, framed."""
+        return self.take_frames()
+
     cdef int begin_envelope(self, uint8_t flags, int16_t stream_id, uint8_t opcode) except -1:
         self.envelope_start = self.pending.size
         cdef unsigned char* at = reserve(self.pending, HEADER)
