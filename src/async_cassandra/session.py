@@ -111,7 +111,6 @@ class AsyncCassandraSession:
             another loop
         """
         core = self._core
-        core.check_usable()
         if (
             timeout is None
             and paging_state is None
@@ -138,7 +137,7 @@ class AsyncCassandraSession:
         except StatementChangedError:
             request, response = await self._once_more(request, query, parameters, options)
         if response is None or response.is_all:
-            return AsyncResultSet(response, options.profile.row_factory, request.coordinator, core)
+            return AsyncResultSet(request, response, core)
         return await self._completed(request, response, options)
 
     async def _once_more(
@@ -161,10 +160,9 @@ class AsyncCassandraSession:
         self, request: Request, response: Response, options: CallOptions
     ) -> AsyncResultSet:
         """The result once what follows from the response is done; each page has its own timeout."""
-        row_factory = options.profile.row_factory
         if response.page is None:
             await self._core.follow_up(response)
-            return AsyncResultSet(response, row_factory, request.coordinator, self._core)
+            return AsyncResultSet(request, response, self._core)
         pages = [response.page]
         next_state = response.paging_state
         while next_state is not None and options.wants_all:
@@ -174,9 +172,7 @@ class AsyncCassandraSession:
                 break
             pages.append(another.page)
             next_state = another.paging_state
-        return AsyncResultSet(
-            response, row_factory, request.coordinator, self._core, tuple(pages), next_state
-        )
+        return AsyncResultSet(request, response, self._core, tuple(pages), next_state)
 
     async def execute_stream(
         self,

@@ -3,6 +3,7 @@
 An option comes from the call, else the statement, else the execution profile.
 """
 
+import asyncio
 import time
 from math import inf
 
@@ -17,9 +18,11 @@ from async_cassandra.exceptions import from_wire
 
 from libc.stdint cimport INT64_MIN
 
+from async_cassandra._exec.request cimport new_request
 from async_cassandra._wire.binding cimport BoundValues
 from async_cassandra._wire.requests cimport Batch, Execute, Prepare
 
+cdef object get_running_loop = asyncio.get_running_loop
 cdef object NAMED_TUPLES = named_tuple_factory
 cdef object PREPARED_STATEMENT = PreparedStatement
 cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
@@ -83,11 +86,14 @@ cdef class RequestBuilder:
     def prepared(self, query, parameters, CallOptions options not None):
         """The request of a :class:`PreparedStatement` with its parameters; ``None`` if ``query`` is something else.
 
+        :raises ~async_cassandra.exceptions.ConnectionError: after close or fork, or on another loop
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
         :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
         """
         cdef PreparedQuery prepared
         cdef BoundValues bound
+        if self.executor.closed or get_running_loop() is not self.executor.loop:
+            self.executor.refuse()
         if type(query) is not PREPARED_STATEMENT:
             return None
         prepared = query.prepared
@@ -106,7 +112,7 @@ cdef class RequestBuilder:
         message.values = bound.payload
         self.set_level(message, statement, options.profile, prepared.is_read)
         self.set_paging(message, statement, options)
-        cdef Request request = Request.__new__(Request, self.executor, message, statement, prepared)
+        cdef Request request = new_request(self.executor, message, statement, prepared)
         request.routing_keyspace = prepared.routing_keyspace
         if bound.has_token:
             request.token = bound.token_value
@@ -119,11 +125,11 @@ cdef class RequestBuilder:
 
     def query(self, statement, str query not None, info, CallOptions options not None):
         """A request that runs a string without parameters of its own."""
-        cdef Query message = Query.__new__(Query, query)
+        cdef Query message = Query(query)
         message.keyspace = self.keyspace_flag(statement.keyspace)
         self.set_level(message, statement, options.profile, info.is_read)
         self.set_paging(message, statement, options)
-        cdef Request request = Request.__new__(Request, self.executor, message, statement)
+        cdef Request request = new_request(self.executor, message, statement, None)
         self.set_routing(request, statement)
         request.idempotent = not info.is_conditional and (
             info.is_read or statement.is_idempotent or (self.infers_idempotence and info.inferred_idempotent))
@@ -143,7 +149,7 @@ cdef class RequestBuilder:
         message.entries = entries
         message.keyspace = self.keyspace_flag(keyspace)
         self.set_level(message, statement, options.profile, False)
-        cdef Request request = Request.__new__(Request, self.executor, message, statement)
+        cdef Request request = new_request(self.executor, message, statement, None)
         request.batched = queries
         self.set_routing(request, statement)
         request.idempotent = may_repeat
@@ -153,7 +159,7 @@ cdef class RequestBuilder:
     def prepare(self, str query not None, keyspace, CallOptions options not None):
         """A request that prepares ``query``; sending it twice is harmless."""
         cdef Prepare message = Prepare.__new__(Prepare, query, self.keyspace_flag(keyspace))
-        cdef Request request = Request.__new__(Request, self.executor, message, SimpleStatement(query))
+        cdef Request request = new_request(self.executor, message, SimpleStatement(query), None)
         request.routing_keyspace = keyspace
         request.idempotent = True
         self.set_life(request, request.statement, options)
@@ -167,7 +173,7 @@ cdef class RequestBuilder:
         """A request for the page after the one that ``before`` got."""
         cdef Query message = <Query?>before.message
         message.paging_state = paging_state
-        cdef Request request = Request.__new__(Request, self.executor, message, before.statement, before.prepared)
+        cdef Request request = new_request(self.executor, message, before.statement, before.prepared)
         if before.prepared is not None:
             (<Execute>message).result_metadata_id = before.prepared.shape.metadata_id
         request.routing_keyspace = before.routing_keyspace
@@ -175,6 +181,7 @@ cdef class RequestBuilder:
         request.has_token = before.has_token
         request.idempotent = before.idempotent
         request.as_tuples = before.as_tuples
+        request.row_factory = before.row_factory
         request.batched = before.batched
         request.profile = before.profile
         request.pinned = before.pinned
@@ -215,7 +222,8 @@ cdef class RequestBuilder:
         """Deadline, policies, envelope options, rows."""
         profile = options.profile
         request.profile = profile
-        request.as_tuples = profile.row_factory is not NAMED_TUPLES
+        request.row_factory = profile.row_factory
+        request.as_tuples = request.row_factory is not NAMED_TUPLES
         timeout = options.timeout
         if timeout is None:
             timeout = profile.request_timeout

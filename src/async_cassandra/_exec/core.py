@@ -90,6 +90,7 @@ class SessionCore:
         self.executor: Executor = Executor(
             self.loop, self.timers, self.plans, faults, max_queued=options.max_queued
         )
+        self.executor.refuse = self.check_usable
         self.builder: RequestBuilder = RequestBuilder(
             self.executor,
             self.version,

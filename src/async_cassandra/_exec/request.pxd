@@ -47,6 +47,7 @@ cdef class Request(Timer):
     cdef readonly NodeConnections coordinator
     cdef public dict batched
     cdef public bint as_tuples
+    cdef public object row_factory
     cdef int losses
     cdef readonly dict errors
     cdef readonly double started
@@ -69,6 +70,7 @@ cdef class Request(Timer):
     cdef bint holds_place
     cdef bint keeps_place
 
+    cdef int fill(self, Executor executor, Message message, statement, PreparedQuery prepared) except -1
     cdef int begin(self) except -1
     cdef int make_plan(self) except -1
     cdef NodeConnections next_node(self)
@@ -95,8 +97,13 @@ cdef class Request(Timer):
     cdef int drop_attempts(self) except -1
 
 
+cdef Request new_request(Executor executor, Message message, statement, PreparedQuery prepared)
+
+
 cdef class Executor:
     cdef readonly object loop
+    cdef object new_future
+    cdef public object refuse
     cdef readonly TimerQueue timers
     cdef readonly dict nodes
     cdef readonly dict routes

@@ -1,7 +1,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Protocol, Self
+from typing import Protocol
 
 from cassandra.cluster import ExecutionProfile
 from cassandra.policies import LoadBalancingPolicy, RetryPolicy, SpeculativeExecutionPlan
@@ -10,6 +10,7 @@ from cassandra.query import PreparedStatement, Statement
 
 from async_cassandra._exec.prepared import PreparedQuery, Preparing, ResultShape
 from async_cassandra._exec.routes import Routes
+from async_cassandra._exec.statements import RowFactory
 from async_cassandra._net.connection import NodeConnections
 from async_cassandra._net.pool import NodePool
 from async_cassandra._net.timers import Timer, TimerQueue
@@ -64,13 +65,14 @@ class Request(Timer):
     batched: dict[bytes, PreparedQuery]
     as_tuples: bool
     wants_all: bool
-    def __new__(
-        cls,
+    row_factory: RowFactory
+    def __init__(
+        self,
         executor: Executor,
         message: Message,
         statement: Statement | PreparedStatement | None = None,
         prepared: PreparedQuery | None = None,
-    ) -> Self: ...
+    ) -> None: ...
     @property
     def executor(self) -> Executor: ...
     @property
@@ -111,6 +113,7 @@ class Executor:
     max_queued: int
     attempt_fraction: float
     on_idle: Callable[[], object] | None
+    refuse: Callable[[], object]
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,

@@ -17,7 +17,9 @@ wins; the others' stream ids are orphaned.
 A request that may have reached a node is sent again only if it is idempotent; that gate comes before any retry policy.
 """
 
+from asyncio import BaseEventLoop, Future
 from collections import deque
+from functools import partial
 from math import inf
 
 from async_cassandra._exec.prepared cimport PrepareFlight
@@ -138,6 +140,12 @@ cdef class Attempt(Preparing):
         return 0
 
 
+cdef Request new_request(Executor executor, Message message, statement, PreparedQuery prepared):
+    cdef Request request = Request.__new__(Request)
+    request.fill(executor, message, statement, prepared)
+    return request
+
+
 cdef class Request(Timer):
     """A request from admission to its future; see the module for its states.
 
@@ -145,17 +153,21 @@ cdef class Request(Timer):
     :param prepared: the prepared query behind an EXECUTE, else ``None``
     """
 
-    def __cinit__(self, Executor executor not None, Message message not None, statement=None,
-                  PreparedQuery prepared=None):
+    def __init__(self, Executor executor not None, Message message not None, statement=None,
+                 PreparedQuery prepared=None):
+        self.fill(executor, message, statement, prepared)
+
+    cdef int fill(self, Executor executor, Message message, statement, PreparedQuery prepared) except -1:
         self.executor = executor
         self.message = message
         self.statement = statement
         self.prepared = prepared
         self.timeout = inf
-        self.future = executor.loop.create_future()
+        self.future = executor.new_future()
         self.batched = NO_QUERIES
         if prepared is not None:
             self.shape = prepared.shape
+        return 0
 
     def __repr__(self):
         return (f"<Request {State(self.state).name} attempts={self.attempts} retries={self.retries} "
@@ -534,6 +546,13 @@ cdef class Request(Timer):
         return self.executor.timers.now() - self.started
 
 
+cdef object future_maker(loop):
+    """What makes a future of ``loop``: its own method, or asyncio's class where that is all the method would call."""
+    if getattr(type(loop), "create_future", None) is BaseEventLoop.create_future:
+        return partial(Future, loop=loop)
+    return loop.create_future
+
+
 cdef class Executor:
     """Admits the requests of one session.
 
@@ -546,6 +565,7 @@ cdef class Executor:
     def __init__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *,
                  Py_ssize_t max_queued=100_000, double attempt_fraction=0.3):
         self.loop = loop
+        self.new_future = future_maker(loop)
         self.timers = timers
         self.faults = faults
         self.max_queued = max_queued

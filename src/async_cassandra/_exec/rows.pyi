@@ -2,8 +2,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, overload
 
 from async_cassandra._exec.core import SessionCore
+from async_cassandra._exec.request import Request
 from async_cassandra._exec.statements import RowFactory
-from async_cassandra._net.connection import NodeConnections
 from async_cassandra._wire.responses import Response
 from async_cassandra._wire.rows import Page
 
@@ -32,9 +32,8 @@ class Rows(Sequence[Any]):
 class ResultRows:
     def __init__(
         self,
+        request: Request,
         response: Response | None,
-        row_factory: RowFactory,
-        node: NodeConnections | None,
         core: SessionCore,
         pages: tuple[Page, ...] | None = None,
         paging_state: bytes | None = None,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from cassandra.query import dict_factory, named_tuple_factory, tuple_factory
 
+from async_cassandra._exec.request cimport Request
 from async_cassandra._net.connection cimport NodeConnections
 from async_cassandra._wire.responses cimport Response
 from async_cassandra._wire.rows cimport Page
@@ -14,6 +15,7 @@ from async_cassandra._wire.errors import ColumnDecodeError
 from async_cassandra.exceptions import from_wire
 
 cdef object NAMED_TUPLES = named_tuple_factory
+cdef tuple NO_PAGES = ()
 
 
 def row_maker(row_factory, names):
@@ -39,9 +41,11 @@ cdef class Rows:
         cdef Py_ssize_t count = 0
         self.pages = pages
         self.convert = convert
-        self.starts = []
+        if len(pages) > 1:
+            self.starts = []
         for page in pages:
-            self.starts.append(count)
+            if self.starts is not None:
+                self.starts.append(count)
             count += page.row_count
         self.kept = [None] * count
 
@@ -58,13 +62,12 @@ cdef class Rows:
 
     cdef object decode(self, Py_ssize_t index):
         cdef Py_ssize_t number = 0
-        cdef Page page
-        if len(self.pages) > 1:
+        if self.starts is not None:
             # An empty page shares its start with the one behind it, which is the one found.
             number = bisect_right(self.starts, index) - 1
-        page = <Page>self.pages[number]
+            index -= <Py_ssize_t>self.starts[number]
         try:
-            row = page.row_at(index - <Py_ssize_t>self.starts[number])
+            row = (<Page>self.pages[number]).row_at(index)
         except ColumnDecodeError as error:
             raise from_wire(error) from error.__cause__
         return row if self.convert is None else self.convert(row)
@@ -124,18 +127,18 @@ Sequence.register(Rows)
 cdef class ResultRows:
     """The rows of a result, and the response they came with.
 
+    :param request: the last one that it took
     :param response: of the first page; ``None`` if a policy ignored the failure
     :param pages: those that have been read, in order; ``None`` for the response's own
     """
 
-    def __init__(self, Response response, row_factory, NodeConnections node, core, tuple pages=None,
-                 bytes paging_state=None):
+    def __init__(self, Request request not None, Response response, core, tuple pages=None, bytes paging_state=None):
         if pages is None:
-            pages = (response.page,) if response is not None and response.page is not None else ()
+            pages = (response.page,) if response is not None and response.page is not None else NO_PAGES
         self.response = response
         self.pages = pages
-        self.row_factory = row_factory
-        self.node = node
+        self.row_factory = request.row_factory
+        self.node = request.coordinator
         self.paging_state = paging_state
         self.core = core
 

@@ -57,14 +57,12 @@ class Query(Statement):
     page_size: int
     paging_state: bytes | None
     skip_metadata: bool
-    def __new__(cls, query: str | None = None) -> Self: ...
+    def __init__(self, query: str | None = None) -> None: ...
 
 class Execute(Query):
     prepared_id: bytes | None
     result_metadata_id: bytes | None
-    def __new__(cls) -> Self: ...
 
 class Batch(Statement):
     batch_type: int
     entries: list[tuple[str | bytes, bytes]]
-    def __new__(cls) -> Self: ...

@@ -151,7 +151,7 @@ cdef class Prepare(Message):
 cdef class Statement(Message):
     """What QUERY, EXECUTE and BATCH have in common; ``serial_consistency`` 0 and ``NO_TIMESTAMP`` leave theirs out."""
 
-    def __cinit__(self, *args, **kwargs):
+    def __cinit__(self):
         self.consistency = 0x0001
         self.timestamp = INT64_MIN
 
@@ -187,8 +187,10 @@ cdef class Query(Statement):
     ``values`` is the encoded ``[short n][value]...`` section or ``None``; ``page_size`` in rows, 0 for no paging.
     """
 
-    def __cinit__(self, str query=None, *args, **kwargs):
+    def __cinit__(self):
         self.opcode = QUERY
+
+    def __init__(self, str query=None):
         self.query = query
 
     cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
@@ -219,7 +221,7 @@ cdef class Query(Statement):
 cdef class Execute(Query):
     """Run a prepared statement; ``result_metadata_id`` is sent on v5."""
 
-    def __cinit__(self, *args, **kwargs):
+    def __cinit__(self):
         self.opcode = EXECUTE
 
     cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
@@ -236,7 +238,7 @@ cdef class Batch(Statement):
     ``[short n][value]...`` section; ``batch_type`` is 0 logged, 1 unlogged, 2 counter.
     """
 
-    def __cinit__(self, *args, **kwargs):
+    def __cinit__(self):
         self.opcode = BATCH
         self.entries = []
 
