@@ -25,11 +25,11 @@ COMPILED := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi')
 BUILD    := setup.py pyproject.toml MANIFEST.in
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-main test-oldest lint types format core build dist docs lock clean
+.PHONY: help demo test test-main test-oldest faults lint types format core build dist docs lock clean
 
 help:
 	@sed -n '1,3p' Makefile | cut -c3-
-	@echo "make lint | types | format | core | build | dist | docs | lock | clean"
+	@echo "make faults | lint | types | format | core | build | dist | docs | lock | clean"
 
 # The environments
 
@@ -71,6 +71,10 @@ types: $(VENV)/.core
 
 test-main: $(VENV)/.core
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests
+
+# Breaks three nodes for a minute at a time: half an hour or more.
+faults: $(VENV)/.core
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "" --durations=20 tests/faults
 
 # A quick part of the tests, on the oldest supported Python and driver.
 test-oldest: $(VENV)/.core
