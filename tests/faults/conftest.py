@@ -21,8 +21,20 @@ REPLICATION = "{'class': 'SimpleStrategy', 'replication_factor': 3}"
 
 type Report = Callable[[str], None]
 
+LOOPS = [
+    pytest.param(("asyncio", {"debug": True}), id="asyncio-debug", marks=pytest.mark.long_faults),
+    pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
+]
+
 _keyspaces = itertools.count(1)
 _figures: list[str] = []
+
+
+@pytest.fixture(scope="session", params=LOOPS)
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """Run each test on uvloop, and on asyncio in debug mode where there is time."""
+    backend: tuple[str, dict[str, bool]] = request.param
+    return backend
 
 
 @pytest.fixture(scope="session")

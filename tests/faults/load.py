@@ -226,7 +226,7 @@ class Load:
         appended = await self._check_appended(tally, keyspace)
         unknown = [o for o in tally.failures if not o.kind.is_idempotent]
         unclear = [repr(o.error) for o in unknown if not o.may_be_applied and not o.was_not_applied]
-        assert unclear == []
+        assert not unclear, unclear[:10]
         return (
             f"{len(written)} acknowledged writes there; {counted}; {appended}; "
             f"{len([o for o in unknown if o.may_be_applied])} may have been applied and say so"

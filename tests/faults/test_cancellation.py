@@ -68,10 +68,13 @@ async def test_cancelled_requests_leave_nothing(
         tasks, objects = asyncio.all_tasks(), left_over()
         cancelled = await cancel_many(bounded, query)
         await answered(bounded)
-        left = left_over() - objects
-        report(f"{cancelled} cancelled, {left} requests and {len(core.timers)} timers left")
         assert (core.executor.running, core.executor.queued, len(core.timers)) == (0, 0, 0)
         assert [c.orphans for c in core.nodes.connections() if c.orphans] == []
+        # Connections worn by orphaned ids are replaced; the last of them may still be closing.
+        if closing := asyncio.all_tasks() - tasks:
+            await asyncio.wait(closing, timeout=10)
         assert asyncio.all_tasks() - tasks == set()
+        left = left_over() - objects
+        report(f"{cancelled} cancelled, {left} requests and attempts left")
         assert left <= 0
         await bounded.execute(query, (1,))
