@@ -511,6 +511,9 @@ cdef class Request(Timer):
         self.drop_attempts()
         if was_queued:
             self.executor.queued -= 1
+            if self.executor.queued == 0:
+                # What is left there is done: let go of it.
+                self.executor.queue.clear()
         return 0 if self.keeps_place else self.executor.done(self)
 
     cdef int take_place(self, Request before) except -1:
