@@ -328,12 +328,12 @@ async def test_every_id_can_be_taken_and_one_more_is_refused() -> None:
     async with connected(max_in_flight=32768) as (peer, connection):
         requests: list[PeerRequest] = []
         peer.respond_with(requests.append)
-        futures = [ask(connection) for _ in range(32768)]
+        futures = [ask(connection) for _ in range(32767)]
         assert not connection.available
-        with pytest.raises(ConnectionLost, match="32768"):
+        with pytest.raises(ConnectionLost, match="32767"):
             ask(connection)
-        await until(lambda: len(requests) == 32768, turns=60_000)
-        assert {request.stream_id for request in requests} == set(range(32768))
+        await until(lambda: len(requests) == 32767, turns=60_000)
+        assert {request.stream_id for request in requests} == set(range(1, 32768))
         peer.respond_with(lambda request: request.reply_void())
         with peer.connections[0].hold():
             for request in requests:

@@ -189,9 +189,13 @@ cdef class Connection(EnvelopeSink):
             self.free_count -= 1
             return self.free_ids[self.free_count]
         if self.next_id == MAX_STREAM_IDS:
-            raise ConnectionLost(f"all {MAX_STREAM_IDS} stream ids to {self.endpoint} are taken", self.endpoint)
+            raise ConnectionLost(f"all {MAX_STREAM_IDS - 1} stream ids to {self.endpoint} are taken", self.endpoint)
         if self.next_id == self.handler_capacity:
             self.grow_table()
+        if self.next_id == 0:
+            # A server reports on stream 0 what it cannot blame on a request, such as a wrong checksum.
+            # No request may take that for its answer, so id 0 stays free and its slot empty.
+            self.next_id = 1
         self.next_id += 1
         return self.next_id - 1
 
