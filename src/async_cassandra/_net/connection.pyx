@@ -30,6 +30,8 @@ cdef extern from "Python.h":
 DEF MAX_STREAM_IDS = 32768
 DEF INBOX_BYTES = 262144
 DEF MIN_READ_BYTES = 65536
+# Bytes that may wait for the peer, in the transport or encoded in this turn, before senders wait.
+DEF HIGH_WATER_BYTES = 1048576
 
 
 cdef class ResponseHandler:
@@ -131,7 +133,7 @@ cdef class Connection(EnvelopeSink):
     cdef bint is_available(self) noexcept:
         """Whether a request may be sent now."""
         return (not self.closed and not self.paused and not self.draining
-                and self.in_flight < self.max_in_flight
+                and self.in_flight < self.max_in_flight and self.writer.pending.size < HIGH_WATER_BYTES
                 and (self.free_count > 0 or self.next_id < MAX_STREAM_IDS))
 
     @property
@@ -183,6 +185,15 @@ cdef class Connection(EnvelopeSink):
             self.transport.write(self.writer.take_frames())
         except Exception as error:  # noqa: BLE001  whatever it is, half a frame may be out: the connection is over
             self.abort(ConnectionLost(f"writing to {self.endpoint} failed: {error}", self.endpoint), error)
+        self.wake_senders()
+
+    cdef int wake_senders(self) except -1:
+        """Tell who found this connection full that it no longer is."""
+        if self.starved and self.is_available():
+            self.starved = False
+            if self.on_available is not None:
+                self.on_available()
+        return 0
 
     cdef int acquire_id(self) except -1:
         if self.free_count:
@@ -263,10 +274,7 @@ cdef class Connection(EnvelopeSink):
                 {"message": f"a response from {self.endpoint} could not be handled", "exception": error}
             )
             self.abort(ConnectionLost(f"a response from {self.endpoint} could not be handled", self.endpoint), error)
-        if self.starved and self.is_available():
-            self.starved = False
-            if self.on_available is not None:
-                self.on_available()
+        self.wake_senders()
 
     cdef int read_inbox(self) except -1:
         cdef Py_ssize_t used = self.reader.read(self.inbox + self.inbox_start, self.inbox_end - self.inbox_start, self)
@@ -327,7 +335,7 @@ cdef class Connection(EnvelopeSink):
     def connection_made(self, transport):
         """Take the transport (asyncio)."""
         self.transport = transport
-        transport.set_write_buffer_limits(high=1024 * 1024)
+        transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
 
     def eof_received(self):
         """Let the transport close (asyncio)."""
