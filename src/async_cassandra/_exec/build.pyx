@@ -187,6 +187,9 @@ cdef class RequestBuilder:
         request.pinned = before.pinned
         request.timeout = before.timeout
         request.retry_policy = before.retry_policy
+        if before.speculation is not None:
+            policy = before.profile.speculative_execution_policy
+            request.speculation = policy.new_plan(before.routing_keyspace, before.statement)
         request.take_place(before)
         return request
 
