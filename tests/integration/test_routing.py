@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, ExecutionProfile
 from cassandra.policies import (
+    ConstantSpeculativeExecutionPolicy,
     DCAwareRoundRobinPolicy,
     LoadBalancingPolicy,
     RoundRobinPolicy,
@@ -17,7 +18,7 @@ from cassandra.policies import (
 )
 from cassandra.query import SimpleStatement
 
-from async_cassandra import AsyncCassandraSession, AsyncCluster, AsyncResultSet
+from async_cassandra import AsyncCassandraSession, AsyncCluster, AsyncResultSet, StreamConfig
 from async_cassandra.server import CassandraServer
 from async_cassandra.statements import BatchStatement
 from tests.integration.conftest import Backend
@@ -194,6 +195,22 @@ async def test_policy_of_profile_chooses(
             assert share >= 0.99
         else:
             assert 0.2 < share < 0.5
+
+
+async def test_speculative_policy_asks_other_nodes_for_every_page(
+    three_nodes: CassandraServer, routed: AsyncCassandraSession
+) -> None:
+    profile = ExecutionProfile(
+        speculative_execution_policy=ConstantSpeculativeExecutionPolicy(0.0, 2)
+    )
+    options: dict[str, Any] = {"execution_profiles": {EXEC_PROFILE_DEFAULT: profile}}
+    cluster = AsyncCluster(**cluster_options(three_nodes), **options)
+    async with cluster, cluster.connect(KEYSPACE) as session:
+        stream = await session.execute_stream(
+            "SELECT a FROM t", stream_config=StreamConfig(fetch_size=20)
+        )
+        assert sorted([row.a async for row in stream]) == list(range(KEYS))
+        assert session._core.executor.hedges >= KEYS // 20 / 2
 
 
 async def test_session_connects_to_every_node(

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import itertools
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -380,15 +381,17 @@ ROWS_OF_PARTITION = 10_000
 BATCH = 250
 
 
-@pytest.fixture(scope="module")
-def million(
-    cassandra_server: RunningServer, settings: dict[str, Any], cassandra_keyspace: str
-) -> Iterator[str]:
-    """A table of a million rows."""
-    table = f"{cassandra_keyspace}.million"
-    asyncio.run(fill(settings, table))
-    yield table
-    cassandra_server.execute(f"DROP TABLE {table}")
+@pytest.fixture(scope="session")
+def million(cassandra_server: RunningServer, settings: dict[str, Any]) -> Iterator[str]:
+    """A table of a million rows, filled once for both loops."""
+    keyspace = f"t_million_{uuid.uuid4().hex[:8]}"
+    cassandra_server.execute(
+        f"CREATE KEYSPACE {keyspace} WITH replication = "
+        "{'class': 'SimpleStrategy', 'replication_factor': 1}"
+    )
+    asyncio.run(fill(settings, f"{keyspace}.million"))
+    yield f"{keyspace}.million"
+    cassandra_server.execute(f"DROP KEYSPACE {keyspace}")
 
 
 async def fill(settings: dict[str, Any], table: str) -> None:
