@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from cassandra.query import dict_factory, named_tuple_factory, tuple_factory
 
 from async_cassandra._exec.request cimport Request
-from async_cassandra._net.connection cimport NodeConnections
 from async_cassandra._wire.responses cimport Response
 from async_cassandra._wire.rows cimport Page
 
