@@ -5,7 +5,7 @@ per peer, and the loop's timers on a clock of their own.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -78,13 +78,17 @@ def values(request: Request) -> list[int]:
     return [row.v for row in response.page]
 
 
-async def until(condition: Any, turns: int = 2000) -> None:
-    """Let the loop turn until ``condition()`` holds."""
-    for _ in range(turns):
-        if condition():
-            return
-        await asyncio.sleep(0.0005)
-    raise AssertionError("it never came to that")
+async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Let the loop turn until ``condition()`` holds.
+
+    :param seconds: fail after them
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not condition():
+        if loop.time() > deadline:
+            raise AssertionError("it never came to that")
+        await asyncio.sleep(0.001)
 
 
 class RequestRig:

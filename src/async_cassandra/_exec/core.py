@@ -169,6 +169,8 @@ class SessionCore:
         self.heartbeat.stop()
         self.preparer.close()
         await self.nodes.close()
+        # Answers that came meanwhile may have begun a pause before a retry.
+        self.executor.abandon(self.unusable)
         self.timers.close()
 
     def _on_idle(self) -> None:
@@ -387,8 +389,15 @@ class SessionCore:
     async def use_keyspace(self, keyspace: str) -> None:
         """Make ``keyspace``, exactly spelled, that of the session and all its connections.
 
+        Cancellation: the change goes on, since some connections may have the keyspace already.
+
         :raises ~async_cassandra.exceptions.QueryError: if the server does not take it; nothing changed
         """
+        change = self.loop.create_task(self._change_keyspace(keyspace))
+        change.add_done_callback(_drop_error)
+        await asyncio.shield(change)
+
+    async def _change_keyspace(self, keyspace: str) -> None:
         async with self._keyspace_lock:
             try:
                 await self.nodes.use_keyspace(keyspace)
