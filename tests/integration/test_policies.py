@@ -112,6 +112,30 @@ async def test_retry_policy_counts_retries(session: AsyncCassandraSession, table
     assert attempts.attempts == 3
 
 
+async def test_timestamp_is_the_same_in_every_attempt(
+    settings: dict[str, Any], new_table: NewTable
+) -> None:
+    table = await new_table("id int PRIMARY KEY, v text")
+    asked: list[int] = []
+
+    def generator() -> int:
+        asked.append(1_000_000 + len(asked))
+        return asked[-1]
+
+    policy = Recording(RetryPolicy.RETRY, ConsistencyLevel.ONE)
+    cluster = AsyncCluster(**settings, timestamp_generator=generator, retry_policy=policy)
+    async with cluster, cluster.connect() as session:
+        statement = SimpleStatement(
+            f"INSERT INTO {table} (id, v) VALUES (1, 'x')",
+            consistency_level=ConsistencyLevel.THREE,
+        )
+        await session.execute(statement)
+        row = (await session.execute(f"SELECT WRITETIME(v) FROM {table} WHERE id = 1")).one()
+    assert len(policy.questions) == 1
+    assert asked == [1_000_000]
+    assert row[0] == asked[0]
+
+
 async def test_retry_policy_that_raises_fails_its_request(
     session: AsyncCassandraSession, table: str
 ) -> None:
@@ -162,32 +186,35 @@ async def test_load_balancing_policy_without_hosts_is_told(settings: dict[str, A
     await cluster.shutdown()
 
 
+class OwnPolicy(LoadBalancingPolicy):
+    """Not one of those that the library knows how to read: it is asked each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hosts: set[Any] = set()
+        self.asked: list[tuple[str | None, Any]] = []
+
+    def populate(self, cluster: Any, hosts: Any) -> None:
+        self.hosts = set(hosts)
+
+    def distance(self, host: Any) -> int:
+        return 0
+
+    def make_query_plan(self, working_keyspace: Any = None, query: Any = None) -> Any:
+        self.asked.append((working_keyspace, query))
+        return list(self.hosts)
+
+    def on_up(self, host: Any) -> None:
+        self.hosts.add(host)
+
+    def on_down(self, host: Any) -> None:
+        self.hosts.discard(host)
+
+    on_add, on_remove = on_up, on_down
+
+
 async def test_own_load_balancing_policy_is_asked(settings: dict[str, Any], table: str) -> None:
-    class Own(LoadBalancingPolicy):
-        def __init__(self) -> None:
-            super().__init__()
-            self.hosts: set[Any] = set()
-            self.asked: list[tuple[str | None, Any]] = []
-
-        def populate(self, cluster: Any, hosts: Any) -> None:
-            self.hosts = set(hosts)
-
-        def distance(self, host: Any) -> int:
-            return 0
-
-        def make_query_plan(self, working_keyspace: Any = None, query: Any = None) -> Any:
-            self.asked.append((working_keyspace, query))
-            return list(self.hosts)
-
-        def on_up(self, host: Any) -> None:
-            self.hosts.add(host)
-
-        def on_down(self, host: Any) -> None:
-            self.hosts.discard(host)
-
-        on_add, on_remove = on_up, on_down
-
-    policy = Own()
+    policy = OwnPolicy()
     cluster = AsyncCluster(**settings, load_balancing_policy=policy)
     async with cluster, cluster.connect() as session:
         statement = SimpleStatement(QUERY)
