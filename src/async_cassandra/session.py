@@ -161,7 +161,7 @@ class AsyncCassandraSession:
     ) -> AsyncResultSet:
         """The result once what follows from the response is done; each page has its own timeout."""
         if response.page is None:
-            await self._core.follow_up(response)
+            await self._core.follow_up(response, request.coordinator)
             return AsyncResultSet(request, response, self._core)
         pages = [response.page]
         next_state = response.paging_state
@@ -219,7 +219,7 @@ class AsyncCassandraSession:
             request = await core.resolve(query, parameters, options)
         response = await run(request)
         if response is not None and response.page is None:
-            await core.follow_up(response)
+            await core.follow_up(response, request.coordinator)
         return AsyncStreamingResultSet(
             core.builder, request, response, options.profile.row_factory, config
         )

@@ -200,6 +200,11 @@ class ControlPlane:
         generator: Callable[[], int] | None = self._started_cluster.timestamp_generator
         return generator
 
+    @property
+    def max_schema_agreement_wait(self) -> float:
+        """Seconds to wait for all nodes to agree after a schema change."""
+        return float(self._started_cluster.max_schema_agreement_wait)
+
     def report_unreachable(self, host: Host, error: BaseException, *, by: object = None) -> None:
         """Say that no connection to the host can be opened.
 

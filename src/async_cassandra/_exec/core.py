@@ -21,6 +21,7 @@ from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
 from async_cassandra._driver.control_plane import ControlPlane, schema_event
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._exec import faults
+from async_cassandra._exec.agreement import wait_for_agreement
 from async_cassandra._exec.build import CallOptions, RequestBuilder
 from async_cassandra._exec.config import ClientOptions
 from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, StatementInfo, describe
@@ -34,6 +35,7 @@ from async_cassandra._exec.statements import (
     Parameters,
     PreparedStatement,
 )
+from async_cassandra._net.connection import NodeConnections
 from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.handshake import ConnectOptions
 from async_cassandra._net.heartbeat import Heartbeat
@@ -371,19 +373,23 @@ class SessionCore:
 
     # What follows a response
 
-    async def follow_up(self, response: Response) -> None:
+    async def follow_up(self, response: Response, coordinator: NodeConnections | None) -> None:
         """Do what the client has to after some results: a changed schema, a changed keyspace."""
         if response.schema_change is not None:
-            await self._after_schema_change(response.schema_change)
+            await self._after_schema_change(response.schema_change, coordinator)
         elif response.keyspace is not None:
             await self.use_keyspace(response.keyspace)
 
-    async def _after_schema_change(self, change: SchemaChange) -> None:
+    async def _after_schema_change(
+        self, change: SchemaChange, coordinator: NodeConnections | None
+    ) -> None:
         arguments = tuple(change.arguments or ())
         event = schema_event(
             change.change_type, change.target, change.keyspace, change.name, arguments
         )
         self.preparer.on_schema_change(event)
+        if coordinator is not None and len(self.nodes.pools) > 1:
+            await wait_for_agreement(self, coordinator, self.control.max_schema_agreement_wait)
         await self.control.after_schema_change(event)
 
     async def use_keyspace(self, keyspace: str) -> None:
@@ -411,12 +417,13 @@ class SessionCore:
         """Prepare a statement for the user."""
         return await self.preparer.prepare(self.keyspace, query, options)
 
-    async def run_query(self, query: str) -> Response | None:
-        """Run an internal query that has no parameters; ``None`` as :func:`.prepare.run`."""
-        statement = SimpleStatement(query)
-        return await run(
-            self.builder.query(statement, query, describe(query), self.default_options)
-        )
+    async def run_query(self, query: str, node: NodeConnections | None = None) -> Response | None:
+        """Run an internal query that has no parameters, on ``node`` if given."""
+        options = CallOptions(self.default_options.profile)
+        options.pinned = (node,) if node is not None else None
+        request = self.builder.query(SimpleStatement(query), query, describe(query), options)
+        request.as_tuples = False
+        return await run(request)
 
 
 NO_VALUES = b"\x00\x00"
