@@ -227,4 +227,5 @@ async def use_keyspace(connection: Connection, keyspace: str) -> None:
             f"{connection.endpoint} refused keyspace {keyspace!r}: {response.error.message}",
             connection.endpoint,
         )
+    _expect(connection, response, Opcode.RESULT)
     connection.keyspace = keyspace
