@@ -117,6 +117,7 @@ async def test_closed_session_refuses_everything_at_once(
     for action in (
         lambda: session.execute(QUERY),
         lambda: session.execute(QUERY, [1]),
+        lambda: session.execute(QUERY, host="127.0.0.1"),
         lambda: session.execute_stream(QUERY),
         lambda: session.execute_batch(BatchStatement()),
         lambda: session.prepare(QUERY),

@@ -236,6 +236,8 @@ class SessionCore:
     def _pinned(self, host: Host | str) -> tuple[NodePool, ...]:
         pinned = self.nodes.pinned(host)
         if not pinned:
+            # A closed session connects to none, and that is what its user must hear.
+            self.check_usable()
             known = ", ".join(sorted(pool.endpoint for pool in self.nodes.pools.values()))
             raise ConfigurationError(f"host {host} is none that this session connects to ({known})")
         return pinned
