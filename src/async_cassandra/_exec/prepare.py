@@ -6,7 +6,7 @@ does not know it says so, which prepares it within the request's own life.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Any
 from weakref import WeakValueDictionary
@@ -18,7 +18,7 @@ from async_cassandra._exec.request import Executor, Request
 from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectionLost
-from async_cassandra._wire.responses import Response
+from async_cassandra._wire.responses import Prepared, Response
 from async_cassandra.exceptions import QueryError
 
 MAX_STATEMENTS = 1024
@@ -40,6 +40,8 @@ class Preparer:
         self._cache: OrderedDict[Key, PreparedStatement] = OrderedDict()
         self._flights: dict[Key, asyncio.Task[PreparedStatement]] = {}
         self._queries: WeakValueDictionary[bytes, PreparedQuery] = WeakValueDictionary()
+        # A batch of the driver's class names a statement by its id alone.
+        self._recent: deque[PreparedQuery] = deque(maxlen=MAX_STATEMENTS)
         self._teaching: set[asyncio.Task[None]] = set()
 
     def cached(self, keyspace: str | None, query: str) -> PreparedStatement | None:
@@ -84,14 +86,21 @@ class Preparer:
         response = await run(request)
         if response is None or response.prepared is None:
             raise QueryError("The retry policy ignores that the statement could not be prepared")
-        prepared = PreparedQuery(
-            query, keyspace, response.prepared, describe(query), self._executor.plans
-        )
-        self._queries[prepared.prepared_id] = prepared
+        prepared = self._known_as(query, keyspace, response.prepared)
+        self._recent.append(prepared)
         for pool in self._executor.nodes.values():
             if pool is not request.coordinator and pool.connections:
                 self._teach_one(pool.connections[0], prepared)
         return PreparedStatement(prepared, self._builder.version)
+
+    def _known_as(self, query: str, keyspace: str | None, answer: Prepared) -> PreparedQuery:
+        """The query that the session has under the answer's id, if it still fits, else a new one."""
+        known = self._queries.get(answer.prepared_id)
+        if known is not None and known.keyspace == keyspace and known.renew(answer) is None:
+            return known
+        prepared = PreparedQuery(query, keyspace, answer, describe(query), self._executor.plans)
+        self._queries[prepared.prepared_id] = prepared
+        return prepared
 
     def _teach_one(
         self, connection: Connection, prepared: PreparedQuery

@@ -190,7 +190,7 @@ async def _provided[T](connection: ConnectionProtocol, step: Awaitable[T]) -> T:
         ) from error
 
 
-def _expect(connection: ConnectionProtocol, response: Response, *opcodes: Opcode) -> Response:
+def _expect(connection: Connection, response: Response, *opcodes: Opcode) -> Response:
     """Return ``response`` if it is one of ``opcodes``, else raise what it means here."""
     if response.opcode in opcodes:
         return response
