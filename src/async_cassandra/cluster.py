@@ -1,6 +1,7 @@
 """The cluster: contact points and settings, and the sessions connected to it."""
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from types import TracebackType
@@ -113,6 +114,7 @@ class AsyncCluster:
             **kwargs,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = os.getpid()
         self._starting: asyncio.Task[None] | None = None
         self._waiting_for_start = 0
         self._shutting_down: asyncio.Task[None] | None = None
@@ -206,6 +208,7 @@ class AsyncCluster:
             raise ConnectionError("Cluster is closed")
         if self._loop is None:
             self._loop = loop
+            self._pid = os.getpid()
         elif self._loop is not loop:
             raise ConnectionError(
                 "This cluster is connected on another event loop: use one AsyncCluster per loop"
@@ -296,6 +299,9 @@ class AsyncCluster:
         await asyncio.shield(self._shutting_down)
 
     async def _shutdown(self) -> None:
+        if os.getpid() != self._pid:
+            # After a fork, connections and threads are the parent's.
+            return
         await asyncio.gather(*(session.close() for session in list(self._sessions)))
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()

@@ -62,6 +62,7 @@ _cores: "weakref.WeakSet[SessionCore]" = weakref.WeakSet()
 
 def _after_fork() -> None:
     for core in list(_cores):
+        core.is_inherited = True
         core.executor.close()
         core.unusable = ConnectionError(
             "This session was opened before the process was forked; its connections belong to the "
@@ -86,6 +87,7 @@ class SessionCore:
         self.options = options
         self.keyspace: str | None = None
         self.unusable: ConnectionError | None = None
+        self.is_inherited = False
         self.version: int = connect.protocol_version
         self.timers: TimerQueue = TimerQueue(self.loop)
         self.plans: RowPlans = RowPlans(CodecRegistry(PYTHON_TYPES, dict(control.user_types)))
@@ -157,6 +159,9 @@ class SessionCore:
 
         :param grace: seconds to wait for requests under way, 0 or more; then they fail
         """
+        if self.is_inherited:
+            # Sockets and selector are shared with the parent, which goes on using them.
+            return
         self.executor.close()
         self.unusable = self.unusable or ConnectionError("Session is closed")
         if self.executor.running and grace > 0:
