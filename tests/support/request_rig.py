@@ -24,8 +24,9 @@ from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._exec import faults
 from async_cassandra._exec.build import CallOptions, RequestBuilder
 from async_cassandra._exec.cql import analyze
+from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.prepare import Preparer
-from async_cassandra._exec.request import Executor, Request
+from async_cassandra._exec.request import Request
 from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectFailed

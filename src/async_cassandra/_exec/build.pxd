@@ -1,7 +1,8 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from async_cassandra._exec.prepared cimport PreparedQuery
-from async_cassandra._exec.request cimport Executor, Request
+from async_cassandra._exec.executor cimport Executor
+from async_cassandra._exec.request cimport Request
 from async_cassandra._wire.binding cimport BoundValues
 from async_cassandra._wire.requests cimport Query, Statement
 

@@ -7,8 +7,9 @@ from cassandra.query import PreparedStatement as DriverPreparedStatement
 from cassandra.query import Statement
 
 from async_cassandra._exec.cql import StatementInfo
+from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.prepared import PreparedQuery
-from async_cassandra._exec.request import Executor, Request
+from async_cassandra._exec.request import Request
 from async_cassandra._exec.statements import Parameters
 from async_cassandra._net.connection import NodeConnections
 from async_cassandra._wire.binding import BoundValues

@@ -25,10 +25,11 @@ from async_cassandra._exec.agreement import wait_for_agreement
 from async_cassandra._exec.build import CallOptions, RequestBuilder
 from async_cassandra._exec.config import ClientOptions
 from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, StatementInfo, describe
+from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.nodes import Nodes
 from async_cassandra._exec.prepare import Preparer, run
 from async_cassandra._exec.prepared import PreparedQuery
-from async_cassandra._exec.request import Executor, Request
+from async_cassandra._exec.request import Request
 from async_cassandra._exec.statements import (
     BatchStatement,
     BoundStatement,

@@ -12,7 +12,7 @@ from cassandra.policies import HostDistance
 from cassandra.pool import Host
 
 from async_cassandra._driver.control_plane import ControlPlane
-from async_cassandra._exec.request import Executor
+from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.routes import Routes
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectFailed

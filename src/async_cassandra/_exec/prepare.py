@@ -13,8 +13,9 @@ from weakref import WeakValueDictionary
 
 from async_cassandra._exec.build import CallOptions, RequestBuilder
 from async_cassandra._exec.cql import describe
+from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.prepared import PreparedQuery
-from async_cassandra._exec.request import Executor, Request
+from async_cassandra._exec.request import Request
 from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectionLost

@@ -43,5 +43,10 @@ cdef class PrepareFlight(ResponseHandler):
     cdef tuple key
     cdef list waiting
 
-    cdef int start(self, Connection connection) except -1
     cdef int lose(self, object error) except -1
+
+
+cdef class PrepareFlights:
+    cdef dict flights
+
+    cdef int join(self, Preparing attempt, Connection connection, PreparedQuery prepared) except -1

@@ -101,11 +101,6 @@ cdef class PrepareFlight(ResponseHandler):
         self.key = key
         self.waiting = []
 
-    cdef int start(self, Connection connection) except -1:
-        connection.send(self, self.prepared.message(connection.keyspace))
-        self.flights[self.key] = self
-        return 0
-
     cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
                          const unsigned char* body, Py_ssize_t size) except -1:
         cdef Response response
@@ -135,4 +130,27 @@ cdef class PrepareFlight(ResponseHandler):
         cdef Preparing attempt
         for attempt in self.waiting:
             attempt.on_prepare_lost(error)
+        return 0
+
+
+cdef class PrepareFlights:
+    """The PREPAREs of one session's requests that are under way; attempts with the same need share one."""
+
+    def __cinit__(self):
+        self.flights = {}
+
+    cdef int join(self, Preparing attempt, Connection connection, PreparedQuery prepared) except -1:
+        """Prepare on ``connection`` for ``attempt``, which is told the outcome."""
+        key = (id(connection), prepared.prepared_id)
+        cdef PrepareFlight flight = <PrepareFlight>self.flights.get(key)
+        if flight is not None:
+            flight.waiting.append(attempt)
+            return 0
+        flight = PrepareFlight(prepared, self.flights, key)
+        flight.waiting.append(attempt)
+        try:
+            connection.send(flight, prepared.message(connection.keyspace))
+        except ConnectionLost as error:
+            return attempt.on_prepare_lost(error)
+        self.flights[key] = flight
         return 0

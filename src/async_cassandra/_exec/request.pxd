@@ -1,12 +1,12 @@
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport uint64_t
 
+from async_cassandra._exec.executor cimport Executor
 from async_cassandra._exec.prepared cimport Preparing, PreparedQuery, ResultShape
-from async_cassandra._exec.routes cimport Routes
+from async_cassandra._exec.routes cimport Routed
 from async_cassandra._net.connection cimport Connection, NodeConnections
-from async_cassandra._net.timers cimport Timer, TimerQueue
 from async_cassandra._wire.requests cimport Message
-from async_cassandra._wire.responses cimport Response, RowPlans, ServerError
-from async_cassandra._wire.rows cimport ResultMetadata, RowPlan
+from async_cassandra._wire.responses cimport Response, ServerError
+from async_cassandra._wire.rows cimport RowPlan
 
 
 cdef class Attempt(Preparing):
@@ -24,7 +24,7 @@ cdef class Attempt(Preparing):
     cdef int resend(self) except -1
 
 
-cdef class Request(Timer):
+cdef class Request(Routed):
     cdef readonly Executor executor
     cdef readonly Message message
     cdef readonly object future
@@ -36,9 +36,6 @@ cdef class Request(Timer):
     cdef public object retry_policy
     cdef public object speculation
     cdef public double timeout
-    cdef public int64_t token
-    cdef public bint has_token
-    cdef public str routing_keyspace
     cdef public tuple pinned
     cdef public object profile
     cdef readonly int retries
@@ -51,18 +48,9 @@ cdef class Request(Timer):
     cdef int losses
     cdef readonly dict errors
     cdef readonly double started
-    cdef readonly double queued_seconds
-    cdef double queued_at
     cdef double deadline
     cdef double next_event
     cdef list live
-    cdef tuple replicas
-    cdef tuple others
-    cdef Py_ssize_t replica_index
-    cdef Py_ssize_t other_index
-    cdef Py_ssize_t other_start
-    cdef Py_ssize_t local_count
-    cdef list suspects
     cdef NodeConnections retry_node
     cdef object failure
     cdef bint sent_once
@@ -73,12 +61,12 @@ cdef class Request(Timer):
     cdef int fill(self, Executor executor, Message message, statement, PreparedQuery prepared) except -1
     cdef int begin(self) except -1
     cdef int make_plan(self) except -1
-    cdef NodeConnections next_node(self)
-    cdef Connection next_connection(self)
     cdef int send_next(self) except -1
     cdef int send_to(self, Connection connection) except -1
     cdef int go_on(self, bint from_the_start) except -1
     cdef int no_connection(self) except -1
+    cdef int wait_in_queue(self) except -1
+    cdef int leave_queue(self) except -1
     cdef int arm(self, double now) except -1
     cdef int on_result(self, Attempt attempt, Response response) except -1
     cdef int on_server_error(self, Attempt attempt, Response response) except -1
@@ -88,42 +76,13 @@ cdef class Request(Timer):
     cdef int apply(self, Attempt attempt, object exception, int decision, object consistency, double delay,
                    bint is_statement_error=*) except -1
     cdef bint is_asking(self, NodeConnections node) noexcept
-    cdef bint has_free_choice(self) except -1
     cdef int plan_hedge(self, Attempt attempt, double now) except -1
     cdef int reshape(self) noexcept
     cdef int finish(self) except -1
+    cdef int give_up_place(self) except -1
     cdef int take_place(self, Request before) except -1
     cdef int fail(self, object exception) except -1
     cdef int drop_attempts(self) except -1
 
 
 cdef Request new_request(Executor executor, Message message, statement, PreparedQuery prepared)
-
-
-cdef class Executor:
-    cdef readonly object loop
-    cdef object new_future
-    cdef public object refuse
-    cdef readonly TimerQueue timers
-    cdef readonly dict nodes
-    cdef readonly dict routes
-    cdef readonly RowPlans plans
-    cdef public object faults
-    cdef public str keyspace
-    cdef public Py_ssize_t max_queued
-    cdef public double attempt_fraction
-    cdef readonly Py_ssize_t queued
-    cdef readonly Py_ssize_t running
-    cdef readonly bint closed
-    cdef readonly uint64_t requests
-    cdef readonly uint64_t retries
-    cdef readonly uint64_t hedges
-    cdef public object on_idle
-    cdef object queue
-    cdef dict flights
-    cdef bint draining
-
-    cdef int enqueue(self, Request request) except -1
-    cdef int prepare_on(self, Attempt attempt, PreparedQuery prepared) except -1
-    cdef bint send_queued(self, Request request) except -1
-    cdef int done(self, Request request) except -1

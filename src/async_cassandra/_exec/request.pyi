@@ -1,21 +1,17 @@
 import asyncio
-from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Protocol
 
 from cassandra.cluster import ExecutionProfile
-from cassandra.policies import LoadBalancingPolicy, RetryPolicy, SpeculativeExecutionPlan
-from cassandra.pool import Host
+from cassandra.policies import RetryPolicy, SpeculativeExecutionPlan
 from cassandra.query import PreparedStatement, Statement
 
+from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.prepared import PreparedQuery, Preparing, ResultShape
-from async_cassandra._exec.routes import Routes
+from async_cassandra._exec.routes import Routed
 from async_cassandra._exec.statements import RowFactory
 from async_cassandra._net.connection import NodeConnections
-from async_cassandra._net.pool import NodePool
-from async_cassandra._net.timers import Timer, TimerQueue
 from async_cassandra._wire.requests import Message
-from async_cassandra._wire.responses import Response, RowPlans, ServerError
+from async_cassandra._wire.responses import Response
 
 class State(IntEnum):
     NEW = 0
@@ -24,42 +20,17 @@ class State(IntEnum):
     PAUSED = 3
     DONE = 4
 
-class _Faults(Protocol):
-    """What the executor asks of its ``faults``."""
-
-    def server_fault(
-        self, request: Request, node: NodeConnections, error: ServerError
-    ) -> Exception: ...
-    def decide(
-        self,
-        request: Request,
-        node: NodeConnections,
-        error: ServerError,
-        exception: Exception,
-    ) -> tuple[int, int | None, float]: ...
-    def lost(self, request: Request, node: NodeConnections, error: BaseException) -> Exception: ...
-    def decide_lost(
-        self, request: Request, exception: Exception
-    ) -> tuple[int, int | None, float]: ...
-    def timeout(self, request: Request) -> Exception: ...
-    def overloaded(self, request: Request, queued: int) -> Exception: ...
-    def closed(self, request: Request) -> Exception: ...
-    def changed(self, request: Request, what: str) -> Exception: ...
-
 class Attempt(Preparing):
     @property
     def node(self) -> NodeConnections: ...
     @property
     def started(self) -> float: ...
 
-class Request(Timer):
+class Request(Routed):
     idempotent: bool
     retry_policy: RetryPolicy
     speculation: SpeculativeExecutionPlan | None
     timeout: float
-    token: int
-    has_token: bool
-    routing_keyspace: str | None
     pinned: tuple[NodeConnections, ...] | None
     profile: ExecutionProfile
     batched: dict[bytes, PreparedQuery]
@@ -98,55 +69,9 @@ class Request(Timer):
     @property
     def started(self) -> float: ...
     @property
-    def queued_seconds(self) -> float: ...
-    @property
     def result_shape(self) -> ResultShape | None: ...
     def start(self) -> None: ...
     def cancel(self) -> None: ...
     def describe_attempts(self, now: float) -> list[tuple[str, float]]: ...
     def queued_time(self) -> float: ...
     def elapsed(self) -> float: ...
-
-class Executor:
-    faults: _Faults
-    keyspace: str | None
-    max_queued: int
-    attempt_fraction: float
-    on_idle: Callable[[], object] | None
-    refuse: Callable[[], object]
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        timers: TimerQueue,
-        plans: RowPlans,
-        faults: _Faults,
-        *,
-        max_queued: int = 100_000,
-        attempt_fraction: float = 0.3,
-    ) -> None: ...
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop: ...
-    @property
-    def timers(self) -> TimerQueue: ...
-    @property
-    def nodes(self) -> dict[Host, NodePool]: ...
-    @property
-    def routes(self) -> dict[LoadBalancingPolicy, Routes]: ...
-    @property
-    def plans(self) -> RowPlans: ...
-    @property
-    def queued(self) -> int: ...
-    @property
-    def running(self) -> int: ...
-    @property
-    def closed(self) -> bool: ...
-    @property
-    def requests(self) -> int: ...
-    @property
-    def retries(self) -> int: ...
-    @property
-    def hedges(self) -> int: ...
-    def ask_policy(self, request: Request) -> Sequence[NodeConnections]: ...
-    def on_available(self) -> None: ...
-    def close(self) -> None: ...
-    def abandon(self, error: BaseException) -> None: ...

@@ -1,10 +1,10 @@
-"""One request's life as a state machine, compiled; and the executor that admits requests and owns what they share.
+"""One request's life as a state machine, compiled.
 
 Theory. Events come from the loop one at a time: a response, the loss of a connection, the request's
 timer, a freed place, cancellation. Each finds the request in one state:
 
 - ``NEW``: built, nothing kept anywhere.
-- ``QUEUED``: no connection could take it; it is in the executor's queue, bounded by ``max_queued``.
+- ``QUEUED``: no connection could take it; it is in the executor's :mod:`queue <.queue>`, bounded by ``max_queued``.
 - ``WAITING``: one or more attempts are live; each holds a stream id on its connection, or waits for a PREPARE there.
 - ``PAUSED``: no attempt is live; the timer starts the next one (a retry's backoff).
 - ``DONE``: the future has its result; nothing refers to the request but its caller.
@@ -17,14 +17,15 @@ wins; the others' stream ids are orphaned.
 A request that may have reached a node is sent again only if it is idempotent; that gate comes before any retry policy.
 """
 
-from asyncio import BaseEventLoop, Future
-from collections import deque
-from functools import partial
 from math import inf
 
-from async_cassandra._exec.prepared cimport PrepareFlight
+from libc.stdint cimport uint8_t
+
+from async_cassandra._exec.queue cimport WaitQueue
+from async_cassandra._exec.routes cimport Routes
 from async_cassandra._wire.requests cimport Execute, Statement
 from async_cassandra._wire.responses cimport decode_response
+from async_cassandra._wire.rows cimport ResultMetadata
 
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.errors import ProtocolError
@@ -56,7 +57,6 @@ DEF FIRST_STATEMENT_ERROR = 0x2000
 
 
 cdef dict NO_QUERIES = {}
-cdef tuple NOBODY = ()
 
 
 cdef class Attempt(Preparing):
@@ -146,7 +146,7 @@ cdef Request new_request(Executor executor, Message message, statement, Prepared
     return request
 
 
-cdef class Request(Timer):
+cdef class Request(Routed):
     """A request from admission to its future; see the module for its states.
 
     :param statement: what the user gave, for the policies
@@ -189,7 +189,7 @@ cdef class Request(Timer):
             self.finish()
         elif self.keeps_place:
             self.keeps_place = False
-            self.executor.done(self)
+            self.give_up_place()
 
     cdef int begin(self) except -1:
         cdef Executor executor = self.executor
@@ -204,10 +204,10 @@ cdef class Request(Timer):
         executor.requests += 1
         try:
             self.make_plan()
-            if executor.queued and self.pinned is None:
+            if executor.queue.size and self.pinned is None:
                 # Those that have waited longer go first.
                 self.no_connection()
-                executor.on_available()
+                executor.queue.serve()
             else:
                 self.send_next()
         except BaseException:
@@ -218,72 +218,16 @@ cdef class Request(Timer):
     # Where to send
 
     cdef int make_plan(self) except -1:
-        """Start the plan over: replicas of the token first, then the other nodes in turn, or what the policy says."""
-        cdef Routes routes
-        self.suspects = None
-        self.replicas = NOBODY
-        self.replica_index = self.other_index = self.other_start = self.local_count = 0
+        """Start the plan over."""
         if self.pinned is not None:
-            self.others = self.pinned
-            return 0
+            return self.follow(self.pinned)
         routes = <Routes>self.executor.routes.get(self.profile.load_balancing_policy)
         if routes is None:
-            self.others = self.executor.ask_policy(self)
-            return 0
-        self.others = routes.nodes
-        routes.turn += 1
-        if self.has_token and routes.rings is not None:
-            self.replicas = routes.replicas(self.routing_keyspace, self.token)
-        if routes.local_count:
-            self.other_start = routes.turn % routes.local_count
-        self.local_count = routes.local_count
-        return 0
+            return self.follow(self.executor.ask_policy(self))
+        return self.follow_routes(routes)
 
-    cdef NodeConnections next_node(self):
-        """The next node of the plan; ``None`` at the end. Local nodes take turns, the others follow in order."""
-        cdef NodeConnections node
-        cdef Py_ssize_t index
-        if self.replica_index < len(self.replicas):
-            self.replica_index += 1
-            return <NodeConnections>self.replicas[self.replica_index - 1]
-        while self.other_index < len(self.others):
-            index = self.other_index
-            if index < self.local_count:
-                index = (self.other_start + index) % self.local_count
-            self.other_index += 1
-            node = <NodeConnections>self.others[index]
-            if node not in self.replicas:
-                return node
-        return None
-
-    cdef Connection next_connection(self):
-        """The next connection of the plan that can take the request now; those that owe answers come last."""
-        cdef NodeConnections node
-        cdef Connection connection
-        while True:
-            node = self.next_node()
-            if node is None:
-                break
-            if (self.errors is not None and node.endpoint in self.errors) or self.is_asking(node):
-                continue
-            connection = node.pick()
-            if connection is None:
-                continue
-            if not connection.suspect:
-                return connection
-            if self.suspects is None:
-                self.suspects = []
-            self.suspects.append(node)
-        while self.suspects:
-            node = <NodeConnections>self.suspects.pop(0)
-            connection = node.pick()
-            if connection is not None and not self.is_asking(node):
-                return connection
-        return None
-
-    cdef bint has_free_choice(self) except -1:
-        """Whether every node may take the request, so that none has a place if it finds none."""
-        return self.pinned is None and self.profile.load_balancing_policy in self.executor.routes
+    cdef bint leaves_out(self, NodeConnections node) except -1:
+        return (self.errors is not None and node.endpoint in self.errors) or self.is_asking(node)
 
     cdef bint is_asking(self, NodeConnections node) noexcept:
         """Whether an attempt is live there."""
@@ -365,7 +309,42 @@ cdef class Request(Timer):
         if self.executor.closed:
             return self.fail(self.executor.faults.closed(self))
         self.errors = None
-        return self.executor.enqueue(self)
+        return self.wait_in_queue()
+
+    # The queue
+
+    cdef int wait_in_queue(self) except -1:
+        cdef WaitQueue queue = self.executor.queue
+        if self.is_queued:
+            return 0
+        if queue.size >= self.executor.max_queued:
+            return self.fail(self.executor.faults.overloaded(self, queue.size))
+        cdef double now = self.executor.timers.now()
+        queue.join(self, now)
+        self.state = QUEUED
+        self.next_event = inf
+        return self.arm(now)
+
+    cdef bint has_free_choice(self) except -1:
+        return self.pinned is None and self.profile.load_balancing_policy in self.executor.routes
+
+    cdef bint take_turn(self) except -1:
+        cdef Connection connection
+        try:
+            self.make_plan()
+            connection = self.next_connection()
+            if connection is None:
+                return False
+            self.leave_queue()
+            self.sent_once = True
+            self.send_to(connection)
+        except Exception as error:  # noqa: BLE001  it is the request's failure, not the one's who freed the place
+            self.fail(error)
+        return True
+
+    cdef int leave_queue(self) except -1:
+        self.state = NEW
+        return self.executor.queue.leave(self, self.executor.timers.now())
 
     # Time
 
@@ -431,7 +410,7 @@ cdef class Request(Timer):
         """Prepare on the attempt's connection, then send it again there: the server ran nothing."""
         attempt.prepares += 1
         attempt.live = True
-        return self.executor.prepare_on(attempt, prepared)
+        return self.executor.flights.join(attempt, attempt.connection, prepared)
 
     cdef int reshape(self) noexcept:
         """Send the metadata id that the statement has now."""
@@ -505,16 +484,22 @@ cdef class Request(Timer):
         return 0
 
     cdef int finish(self) except -1:
-        cdef bint was_queued = self.state == QUEUED
+        if self.is_queued:
+            self.leave_queue()
         self.state = DONE
         self.executor.timers.stop(self)
         self.drop_attempts()
-        if was_queued:
-            self.executor.queued -= 1
-            if self.executor.queued == 0:
-                # What is left there is done: let go of it.
-                self.executor.queue.clear()
-        return 0 if self.keeps_place else self.executor.done(self)
+        return 0 if self.keeps_place else self.give_up_place()
+
+    cdef int give_up_place(self) except -1:
+        cdef bint held = self.holds_place
+        self.holds_place = False
+        return self.executor.free_place() if held else 0
+
+    cdef int abandon(self, object error) except -1:
+        if self.state == QUEUED or self.state == PAUSED:
+            self.fail(error)
+        return 0
 
     cdef int take_place(self, Request before) except -1:
         """Go on in the place that ``before`` kept for its next page, even while the executor closes."""
@@ -540,140 +525,10 @@ cdef class Request(Timer):
 
     def queued_time(self):
         """Seconds spent waiting for a place."""
-        if self.state == QUEUED:
+        if self.is_queued:
             return self.queued_seconds + self.executor.timers.now() - self.queued_at
         return self.queued_seconds
 
     def elapsed(self):
         """Seconds since the request was admitted."""
         return self.executor.timers.now() - self.started
-
-
-cdef object future_maker(loop):
-    """What makes a future of ``loop``: its own method, or asyncio's class where that is all the method would call."""
-    if getattr(type(loop), "create_future", None) is BaseEventLoop.create_future:
-        return partial(Future, loop=loop)
-    return loop.create_future
-
-
-cdef class Executor:
-    """Admits the requests of one session.
-
-    :param plans: how rows are decoded
-    :param faults: makes exceptions and asks retry policies; see :mod:`.faults`
-    :param max_queued: requests that may wait for a place; 0 refuses at once
-    :param attempt_fraction: share of the timeout after which an idempotent request also asks another node, 0 to 1
-    """
-
-    def __init__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *,
-                 Py_ssize_t max_queued=100_000, double attempt_fraction=0.3):
-        self.loop = loop
-        self.new_future = future_maker(loop)
-        self.timers = timers
-        self.faults = faults
-        self.max_queued = max_queued
-        self.attempt_fraction = attempt_fraction
-        self.nodes = {}
-        self.routes = {}
-        self.plans = plans
-        self.queue = deque()
-        self.flights = {}
-
-    def ask_policy(self, Request request not None):
-        """The nodes that a policy of the application's own gives for a request, in its order."""
-        hosts = request.profile.load_balancing_policy.make_query_plan(request.routing_keyspace, request.statement)
-        return tuple([self.nodes[host] for host in hosts if host in self.nodes])
-
-    cdef int enqueue(self, Request request) except -1:
-        if request.state == QUEUED:
-            return 0
-        if self.queued >= self.max_queued:
-            return request.fail(self.faults.overloaded(request, self.queued))
-        if len(self.queue) > 2 * self.queued + 64:
-            self.queue = deque([entry for entry in self.queue if (<Request>entry).state == QUEUED])
-        request.state = QUEUED
-        request.next_event = inf
-        request.queued_at = self.timers.now()
-        self.queued += 1
-        self.queue.append(request)
-        return request.arm(request.queued_at)
-
-    def on_available(self):
-        """Send what is queued, oldest first, as far as there is place."""
-        cdef Request request
-        cdef list missed = []
-        if self.draining:
-            return
-        self.draining = True
-        try:
-            while self.queue:
-                request = self.queue.popleft()
-                if request.state != QUEUED or self.send_queued(request):
-                    continue
-                missed.append(request)
-                if request.has_free_choice():
-                    break
-            self.queue.extendleft(reversed(missed))
-        finally:
-            self.draining = False
-
-    cdef bint send_queued(self, Request request) except -1:
-        """Whether ``request`` left the queue."""
-        cdef Connection connection
-        try:
-            request.make_plan()
-            connection = request.next_connection()
-            if connection is None:
-                return False
-            self.queued -= 1
-            request.state = NEW
-            request.queued_seconds += self.timers.now() - request.queued_at
-            request.sent_once = True
-            request.send_to(connection)
-        except Exception as error:  # noqa: BLE001  it is the request's failure, not the one's who freed the place
-            if request.state == QUEUED:
-                self.queued -= 1
-                request.state = NEW
-            request.fail(error)
-        return True
-
-    cdef int prepare_on(self, Attempt attempt, PreparedQuery prepared) except -1:
-        """Prepare on the attempt's connection; attempts with the same need share one PREPARE."""
-        cdef PrepareFlight flight
-        key = (id(attempt.connection), prepared.prepared_id)
-        flight = <PrepareFlight>self.flights.get(key)
-        if flight is not None:
-            flight.waiting.append(attempt)
-            return 0
-        flight = PrepareFlight(prepared, self.flights, key)
-        flight.waiting.append(attempt)
-        try:
-            flight.start(attempt.connection)
-        except ConnectionLost as error:
-            return attempt.on_prepare_lost(error)
-        return 0
-
-    cdef int done(self, Request request) except -1:
-        if not request.holds_place:
-            return 0
-        request.holds_place = False
-        self.running -= 1
-        if self.running == 0 and self.on_idle is not None:
-            self.on_idle()
-        return 0
-
-    def close(self):
-        """Refuse further requests; those admitted go on."""
-        self.closed = True
-
-    def abandon(self, error):
-        """Fail what waits for a place or for its next attempt, and refuse further requests."""
-        cdef Request request
-        self.closed = True
-        for timer in self.timers.running():
-            if isinstance(timer, Request) and (<Request>timer).state == PAUSED:
-                (<Request>timer).fail(error)
-        while self.queue:
-            request = self.queue.popleft()
-            if request.state == QUEUED:
-                request.fail(error)

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
 from async_cassandra._driver.ring import TokenRing
+from async_cassandra._exec.queue import QueueEntry
 from async_cassandra._net.connection import NodeConnections
 
 class Routes:
@@ -20,3 +21,8 @@ class Routes:
     def rings(self) -> dict[str, TokenRing] | None: ...
     @property
     def rotates(self) -> bool: ...
+
+class Routed(QueueEntry):
+    token: int
+    has_token: bool
+    routing_keyspace: str | None

@@ -1,4 +1,4 @@
-"""Where a session's requests may go: the control plane's routing in this session's nodes."""
+"""Where a session's requests may go: the control plane's routing in this session's nodes, and one request's way."""
 
 from async_cassandra._driver.ring cimport TokenRing
 
@@ -36,3 +36,72 @@ cdef class Routes:
             start = self.turn % len(nodes)
             return nodes[start:] + nodes[:start]
         return nodes
+
+
+cdef class Routed(QueueEntry):
+    """Something that goes to one node after another, in the order of a plan."""
+
+    cdef int follow(self, tuple nodes) except -1:
+        """Start the plan over: these nodes in this order."""
+        self.suspects = None
+        self.replicas = NOBODY
+        self.others = nodes
+        self.replica_index = self.other_index = self.other_start = self.local_count = 0
+        return 0
+
+    cdef int follow_routes(self, Routes routes) except -1:
+        """Start the plan over: replicas of the token first, then the other nodes in turn."""
+        self.follow(routes.nodes)
+        routes.turn += 1
+        if self.has_token and routes.rings is not None:
+            self.replicas = routes.replicas(self.routing_keyspace, self.token)
+        if routes.local_count:
+            self.other_start = routes.turn % routes.local_count
+        self.local_count = routes.local_count
+        return 0
+
+    cdef NodeConnections next_node(self):
+        """The next node of the plan; ``None`` at the end. Local nodes take turns, the others follow in order."""
+        cdef NodeConnections node
+        cdef Py_ssize_t index
+        if self.replica_index < len(self.replicas):
+            self.replica_index += 1
+            return <NodeConnections>self.replicas[self.replica_index - 1]
+        while self.other_index < len(self.others):
+            index = self.other_index
+            if index < self.local_count:
+                index = (self.other_start + index) % self.local_count
+            self.other_index += 1
+            node = <NodeConnections>self.others[index]
+            if node not in self.replicas:
+                return node
+        return None
+
+    cdef Connection next_connection(self):
+        """The next connection of the plan that can take the request now; those that owe answers come last."""
+        cdef NodeConnections node
+        cdef Connection connection
+        while True:
+            node = self.next_node()
+            if node is None:
+                break
+            if self.leaves_out(node):
+                continue
+            connection = node.pick()
+            if connection is None:
+                continue
+            if not connection.suspect:
+                return connection
+            if self.suspects is None:
+                self.suspects = []
+            self.suspects.append(node)
+        while self.suspects:
+            node = <NodeConnections>self.suspects.pop(0)
+            connection = node.pick()
+            if connection is not None and not self.leaves_out(node):
+                return connection
+        return None
+
+    cdef bint leaves_out(self, NodeConnections node) except -1:
+        """Whether to pass over ``node`` this time."""
+        raise NotImplementedError

@@ -1,0 +1,30 @@
+from libc.stdint cimport uint64_t
+
+from async_cassandra._exec.prepared cimport PrepareFlights
+from async_cassandra._exec.queue cimport WaitQueue
+from async_cassandra._net.timers cimport TimerQueue
+from async_cassandra._wire.responses cimport RowPlans
+
+
+cdef class Executor:
+    cdef readonly object loop
+    cdef object new_future
+    cdef public object refuse
+    cdef readonly TimerQueue timers
+    cdef readonly dict nodes
+    cdef readonly dict routes
+    cdef readonly RowPlans plans
+    cdef public object faults
+    cdef public str keyspace
+    cdef public Py_ssize_t max_queued
+    cdef public double attempt_fraction
+    cdef WaitQueue queue
+    cdef readonly Py_ssize_t running
+    cdef readonly bint closed
+    cdef readonly uint64_t requests
+    cdef readonly uint64_t retries
+    cdef readonly uint64_t hedges
+    cdef public object on_idle
+    cdef PrepareFlights flights
+
+    cdef int free_place(self) except -1

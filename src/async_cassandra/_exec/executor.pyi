@@ -1,0 +1,79 @@
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from cassandra.policies import LoadBalancingPolicy
+from cassandra.pool import Host
+
+from async_cassandra._exec.request import Request
+from async_cassandra._exec.routes import Routes
+from async_cassandra._net.connection import NodeConnections
+from async_cassandra._net.pool import NodePool
+from async_cassandra._net.timers import TimerQueue
+from async_cassandra._wire.responses import RowPlans, ServerError
+
+class _Faults(Protocol):
+    """What the executor asks of its ``faults``."""
+
+    def server_fault(
+        self, request: Request, node: NodeConnections, error: ServerError
+    ) -> Exception: ...
+    def decide(
+        self,
+        request: Request,
+        node: NodeConnections,
+        error: ServerError,
+        exception: Exception,
+    ) -> tuple[int, int | None, float]: ...
+    def lost(self, request: Request, node: NodeConnections, error: BaseException) -> Exception: ...
+    def decide_lost(
+        self, request: Request, exception: Exception
+    ) -> tuple[int, int | None, float]: ...
+    def timeout(self, request: Request) -> Exception: ...
+    def overloaded(self, request: Request, queued: int) -> Exception: ...
+    def closed(self, request: Request) -> Exception: ...
+    def changed(self, request: Request, what: str) -> Exception: ...
+
+class Executor:
+    faults: _Faults
+    keyspace: str | None
+    max_queued: int
+    attempt_fraction: float
+    on_idle: Callable[[], object] | None
+    refuse: Callable[[], object]
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        timers: TimerQueue,
+        plans: RowPlans,
+        faults: _Faults,
+        *,
+        max_queued: int = 100_000,
+        attempt_fraction: float = 0.3,
+    ) -> None: ...
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+    @property
+    def timers(self) -> TimerQueue: ...
+    @property
+    def nodes(self) -> dict[Host, NodePool]: ...
+    @property
+    def routes(self) -> dict[LoadBalancingPolicy, Routes]: ...
+    @property
+    def plans(self) -> RowPlans: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def running(self) -> int: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def retries(self) -> int: ...
+    @property
+    def hedges(self) -> int: ...
+    def ask_policy(self, request: Request) -> Sequence[NodeConnections]: ...
+    def on_available(self) -> None: ...
+    def close(self) -> None: ...
+    def abandon(self, error: BaseException) -> None: ...

@@ -1,0 +1,70 @@
+"""What the requests of one session share: its nodes, its queue, its clock and its counters."""
+
+from asyncio import BaseEventLoop, Future
+from functools import partial
+
+from async_cassandra._exec.prepared cimport PrepareFlights
+from async_cassandra._exec.queue cimport QueueEntry, WaitQueue
+
+
+cdef object future_maker(loop):
+    """What makes a future of ``loop``: its own method, or asyncio's class where that is all the method would call."""
+    if getattr(type(loop), "create_future", None) is BaseEventLoop.create_future:
+        return partial(Future, loop=loop)
+    return loop.create_future
+
+
+cdef class Executor:
+    """Admits the requests of one session.
+
+    :param plans: how rows are decoded
+    :param faults: makes exceptions and asks retry policies; see :mod:`.faults`
+    :param max_queued: requests that may wait for a place; 0 refuses at once
+    :param attempt_fraction: share of the timeout after which an idempotent request also asks another node, 0 to 1
+    """
+
+    def __init__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *,
+                 Py_ssize_t max_queued=100_000, double attempt_fraction=0.3):
+        self.loop = loop
+        self.new_future = future_maker(loop)
+        self.timers = timers
+        self.faults = faults
+        self.max_queued = max_queued
+        self.attempt_fraction = attempt_fraction
+        self.nodes = {}
+        self.routes = {}
+        self.plans = plans
+        self.queue = WaitQueue()
+        self.flights = PrepareFlights()
+
+    def ask_policy(self, request):
+        """The nodes that a policy of the application's own gives for a request, in its order."""
+        hosts = request.profile.load_balancing_policy.make_query_plan(request.routing_keyspace, request.statement)
+        return tuple([self.nodes[host] for host in hosts if host in self.nodes])
+
+    @property
+    def queued(self):
+        """Requests that wait for a place."""
+        return self.queue.size
+
+    def on_available(self):
+        """Send what is queued, oldest first, as far as there is place."""
+        self.queue.serve()
+
+    cdef int free_place(self) except -1:
+        self.running -= 1
+        if self.running == 0 and self.on_idle is not None:
+            self.on_idle()
+        return 0
+
+    def close(self):
+        """Refuse further requests; those admitted go on."""
+        self.closed = True
+
+    def abandon(self, error):
+        """Fail what waits for a place or for its next attempt, and refuse further requests."""
+        self.closed = True
+        for timer in self.timers.running():
+            if isinstance(timer, QueueEntry):
+                (<QueueEntry>timer).abandon(error)
+        self.queue.abandon(error)

@@ -1,0 +1,23 @@
+from async_cassandra._net.timers cimport Timer
+
+
+cdef class QueueEntry(Timer):
+    cdef bint is_queued
+    cdef double queued_at
+    cdef readonly double queued_seconds
+
+    cdef bint take_turn(self) except -1
+    cdef bint has_free_choice(self) except -1
+    cdef int abandon(self, object error) except -1
+
+
+cdef class WaitQueue:
+    cdef readonly Py_ssize_t size
+    cdef object entries
+    cdef bint serving
+
+    cdef int join(self, QueueEntry entry, double now) except -1
+    cdef int leave(self, QueueEntry entry, double now) except -1
+    cdef int serve(self) except -1
+    cdef int abandon(self, object error) except -1
+    cdef list waiting(self)
