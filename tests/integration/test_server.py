@@ -32,7 +32,7 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /pr
 COMMAND = [sys.executable, "-m", "async_cassandra.server"]
 OWNER = """
 from async_cassandra.server import CassandraServer
-server = CassandraServer(port=0)
+server = CassandraServer()
 server.start()
 print(server.nodes[0].pid, server.data, flush=True)
 input()
@@ -140,6 +140,17 @@ def test_node_that_ends_at_start_shows_its_log(tmp_path: Path) -> None:
     assert running_pid(tmp_path) is None
 
 
+def test_servers_that_start_at_the_same_moment_all_come_up() -> None:
+    owners = [spawn_owner(), spawn_owner()]
+    try:
+        pids = [first_line(owner).split()[0] for owner in owners]
+    finally:
+        for owner in owners:
+            owner.communicate("\n", timeout=60)
+    assert len(set(pids)) == 2
+    assert [owner.returncode for owner in owners] == [0, 0]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_three_nodes_know_each_other_through_kill_and_pause() -> None:
@@ -174,14 +185,24 @@ def test_paused_node_is_stopped_when_the_call_returns(secure_server: CassandraSe
     assert secure_server.execute(ONE_ROW)
 
 
-def start_owner() -> tuple[subprocess.Popen[str], int, Path]:
-    """Start a process that owns a server; return it, its JVM's id and its data folder."""
-    owner = subprocess.Popen(
+def spawn_owner() -> subprocess.Popen[str]:
+    """Begin to start a process that owns a server; it ends after a line."""
+    return subprocess.Popen(
         [sys.executable, "-c", OWNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert owner.stdout is not None
-    pid, data = owner.stdout.readline().split()
+
+
+def start_owner() -> tuple[subprocess.Popen[str], int, Path]:
+    """Start a process that owns a server; return it, its JVM's id and its data folder."""
+    owner = spawn_owner()
+    pid, data = first_line(owner).split()
     return owner, int(pid), Path(data)
+
+
+def first_line(owner: subprocess.Popen[str]) -> str:
+    """What an owner prints when its server is ready; empty if it did not come up."""
+    assert owner.stdout is not None
+    return owner.stdout.readline()
 
 
 @needs_linux

@@ -1,17 +1,15 @@
-"""The parts of the server that need no Cassandra: options, addresses, settings, environment."""
+"""The parts of the server that need no Cassandra: options, settings, environment."""
 
 from __future__ import annotations
 
 import json
-import socket
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from async_cassandra.server import ExistingServer, NoCassandraError, ServerError
-from async_cassandra.server.addresses import choose_addresses
+from async_cassandra.server.addresses import NodeAddress
 from async_cassandra.server.configuration import node_settings, quoted, tokens, yaml
 from async_cassandra.server.distribution import DEFAULT_VERSION, cache_folder, pinned_jars
 from async_cassandra.server.options import (
@@ -22,10 +20,6 @@ from async_cassandra.server.options import (
     parse_setting,
 )
 from async_cassandra.server.state import lock_folder, running_pid, unlock_folder
-
-on_linux = pytest.mark.skipif(
-    sys.platform != "linux", reason="elsewhere there is one loopback address"
-)
 
 
 @pytest.mark.parametrize(
@@ -82,28 +76,6 @@ def test_setting_name_cannot_carry_more_lines() -> None:
         ServerOptions(config={"a: 1\nb": 2})
 
 
-@on_linux
-def test_nodes_have_consecutive_addresses_and_one_port() -> None:
-    addresses = choose_addresses(ServerOptions(nodes=3, address="127.0.3.201", port=0))
-    assert [node.host for node in addresses] == ["127.0.3.201", "127.0.3.202", "127.0.3.203"]
-    assert len({node.port for node in addresses}) == 1
-    assert addresses[0].port != addresses[0].storage_port
-
-
-def test_taken_port_is_refused_when_asked_for_and_avoided_when_not() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        with pytest.raises(ServerError, match="in use"):
-            choose_addresses(ServerOptions(port=port))
-        assert choose_addresses(ServerOptions(port=0))[0].port != port
-
-
-@pytest.mark.parametrize("address", ["192.0.2.1", "::1", "localhost", "127.0.0.0.1"])
-def test_address_must_be_a_loopback_address(address: str) -> None:
-    with pytest.raises(ServerError):
-        choose_addresses(ServerOptions(address=address))
-
-
 def test_tokens_of_all_nodes_divide_the_ring_evenly() -> None:
     ring = sorted(int(token) for index in range(3) for token in tokens(index, 3).split(","))
     assert len(set(ring)) == 48
@@ -112,8 +84,9 @@ def test_tokens_of_all_nodes_divide_the_ring_evenly() -> None:
 
 
 def test_own_settings_win_over_the_chosen_ones() -> None:
+    address = NodeAddress("127.0.0.1", 9042, 7000)
     options = ServerOptions(port=0, auth=True, config={"num_tokens": 1, "commitlog_sync": "batch"})
-    settings = node_settings(options, choose_addresses(options), 0, None)
+    settings = node_settings(options, [address], 0, None)
     assert settings["num_tokens"] == 1
     assert settings["authenticator"] == "PasswordAuthenticator"
     assert "commitlog_sync_period" not in settings

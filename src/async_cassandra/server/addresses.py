@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import ipaddress
 import random
-import socket
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from async_cassandra.server.errors import ServerError
 from async_cassandra.server.options import ServerOptions
+from async_cassandra.server.ports import HeldPorts, can_bind
 
 CQL_PORT = 9042
-STORAGE_PORT = 7000
-# Below the range from which Linux and macOS take the ports of outgoing connections: one that is
-# free now is still free when Java binds it, seconds later.
-FREE_PORTS = range(20_000, 32_000)
+OTHER_PORT = "the option port (0 for any free one) or address takes another"
 HAS_LOOPBACK_NETWORK = sys.platform == "linux"
 
 
@@ -28,8 +26,8 @@ class NodeAddress:
     storage_port: int
 
 
-def choose_addresses(options: ServerOptions) -> list[NodeAddress]:
-    """Choose where each node listens.
+def choose_addresses(options: ServerOptions, ports: HeldPorts) -> list[NodeAddress]:
+    """Choose where each node listens, and hold its ports.
 
     :raises ~async_cassandra.server.ServerError: if an asked-for address or port cannot be had
     """
@@ -38,15 +36,32 @@ def choose_addresses(options: ServerOptions) -> list[NodeAddress]:
         if not can_bind(host, 0):
             raise ServerError(f"this machine cannot listen on the address {host}")
     if len(set(hosts)) == len(hosts):
-        port = shared_port(hosts, options.port, CQL_PORT)
-        storage_port = shared_port(hosts, None, STORAGE_PORT, taken={port})
+        port = choose_cql_port(hosts, options.port, ports)
+        storage_port = ports.take_any(hosts)
         return [NodeAddress(host, port, storage_port) for host in hosts]
-    first = shared_port(hosts[:1], options.port, CQL_PORT)
-    taken = {first}
-    addresses = [NodeAddress(hosts[0], first, free_port(hosts[:1], taken))]
-    return addresses + [
-        NodeAddress(host, free_port([host], taken), free_port([host], taken)) for host in hosts[1:]
+    first = choose_cql_port(hosts[:1], options.port, ports)
+    cql_ports = [first, *(ports.take_any([host]) for host in hosts[1:])]
+    return [
+        NodeAddress(host, port, ports.take_any([host]))
+        for host, port in zip(hosts, cql_ports, strict=True)
     ]
+
+
+def keep_addresses(kept: Sequence[NodeAddress], ports: HeldPorts) -> list[NodeAddress]:
+    """Hold the ports at which nodes have listened before; a lone node may take another for nodes.
+
+    :raises ~async_cassandra.server.ServerError: if a port is in use
+    """
+    addresses = []
+    for node in kept:
+        take_port([node.host], node.port, ports)
+        storage_port = node.storage_port
+        if len(kept) > 1:
+            take_port([node.host], storage_port, ports)
+        elif not ports.take([node.host], storage_port):
+            storage_port = ports.take_any([node.host])
+        addresses.append(NodeAddress(node.host, node.port, storage_port))
+    return addresses
 
 
 def choose_hosts(options: ServerOptions) -> list[str]:
@@ -65,45 +80,34 @@ def choose_hosts(options: ServerOptions) -> list[str]:
 
 
 def free_block(options: ServerOptions) -> list[str]:
-    """Consecutive addresses of 127.0.0.0/8 on which nobody listens at the ports wanted."""
-    ports = [options.port or CQL_PORT, STORAGE_PORT]
+    """Consecutive addresses of 127.0.0.0/8 on which nobody listens at the CQL port wanted."""
+    port = options.port or CQL_PORT
     for _ in range(100):
         prefix = f"127.{random.randint(16, 250)}.{random.randint(1, 250)}"
         hosts = [f"{prefix}.{number}" for number in range(1, options.nodes + 1)]
-        if all(can_bind(host, port) for host in hosts for port in ports):
+        if all(can_bind(host, port) for host in hosts):
             return hosts
     raise ServerError("no free block of loopback addresses was found")
 
 
-def can_bind(host: str, port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
-def shared_port(
-    hosts: list[str], wanted: int | None, usual: int, taken: set[int] | None = None
-) -> int:
-    """One port that is free on all hosts: the wanted one, else the usual one, else any."""
+def choose_cql_port(hosts: Sequence[str], wanted: int | None, ports: HeldPorts) -> int:
+    """Hold one port on all hosts: the wanted one, else the usual one, else any."""
     if wanted:
-        busy = [host for host in hosts if not can_bind(host, wanted)]
-        if busy:
-            raise ServerError(f"port {wanted} on {busy[0]} is in use or not allowed")
+        take_port(hosts, wanted, ports)
         return wanted
-    taken = set() if taken is None else taken
-    if wanted is None and usual not in taken and all(can_bind(host, usual) for host in hosts):
-        return usual
-    return free_port(hosts, taken)
+    if wanted is None and ports.take(hosts, CQL_PORT):
+        return CQL_PORT
+    return ports.take_any(hosts)
 
 
-def free_port(hosts: list[str], taken: set[int]) -> int:
-    """A port outside ``taken``, to which it is added, that is free on all hosts."""
-    for port in random.sample(FREE_PORTS, k=200):
-        if port not in taken and all(can_bind(host, port) for host in hosts):
-            taken.add(port)
-            return port
-    raise ServerError(f"no free port was found on {hosts[0]}")
+def take_port(hosts: Sequence[str], port: int, ports: HeldPorts) -> None:
+    if not ports.take(hosts, port):
+        raise ServerError(
+            f"port {port} on {' or '.join(hosts)} is in use or not allowed; {OTHER_PORT}"
+        )
+
+
+def describe_busy_ports(node: NodeAddress) -> str:
+    """Which ports of a node that has ended somebody else has; empty if nobody has any."""
+    busy = [port for port in (node.port, node.storage_port) if not can_bind(node.host, port)]
+    return "".join(f"Port {port} on {node.host} is in use; {OTHER_PORT}. " for port in busy)

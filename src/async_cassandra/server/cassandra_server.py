@@ -15,7 +15,12 @@ from types import TracebackType
 from typing import IO, Self
 
 from async_cassandra.server._cql import CqlConnection, Row
-from async_cassandra.server.addresses import NodeAddress, choose_addresses
+from async_cassandra.server.addresses import (
+    NodeAddress,
+    choose_addresses,
+    describe_busy_ports,
+    keep_addresses,
+)
 from async_cassandra.server.certificates import Certificates, get_certificates
 from async_cassandra.server.configuration import java_options, node_settings, write_configuration
 from async_cassandra.server.distribution import (
@@ -28,6 +33,7 @@ from async_cassandra.server.distribution import (
 from async_cassandra.server.errors import CqlError, ServerError, ServerStartError
 from async_cassandra.server.node import Node
 from async_cassandra.server.options import Profile, ServerOptions, Setting
+from async_cassandra.server.ports import HeldPorts
 from async_cassandra.server.state import (
     NodeRecord,
     ServerRecord,
@@ -90,6 +96,7 @@ class CassandraServer:
         self._progress: Progress = progress or (lambda line: None)
         self._certificates: Certificates | None = None
         self._lock: IO[str] | None = None
+        self._ports: HeldPorts = HeldPorts()
 
     def __repr__(self) -> str:
         return f"<CassandraServer {self.options.version} {list(self.nodes)}>"
@@ -241,6 +248,7 @@ class CassandraServer:
                 node.terminate()
         for node in self.nodes:
             node.wait()
+        self._ports.release()
         unlock_folder(self._lock)
         self._lock = None
         if remove:
@@ -281,7 +289,7 @@ class CassandraServer:
         """Where the nodes listen: nodes whose data was kept stay where they were."""
         record = read_record(data)
         if record is None:
-            return choose_addresses(self.options)
+            return choose_addresses(self.options, self._ports)
         if len(record.nodes) != self.options.nodes:
             raise ServerError(
                 f"{data} holds {len(record.nodes)} nodes, not {self.options.nodes}; "
@@ -291,9 +299,9 @@ class CassandraServer:
         same_host = self.options.address in (None, kept[0].host)
         same_port = self.options.port in (None, 0, kept[0].port)
         if same_host and same_port:
-            return kept
+            return keep_addresses(kept, self._ports)
         if self.options.nodes == 1:
-            return choose_addresses(self.options)
+            return choose_addresses(self.options, self._ports)
         raise ServerError(
             f"the nodes in {data} listen from {kept[0].host}:{kept[0].port} on, as before"
         )
@@ -318,8 +326,9 @@ class CassandraServer:
         return False
 
     def _obituary(self, node: Node, what: str) -> str:
+        busy = "" if node.pid is not None else describe_busy_ports(node.listens_at)
         return (
-            f"Cassandra node {node.address}:{node.port} {what}. "
+            f"Cassandra node {node.address}:{node.port} {what}. {busy}"
             f"Its log is {node.log}; the end of it:\n{node.log_tail()}"
         )
 
