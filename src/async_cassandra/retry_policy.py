@@ -2,12 +2,17 @@
 
 A policy is asked only about requests that may be sent again: what is not idempotent is never
 repeated once it may have reached a replica, whatever a policy decides.
+
+How long to wait before a repetition is not theirs to say, though a policy may by a third value of
+its answer, in seconds: without one, the same node is asked again after an exponential backoff with
+full jitter, and another node at once.
 """
 
 from typing import Any
 
-from cassandra import WriteFailure, WriteType
+from cassandra import CDCWriteFailure, FunctionFailure, ReadFailure, WriteFailure, WriteType
 from cassandra.policies import RetryPolicy
+from cassandra.protocol import TruncateError
 
 from async_cassandra._exec.cql import describe
 
@@ -15,6 +20,10 @@ __all__ = ["AsyncRetryPolicy", "DefaultRetryPolicy"]
 
 Decision = tuple[int, int | None]
 """What to do (one of ``RetryPolicy``'s constants) and the consistency to do it with."""
+
+# They come from the replicas or from the statement: another coordinator would hear the same.
+_FINAL = (WriteFailure, CDCWriteFailure, FunctionFailure)
+_WORTH_ONE_MORE = (ReadFailure, TruncateError)
 
 _REPEATABLE_WRITES = frozenset({WriteType.SIMPLE, WriteType.BATCH, WriteType.UNLOGGED_BATCH})
 
@@ -80,7 +89,7 @@ class DefaultRetryPolicy(RetryPolicy):
     def on_request_error(
         self, query: Any, consistency: int | None, error: Exception, retry_num: int
     ) -> Decision:
-        if isinstance(error, WriteFailure):
+        if isinstance(error, _FINAL) or (retry_num > 0 and isinstance(error, _WORTH_ONE_MORE)):
             return self.RETHROW, None
         return self.RETRY_NEXT_HOST, consistency
 

@@ -107,7 +107,8 @@ async def test_abandoned_executor_fails_what_waits() -> None:
     async with nodes(2) as rig:
         over = exceptions.ConnectionError("over")
         backing_off = rig.read()
-        (await rig.peers[0].next_request()).reply_error(ErrorCode.OVERLOADED)
+        for peer in rig.peers:
+            (await peer.next_request()).reply_error(ErrorCode.OVERLOADED)
         await until(lambda: backing_off.state == State.PAUSED)
         live = [rig.read(timeout=inf) for _ in range(2)]
         queued = rig.write()

@@ -3,10 +3,14 @@
 Idempotence is the gate before any policy: what may have reached a replica is sent again only if
 doing it twice is the same as once. Errors by which the coordinator says that it did not start are
 free of that gate.
+
+Backoff: a policy that answers with three values names the pause itself, in seconds. For all others
+a repetition on the same node waits, exponentially longer each time and with full jitter, so that
+clients that failed together do not come back together; another node is asked at once.
 """
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cassandra import ConsistencyLevel, WriteType
 from cassandra.policies import RetryPolicy
@@ -31,14 +35,16 @@ if TYPE_CHECKING:
 type Decision = tuple[int, int | None, float]
 """What to do, as ``RetryPolicy`` says it; at which consistency; after how many seconds."""
 
+type Answer = tuple[int, int | None, float | None]
+"""The same from a policy; ``None`` where it names no pause."""
+
 RETHROW: Decision = (RetryPolicy.RETHROW, None, 0.0)
 
-FIRST_BACKOFF = 0.02
-LONGEST_BACKOFF = 1.0
+FIRST_BACKOFF = 0.05
+LONGEST_BACKOFF = 2.0
 
 # The coordinator refused before it asked a replica.
 _NOT_STARTED = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.IS_BOOTSTRAPPING})
-_BACKED_OFF = frozenset({ErrorCode.OVERLOADED, ErrorCode.IS_BOOTSTRAPPING})
 _ABOUT_REPLICAS = frozenset(
     {ErrorCode.UNAVAILABLE, ErrorCode.READ_TIMEOUT, ErrorCode.WRITE_TIMEOUT}
 )
@@ -86,29 +92,37 @@ def decide(
         return RETHROW
     if not request.idempotent and code not in _NOT_STARTED:
         return RETHROW
-    decision, consistency = _ask(request, error, exception)
-    if decision not in (RetryPolicy.RETRY, RetryPolicy.RETRY_NEXT_HOST):
-        return decision, consistency, 0.0
-    return decision, consistency, _backoff(request.retries) if code in _BACKED_OFF else 0.0
+    decision, consistency, delay = _ask(request, error, exception)
+    if delay is None:
+        delay = backoff(request.retries) if decision == RetryPolicy.RETRY else 0.0
+    return decision, consistency, delay
 
 
-def _ask(request: "Request", error: "ServerError", exception: Exception) -> tuple[int, int | None]:
+def _ask(request: "Request", error: "ServerError", exception: Exception) -> Answer:
     if error.code in _ON_REQUEST_ERROR:
-        answer = request.retry_policy.on_request_error(
-            request.statement,
-            consistency_of(request),
-            error=exception,
-            retry_num=request.retries,
+        return _ask_about_request(request, exception)
+    if error.code in _ABOUT_REPLICAS:
+        return _answer(_ask_about_replicas(request, error))
+    return RETHROW
+
+
+def _ask_about_request(request: "Request", exception: Exception) -> Answer:
+    return _answer(
+        request.retry_policy.on_request_error(
+            request.statement, consistency_of(request), error=exception, retry_num=request.retries
         )
-    elif error.code in _ABOUT_REPLICAS:
-        answer = _ask_about_replicas(request, error)
-    else:
-        return RetryPolicy.RETHROW, None
-    # Older policies return the decision alone or with a consistency of None.
-    return answer if isinstance(answer, tuple) else (answer, None)
+    )
 
 
-def _ask_about_replicas(request: "Request", error: "ServerError") -> tuple[int, int | None]:
+def _answer(answer: Any) -> Answer:
+    """A policy's answer: the decision alone, or with the consistency, or with the pause too."""
+    if not isinstance(answer, tuple):
+        return answer, None, None
+    decision, consistency = answer[:2]
+    return decision, consistency, answer[2] if len(answer) > 2 else None
+
+
+def _ask_about_replicas(request: "Request", error: "ServerError") -> Any:
     policy = request.retry_policy
     fields = error.fields
     if error.code == ErrorCode.UNAVAILABLE:
@@ -143,16 +157,16 @@ def decide_lost(request: "Request", exception: Exception) -> Decision:
     """Ask the retry policy what to do after a connection was lost with the request on it."""
     if not request.idempotent:
         return RETHROW
-    answer = request.retry_policy.on_request_error(
-        request.statement, consistency_of(request), error=exception, retry_num=request.retries
-    )
-    decision, consistency = answer if isinstance(answer, tuple) else (answer, None)
-    return decision, consistency, 0.0
+    decision, consistency, delay = _ask_about_request(request, exception)
+    return decision, consistency, delay or 0.0
 
 
-def _backoff(retries: int) -> float:
-    """Exponential with full jitter."""
-    return random.uniform(0.0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**retries))
+def backoff(earlier: int) -> float:
+    """Seconds before the next repetition: exponential with full jitter.
+
+    :param earlier: repetitions or rounds so far, 0 or more
+    """
+    return random.uniform(0.0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**earlier))
 
 
 def lost(request: "Request", node: "NodeConnections", error: BaseException) -> QueryError:

@@ -6,7 +6,8 @@ timer, a freed place, cancellation. Each finds the request in one state:
 - ``NEW``: built, nothing kept anywhere.
 - ``QUEUED``: no connection could take it; it is in the executor's :mod:`queue <.queue>`, bounded by ``max_queued``.
 - ``WAITING``: one or more attempts are live; each holds a stream id on its connection, or waits for a PREPARE there.
-- ``PAUSED``: no attempt is live; the timer starts the next one (a retry's backoff).
+- ``PAUSED``: no attempt is live; the timer starts the next one (a retry's backoff, which comes before another
+  attempt on the same node, and before the plan is started over because every node refused for now).
 - ``DONE``: the future has its result; nothing refers to the request but its caller.
 
 One timer serves the deadline and the next planned event (a further attempt, a retry). A further
@@ -52,6 +53,10 @@ DEF MAX_PREPARES = 3
 # Connections that one request may see die under it before it is blamed for that.
 DEF MAX_LOSSES = 5
 DEF MAX_LIVE_ATTEMPTS = 3
+# How often a request starts its plan over because every node was overloaded or still starting.
+DEF MAX_ROUNDS = 4
+DEF OVERLOADED = 0x1001
+DEF IS_BOOTSTRAPPING = 0x1002
 # Error codes from here on blame the statement: no other node would answer differently.
 DEF FIRST_STATEMENT_ERROR = 0x2000
 
@@ -305,7 +310,11 @@ cdef class Request(Routed):
             self.next_event = inf
             return self.arm(self.executor.timers.now())
         if self.failure is not None:
-            return self.fail(self.failure)
+            if self.failed_otherwise or self.rounds == MAX_ROUNDS:
+                return self.fail(self.failure)
+            self.rounds += 1
+            self.errors = None
+            return self.pause(self.executor.faults.backoff(self.rounds - 1))
         if self.executor.closed:
             return self.fail(self.executor.faults.closed(self))
         self.errors = None
@@ -392,6 +401,8 @@ cdef class Request(Routed):
                 return self.on_unprepared(attempt, prepared)
         self.live.remove(attempt)
         self.response = response
+        if error.code != OVERLOADED and error.code != IS_BOOTSTRAPPING:
+            self.failed_otherwise = True
         cdef int decision
         exception = self.executor.faults.server_fault(self, attempt.node, error)
         try:
@@ -422,12 +433,13 @@ cdef class Request(Routed):
     cdef int on_attempt_lost(self, Attempt attempt, object error, bint sent) except -1:
         cdef object exception
         cdef int decision
+        cdef double delay = 0
         self.live.remove(attempt)
         if sent:
             self.losses += 1
             exception = self.executor.faults.lost(self, attempt.node, error)
             try:
-                decision, _, _ = self.executor.faults.decide_lost(self, exception)
+                decision, _, delay = self.executor.faults.decide_lost(self, exception)
             except Exception as failure:  # noqa: BLE001  as above
                 return self.fail(failure)
             if decision == RETHROW or decision == IGNORE or self.losses == MAX_LOSSES:
@@ -438,7 +450,7 @@ cdef class Request(Routed):
         self.executor.retries += 1
         self.retries += 1
         self.errors = None
-        return self.go_on(True)
+        return self.go_on(True) if delay <= 0 else self.pause(delay)
 
     cdef int apply(self, Attempt attempt, object exception, int decision, object consistency, double delay,
                    bint is_statement_error=False) except -1:
@@ -469,8 +481,14 @@ cdef class Request(Routed):
             self.errors[attempt.node.endpoint] = exception
         if delay <= 0:
             return self.go_on(decision == RETRY_NEXT_HOST)
-        self.state = PAUSED
+        return self.pause(delay)
+
+    cdef int pause(self, double delay) except -1:
+        """Send again after ``delay`` seconds, or fail now if the deadline comes before."""
         cdef double now = self.executor.timers.now()
+        if now + delay >= self.deadline and self.failure is not None:
+            return self.fail(self.failure)
+        self.state = PAUSED
         self.next_event = now + delay
         return self.arm(now)
 
