@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from async_cassandra import exceptions
+from async_cassandra._driver.control_plane import schema_event
 from tests.support.native_protocol import Opcode
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, RequestRig, until, values
@@ -267,3 +268,16 @@ async def test_fewer_columns_than_announced_close_the_connection() -> None:
         assert lost.closed
         again.reply_rows(INT_ROW, [(1,)], metadata=False)
         await request.future
+
+
+async def test_string_is_forgotten_when_its_own_table_changes() -> None:
+    query = "SELECT v FROM t WHERE k = ?"
+    async with nodes() as rig:
+        preparer = rig.preparer
+        preparing = asyncio.ensure_future(preparer.for_string(None, query, rig.call_options()))
+        (await rig.peers[0].next_request(Opcode.PREPARE)).reply_prepared(b"id", KEY, INT_ROW)
+        statement = await preparing
+        preparer.on_schema_change(schema_event("UPDATED", "TABLE", "ks", "other"))
+        assert preparer.cached(None, query) is statement
+        preparer.on_schema_change(schema_event("UPDATED", "TABLE", "ks", "t"))
+        assert preparer.cached(None, query) is None

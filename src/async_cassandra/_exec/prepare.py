@@ -16,6 +16,7 @@ from async_cassandra._exec.cql import describe
 from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.prepared import PreparedQuery
 from async_cassandra._exec.request import Request
+from async_cassandra._exec.schema_events import concerns
 from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectionLost
@@ -136,10 +137,11 @@ class Preparer:
             await asyncio.wait(answers)
 
     def on_schema_change(self, event: Mapping[str, Any]) -> None:
-        """Forget the strings of a changed keyspace: their parameters may have other types now."""
-        keyspace = event.get("keyspace")
+        """Forget the strings that it concerns: their parameters may have other types now."""
         for key, statement in list(self._cache.items()):
-            if keyspace is None or statement.prepared.routing_keyspace in (keyspace, None):
+            prepared = statement.prepared
+            columns = (*prepared.bind_columns, *prepared.shape.columns)
+            if concerns(event, prepared.query, columns):
                 del self._cache[key]
 
     def forget(self, statement: PreparedStatement) -> None:
