@@ -223,6 +223,21 @@ async def test_first_answer_wins_and_the_losers_id_stays_reserved() -> None:
         await rig.check_quiet(first, third)
 
 
+async def test_losing_attempts_are_counted_and_their_answers_dropped() -> None:
+    async with nodes(2) as rig:
+        request = rig.read(speculation=ConstantSpeculativeExecutionPolicy(0.1, 2))
+        loser = await rig.peers[0].next_request()
+        rig.advance(0.101)
+        (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(2,)])
+        await request.future
+        assert (rig.executor.hedges, rig.executor.superseded) == (1, 1)
+        loser.reply_rows(INT_ROW, [(1,)])
+        await rig.settle()
+        assert values(request) == [2]
+        assert [rig.connection(i).late for i in range(2)] == [1, 0]
+        await rig.check_quiet()
+
+
 async def test_unmarked_write_is_not_speculated() -> None:
     async with nodes(2) as rig:
         request = rig.write(speculation=ConstantSpeculativeExecutionPolicy(0.1, 2))

@@ -24,6 +24,7 @@ cdef class Executor:
     cdef readonly uint64_t requests
     cdef readonly uint64_t retries
     cdef readonly uint64_t hedges
+    cdef readonly uint64_t superseded
     cdef public object on_idle
     cdef PrepareFlights flights
 

@@ -21,6 +21,8 @@ cdef class Executor:
     :param faults: makes exceptions and asks retry policies; see :mod:`.faults`
     :param max_queued: requests that may wait for a place; 0 refuses at once
     :param attempt_fraction: share of the timeout after which an idempotent request also asks another node, 0 to 1
+    :ivar hedges: attempts started while another one of the request was live
+    :ivar superseded: attempts given up because another one of the request was answered first
     """
 
     def __init__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *,

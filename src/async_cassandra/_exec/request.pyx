@@ -383,6 +383,10 @@ cdef class Request(Routed):
         self.response = response
         self.coordinator = attempt.node
         cdef ResultMetadata metadata = response.metadata
+        cdef Attempt other
+        if len(self.live) > 1:
+            for other in self.live:
+                self.executor.superseded += other.live
         if self.prepared is not None and metadata is not None and metadata.new_metadata_id is not None:
             self.shape = self.prepared.reshape(metadata)
         cdef object future = self.future

@@ -27,6 +27,7 @@ cdef class Connection(EnvelopeSink):
     cdef public NodeConnections node
     cdef readonly uint64_t flushes
     cdef readonly uint64_t reads
+    cdef readonly uint64_t late
     cdef readonly object error
     cdef public object on_closed
     cdef public object on_available

@@ -53,6 +53,7 @@ cdef class Orphan(ResponseHandler):
     cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
                          const unsigned char* body, Py_ssize_t size) except -1:
         connection.orphans -= 1
+        connection.late += 1
         return 0
 
     cdef int on_lost(self, Connection connection, object error) except -1:
@@ -99,6 +100,7 @@ cdef class Connection(EnvelopeSink):
     :param version: protocol version, 4 or 5
     :param max_in_flight: requests that may wait for a response at once, 1 to 32768
     :param compression: ``(compress, decompress)`` of LZ4 blocks or ``None``
+    :ivar late: responses that came when nobody waited for them any more, and were dropped
     """
 
     def __init__(self, loop, str endpoint not None, uint8_t version, int max_in_flight=32768, compression=None):
