@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,9 +23,11 @@ REPLICATION = "{'class': 'SimpleStrategy', 'replication_factor': 3}"
 
 type Report = Callable[[str], None]
 
+UVLOOP = "uvloop"
+ASYNCIO = "asyncio-debug"
 LOOPS = [
-    pytest.param(("asyncio", {"debug": True}), id="asyncio-debug", marks=pytest.mark.long_faults),
-    pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"),
+    pytest.param(("asyncio", {"use_uvloop": True}), id=UVLOOP),
+    pytest.param(("asyncio", {"debug": True}), id=ASYNCIO),
 ]
 
 _keyspaces = itertools.count(1)
@@ -32,12 +36,41 @@ _figures: list[str] = []
 
 @pytest.fixture(scope="session", params=LOOPS)
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
-    """Run each test on uvloop, and on asyncio in debug mode where there is time."""
+    """The loop of a test; see :func:`pytest_collection_modifyitems`."""
     backend: tuple[str, dict[str, bool]] = request.param
     return backend
 
 
-@pytest.fixture(scope="session")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run each test once: on uvloop, the variants of a long one on both loops in turn.
+
+    Whoever names a loop, with ``-k`` or in a test's id, gets the tests on it.
+    """
+    if any(
+        loop in word for loop in (UVLOOP, ASYNCIO) for word in (config.option.keyword, *config.args)
+    ):
+        return
+    variants: defaultdict[str, list[str]] = defaultdict(list)
+    chosen = []
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if Path(__file__).parent not in item.path.parents or callspec is None:
+            chosen.append(item)
+            continue
+        loop = ASYNCIO if ASYNCIO in callspec.id else UVLOOP
+        wanted = UVLOOP
+        if item.get_closest_marker("long_faults") is not None:
+            seen = variants[item.nodeid.partition("[")[0]]
+            variant = callspec.id.replace(loop, "")
+            if variant not in seen:
+                seen.append(variant)
+            wanted = (UVLOOP, ASYNCIO)[seen.index(variant) % 2]
+        if loop == wanted:
+            chosen.append(item)
+    items[:] = chosen
+
+
+@pytest.fixture(scope="package")
 def breakable_nodes() -> Iterator[CassandraServer]:
     """Three nodes that lose nothing they acknowledged, even when they are killed."""
     with CassandraServer(nodes=3, config={"commitlog_sync": "batch"}) as server:
@@ -69,14 +102,26 @@ async def session(nodes: CassandraServer) -> AsyncIterator[AsyncCassandraSession
         yield connected
 
 
-@pytest.fixture
-async def keyspace(session: AsyncCassandraSession, nodes: CassandraServer) -> str:
-    """The name of a keyspace with the load's tables, replicated to each node."""
-    name = f"faults{next(_keyspaces)}"
-    await session.execute(f"CREATE KEYSPACE {name} WITH replication = {REPLICATION}")
+async def create_tables(session: AsyncCassandraSession, keyspace: str) -> str:
+    """Create a keyspace with the load's tables, replicated to each node; gives its name."""
+    await session.execute(
+        f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {REPLICATION}"
+    )
     for table in TABLES:
-        await session.execute(table.format(name))
-    return name
+        await session.execute(table.format(keyspace))
+    return keyspace
+
+
+@pytest.fixture
+async def keyspace(session: AsyncCassandraSession) -> str:
+    """The keyspace of the load's tables; they are there for all tests, as each change takes seconds."""
+    return await create_tables(session, "faults")
+
+
+@pytest.fixture
+async def fresh_keyspace(session: AsyncCassandraSession) -> str:
+    """A keyspace with tables of whose latencies the servers know nothing."""
+    return await create_tables(session, f"faults{next(_keyspaces)}")
 
 
 @pytest.fixture

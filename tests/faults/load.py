@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -10,7 +12,6 @@ from typing import Any
 
 import cassandra
 from cassandra import ConsistencyLevel
-from cassandra.query import SimpleStatement
 
 from async_cassandra import AsyncCassandraSession, PreparedStatement
 from async_cassandra.exceptions import OverloadedError
@@ -21,9 +22,9 @@ TIMEOUT = 2.0
 SEEDED_ROWS = 64
 
 TABLES = (
-    "CREATE TABLE {}.items (id bigint PRIMARY KEY, value text)",
-    "CREATE TABLE {}.counts (id int PRIMARY KEY, n counter)",
-    "CREATE TABLE {}.appended (id int PRIMARY KEY, numbers list<bigint>)",
+    "CREATE TABLE IF NOT EXISTS {}.items (id bigint PRIMARY KEY, value text)",
+    "CREATE TABLE IF NOT EXISTS {}.counts (id int PRIMARY KEY, n counter)",
+    "CREATE TABLE IF NOT EXISTS {}.appended (id int PRIMARY KEY, numbers list<bigint>)",
 )
 
 
@@ -42,6 +43,8 @@ class Kind(Enum):
 
 IDEMPOTENT = (Kind.READ, Kind.WRITE)
 EVERY_KIND = tuple(Kind)
+
+_loads = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +100,23 @@ class Tally:
         answered = [o for o in self.outcomes if o.error is None and start <= o.planned < end]
         return len(answered) / (self.workers * (end - start) / self.period)
 
+    def p99(self, kind: Kind, start: float, end: float) -> float:
+        """Seconds within which 99 of 100 such requests planned from ``start`` to ``end`` ended."""
+        return percentile(
+            [
+                outcome.ended - outcome.planned
+                for outcome in self.outcomes
+                if outcome.kind is kind and start <= outcome.planned < end
+            ],
+            0.99,
+        )
+
     def __str__(self) -> str:
-        times = sorted(outcome.ended - outcome.planned for outcome in self.outcomes)
-        p99 = times[int(len(times) * 0.99)] * 1000
+        times = [outcome.ended - outcome.planned for outcome in self.outcomes]
         return (
             f"{len(self.outcomes)} of {self.planned} planned requests sent, "
             f"{len(self.failures)} failed, {len(self.idempotent_failures)} of them idempotent, "
-            f"p99 {p99:.0f} ms, longest {times[-1] * 1000:.0f} ms"
+            f"p99 {percentile(times, 0.99) * 1000:.0f} ms, longest {max(times) * 1000:.0f} ms"
         )
 
 
@@ -128,6 +141,8 @@ class Load:
         self._workers = workers
         self._period = period
         self._timeout = timeout
+        # The tables are those of other loads, too: no row of theirs is written or counted here.
+        self._first_row = next(_loads) * 1_000
 
     @classmethod
     async def prepare(cls, session: AsyncCassandraSession, keyspace: str, **settings: Any) -> Load:
@@ -200,12 +215,12 @@ class Load:
                 result = await self._execute(statement, (-1 - row,))
                 assert result.one().value == f"seeded {row}"
             case Kind.WRITE:
-                key = item_key(worker, number)
+                key = self._item_key(worker, number)
                 await self._execute(statement, (key, f"item {key}"))
             case Kind.COUNT:
-                await self._execute(statement, (worker,))
+                await self._execute(statement, (self._first_row + worker,))
             case Kind.APPEND:
-                await self._execute(statement, ([number], worker))
+                await self._execute(statement, ([number], self._first_row + worker))
 
     async def _execute(self, statement: PreparedStatement, values: tuple[Any, ...]) -> Any:
         return await self._session.execute(statement, values, timeout=self._timeout)
@@ -217,7 +232,7 @@ class Load:
         """
         written = tally.succeeded(Kind.WRITE)
         for at in range(0, len(written), 256):
-            keys = [item_key(o.worker, o.number) for o in written[at : at + 256]]
+            keys = [self._item_key(o.worker, o.number) for o in written[at : at + 256]]
             rows = await asyncio.gather(
                 *(self._execute(self._statements[Kind.READ], (key,)) for key in keys)
             )
@@ -233,34 +248,42 @@ class Load:
         )
 
     async def _check_counts(self, tally: Tally, keyspace: str) -> str:
-        stored = {row.id: row.n for row in await self._all(f"SELECT id, n FROM {keyspace}.counts")}
-        known: dict[int, int] = {}
-        most: dict[int, int] = {}
+        stored = await self._stored(f"SELECT n FROM {keyspace}.counts WHERE id = ?")
+        known = [0] * self._workers
+        most = [0] * self._workers
         for outcome in tally.outcomes:
             if outcome.kind is Kind.COUNT:
                 sure = outcome.error is None
-                known[outcome.worker] = known.get(outcome.worker, 0) + sure
-                possible = sure or not outcome.was_not_applied
-                most[outcome.worker] = most.get(outcome.worker, 0) + possible
-        for worker, count in known.items():
-            assert count <= stored.get(worker, 0) <= most[worker], f"counter of worker {worker}"
-        return f"counters {sum(stored.values())} for {sum(known.values())} acknowledged increments"
+                known[outcome.worker] += sure
+                most[outcome.worker] += sure or not outcome.was_not_applied
+        counts = [0 if row is None else row.n for row in stored]
+        for worker, count in enumerate(counts):
+            assert known[worker] <= count <= most[worker], f"counter of worker {worker}"
+        return f"counters {sum(counts)} for {sum(known)} acknowledged increments"
 
     async def _check_appended(self, tally: Tally, keyspace: str) -> str:
-        rows = await self._all(f"SELECT id, numbers FROM {keyspace}.appended")
-        stored = {row.id: list(row.numbers) for row in rows}
-        for worker, numbers in stored.items():
+        stored = await self._stored(f"SELECT numbers FROM {keyspace}.appended WHERE id = ?")
+        lists = [[] if row is None else list(row.numbers) for row in stored]
+        for worker, numbers in enumerate(lists):
             assert len(numbers) == len(set(numbers)), f"twice in the list of worker {worker}"
         appended = tally.succeeded(Kind.APPEND)
-        missing = [o for o in appended if o.number not in stored.get(o.worker, ())]
+        missing = [o for o in appended if o.number not in lists[o.worker]]
         assert missing == []
         return f"{len(appended)} acknowledged appends each there once"
 
-    async def _all(self, query: str) -> Any:
-        statement = SimpleStatement(query, consistency_level=ConsistencyLevel.QUORUM)
-        return await self._session.execute(statement, timeout=20.0)
+    async def _stored(self, query: str) -> list[Any]:
+        """The row of each worker, ``None`` where there is none."""
+        statement = await self._session.prepare(query)
+        statement.consistency_level = ConsistencyLevel.QUORUM
+        rows = range(self._first_row, self._first_row + self._workers)
+        results = await asyncio.gather(*(self._execute(statement, (row,)) for row in rows))
+        return [result.one() for result in results]
+
+    def _item_key(self, worker: int, number: int) -> int:
+        """The key of the row that a worker writes at its turn ``number``."""
+        return (self._first_row + worker) * 1_000_000 + number
 
 
-def item_key(worker: int, number: int) -> int:
-    """The key of the row that a worker writes at its turn ``number``."""
-    return worker * 1_000_000 + number
+def percentile(values: list[float], share: float) -> float:
+    """The smallest value that ``share`` of ``values`` do not exceed; 0 to 1."""
+    return sorted(values)[math.ceil(len(values) * share) - 1]

@@ -156,7 +156,9 @@ async def test_fault_loses_and_repeats_nothing(
 async def test_slow_reader_bounds_what_is_buffered(
     session: AsyncCassandraSession, keyspace: str, proxy: CuttingProxy, report: Report
 ) -> None:
-    await session.execute(f"CREATE TABLE {keyspace}.big (id int PRIMARY KEY, value blob)")
+    await session.execute(
+        f"CREATE TABLE IF NOT EXISTS {keyspace}.big (id int PRIMARY KEY, value blob)"
+    )
     write = await session.prepare(f"INSERT INTO {keyspace}.big (id, value) VALUES (?, ?)")
     write.is_idempotent = True
     where = f"{proxy.host}:{proxy.port}"

@@ -15,20 +15,22 @@ pytestmark = pytest.mark.anyio
 
 LONG = [pytest.mark.long_faults, pytest.mark.timeout(400)]
 PHASES = [
-    pytest.param(3.0, id="short", marks=pytest.mark.timeout(90)),
-    *(pytest.param(60.0, id=f"long-{run}", marks=LONG) for run in (1, 2, 3)),
+    pytest.param(3.0, 0.25, id="short", marks=pytest.mark.timeout(180)),
+    *(pytest.param(60.0, 0.1, id=f"long-{run}", marks=LONG) for run in (1, 2, 3)),
 ]
 
 
-@pytest.mark.parametrize("seconds", PHASES)
+@pytest.mark.parametrize(("seconds", "period"), PHASES)
 async def test_kill_and_restart_fail_no_idempotent_request(
     nodes: CassandraServer,
     session: AsyncCassandraSession,
     keyspace: str,
-    load: Load,
     report: Report,
     seconds: float,
+    period: float,
 ) -> None:
+    load = await Load.prepare(session, keyspace, period=period)
+
     async def kill_and_restart() -> None:
         await asyncio.sleep(seconds / 3)
         await asyncio.to_thread(nodes.kill, 1)

@@ -50,14 +50,14 @@ async def port_opens(address: str, port: int) -> float:
         return asyncio.get_running_loop().time()
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 async def test_requests_wait_for_the_lone_node(
     nodes: CassandraServer, lone: AsyncCassandraSession, report: Report
 ) -> None:
     loop = asyncio.get_running_loop()
     query = "SELECT key FROM system.local"
     await asyncio.to_thread(nodes.kill, 2)
-    waiting = [asyncio.ensure_future(lone.execute(query, timeout=80.0)) for _ in range(100)]
+    waiting = [asyncio.ensure_future(lone.execute(query, timeout=170.0)) for _ in range(100)]
     restarting = asyncio.ensure_future(asyncio.to_thread(nodes.restart, 2))
     opened = await port_opens(nodes.nodes[2].address, nodes.nodes[2].port)
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
