@@ -16,7 +16,8 @@ from async_cassandra._net.handshake import use_keyspace
 from async_cassandra._net.protocol import ConnectionProtocol
 
 FIRST_PAUSE = 0.05
-LONGEST_PAUSE = 1.0
+# An application whose only node comes back is served within this and what a handshake takes.
+LONGEST_PAUSE = 0.5
 
 type Opener = Callable[[str | None], Awaitable[ConnectionProtocol]]
 
