@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
+import inspect
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from blockbuster import blockbuster_ctx
@@ -12,6 +16,43 @@ from blockbuster import blockbuster_ctx
 LOOPS = [pytest.param(("asyncio", {"debug": True}), id="asyncio-debug")]
 if sys.platform != "win32":
     LOOPS.append(pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"))
+
+TIME_LIMIT = pytest.StashKey[float]()
+# After its time limit an async test may take so long to clean up; then the process ends.
+CLEAN_UP_SECONDS = 30.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let async tests be ended by their own loop first, and by pytest-timeout's thread second.
+
+    pytest-timeout's signal does not end a test while uvloop waits, nor the runner's task after it.
+    """
+    for item in items:
+        if not inspect.iscoroutinefunction(getattr(item, "obj", None)):
+            continue
+        marker = item.get_closest_marker("timeout")
+        limit = marker.args[0] if marker is not None else item.config.getoption("timeout")
+        limit = float(item.config.getini("timeout") if limit is None else limit)
+        if limit > 0:
+            item.stash[TIME_LIMIT] = limit
+            last = pytest.mark.timeout(limit + CLEAN_UP_SECONDS, method="thread")
+            item.add_marker(last, append=False)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Cancel an async test when its time is over."""
+    limit = pyfuncitem.stash.get(TIME_LIMIT, None)
+    if limit is not None:
+        test = pyfuncitem.obj
+
+        @functools.wraps(test)
+        async def limited(**fixtures: Any) -> None:
+            async with asyncio.timeout(limit):
+                await test(**fixtures)
+
+        pyfuncitem.obj = limited
+    return (yield)
 
 
 @pytest.fixture(scope="session", params=LOOPS)
