@@ -164,6 +164,7 @@ class AsyncCassandraSession:
             await self._core.follow_up(response, request.coordinator)
             return AsyncResultSet(request, response, self._core)
         pages = [response.page]
+        warnings: list[str] = []
         next_state = response.paging_state
         while next_state is not None and options.wants_all:
             request = self._core.builder.next_page(request, next_state)
@@ -171,8 +172,9 @@ class AsyncCassandraSession:
             if another is None or another.page is None:
                 break
             pages.append(another.page)
+            warnings += another.warnings or ()
             next_state = another.paging_state
-        return AsyncResultSet(request, response, self._core, tuple(pages), next_state)
+        return AsyncResultSet(request, response, self._core, tuple(pages), next_state, warnings)
 
     async def execute_stream(
         self,

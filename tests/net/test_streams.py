@@ -74,6 +74,19 @@ async def test_large_page_is_read_before_the_next_is_fetched() -> None:
         assert await reading == [0, 1, 2]
 
 
+async def test_warnings_of_every_page_come_with_the_rows_of_all() -> None:
+    async with connected() as (peer, session):
+        reading = asyncio.ensure_future(session.execute(READ))
+        first = await peer.next_request()
+        first.reply_rows(INT_ROW, [(0,)], paging_state=b"1", warnings=["slow"])
+        second = await peer.next_request()
+        second.reply_rows(INT_ROW, [(1,)], paging_state=b"2", warnings=["slow", "large"])
+        (await peer.next_request()).reply_rows(INT_ROW, [(2,)])
+        result = await reading
+        assert [row.v for row in result] == [0, 1, 2]
+        assert result.warnings == ["slow", "large"]
+
+
 async def _all(stream: Any) -> list[int]:
     return [row.v async for row in stream]
 

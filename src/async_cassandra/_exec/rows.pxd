@@ -17,6 +17,7 @@ cdef class ResultRows:
     cdef tuple pages
     cdef object row_factory
     cdef object made
+    cdef list later_warnings
     cdef NodeConnections node
     cdef readonly bytes paging_state
     cdef readonly object core

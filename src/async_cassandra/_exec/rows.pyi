@@ -37,6 +37,7 @@ class ResultRows:
         core: SessionCore,
         pages: tuple[Page, ...] | None = None,
         paging_state: bytes | None = None,
+        later_warnings: list[str] | None = None,
     ) -> None: ...
     @property
     def paging_state(self) -> bytes | None: ...

@@ -129,9 +129,11 @@ cdef class ResultRows:
     :param request: the last one that it took
     :param response: of the first page; ``None`` if a policy ignored the failure
     :param pages: those that have been read, in order; ``None`` for the response's own
+    :param later_warnings: what came with the pages after the response's own
     """
 
-    def __init__(self, Request request not None, Response response, core, tuple pages=None, bytes paging_state=None):
+    def __init__(self, Request request not None, Response response, core, tuple pages=None, bytes paging_state=None,
+                 list later_warnings=None):
         if pages is None:
             pages = (response.page,) if response is not None and response.page is not None else NO_PAGES
         self.response = response
@@ -140,6 +142,7 @@ cdef class ResultRows:
         self.node = request.coordinator
         self.paging_state = paging_state
         self.core = core
+        self.later_warnings = later_warnings
 
     cdef object make_rows(self):
         if self.row_factory is NAMED_TUPLES or not self.pages:
@@ -176,8 +179,9 @@ cdef class ResultRows:
 
     @property
     def warnings(self):
-        """The server's words; an empty list for none."""
-        return [] if self.response is None or self.response.warnings is None else self.response.warnings
+        """The server's words with any page, each once; an empty list for none."""
+        first = [] if self.response is None or self.response.warnings is None else self.response.warnings
+        return first if not self.later_warnings else list(dict.fromkeys(first + self.later_warnings))
 
     @property
     def custom_payload(self):
