@@ -325,7 +325,7 @@ async def test_cancelled_futures_keep_their_ids_until_the_response() -> None:
 async def test_every_id_can_be_taken_and_one_more_is_refused() -> None:
     # With it, each of the futures keeps the lines that made it, which takes a minute.
     asyncio.get_running_loop().set_debug(False)
-    async with connected(max_in_flight=32768) as (peer, connection):
+    async with connected(max_in_flight=32767) as (peer, connection):
         requests: list[PeerRequest] = []
         peer.respond_with(requests.append)
         futures = [ask(connection) for _ in range(32767)]

@@ -9,8 +9,8 @@ from async_cassandra.exceptions import ConfigurationError
 class ClientOptions:
     """Bounds and defaults of every session of a cluster.
 
-    :ivar connections_per_node: 1 or more; one carries up to 32,768 requests
-    :ivar max_in_flight: requests that wait for a response on one connection, 1 to 32768
+    :ivar connections_per_node: 1 or more; one carries up to 32,767 requests at once
+    :ivar max_in_flight: requests that wait for a response on one connection, 1 to 32767
     :ivar max_queued: requests that wait for a connection; further ones get ``OverloadedError`` at
         once; 0 or more
     :ivar fetch_size: rows per page of statements that set none, 1 or more
@@ -30,7 +30,7 @@ class ClientOptions:
     def __post_init__(self) -> None:
         for name, low, high in (
             ("connections_per_node", 1, 1024),
-            ("max_in_flight", 1, 32768),
+            ("max_in_flight", 1, 32767),
             ("max_queued", 0, 2**31),
             ("fetch_size", 1, 2**31 - 1),
             ("idle_heartbeat_interval", 0, 86400),

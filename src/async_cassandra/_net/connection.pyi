@@ -25,7 +25,7 @@ class Connection(EnvelopeSink):
         loop: asyncio.AbstractEventLoop,
         endpoint: str,
         version: int,
-        max_in_flight: int = 32768,
+        max_in_flight: int = 32767,
         compression: tuple[Callable[[memoryview], bytes], Callable[[memoryview, int], bytes]]
         | None = None,
     ) -> None: ...

@@ -98,12 +98,12 @@ cdef class Connection(EnvelopeSink):
     :param loop: the loop that runs it
     :param endpoint: the peer as ``host:port``, for messages
     :param version: protocol version, 4 or 5
-    :param max_in_flight: requests that may wait for a response at once, 1 to 32768
+    :param max_in_flight: requests that may wait for a response at once, 1 to 32767: stream 0 stays the server's
     :param compression: ``(compress, decompress)`` of LZ4 blocks or ``None``
     :ivar late: responses that came when nobody waited for them any more, and were dropped
     """
 
-    def __init__(self, loop, str endpoint not None, uint8_t version, int max_in_flight=32768, compression=None):
+    def __init__(self, loop, str endpoint not None, uint8_t version, int max_in_flight=32767, compression=None):
         compress, decompress = compression if compression is not None else (None, None)
         self.loop = loop
         self.endpoint = endpoint

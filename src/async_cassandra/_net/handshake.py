@@ -43,7 +43,7 @@ class ConnectOptions:
 
     :ivar compression: ``(compress, decompress)`` of LZ4 blocks, used if the server has it; ``None``
         for none
-    :ivar max_in_flight: requests in flight per connection, 1 to 32768
+    :ivar max_in_flight: requests in flight per connection, 1 to 32767
     :ivar connect_timeout: seconds for the whole of opening
     """
 
