@@ -44,13 +44,8 @@ async def wait_for_agreement(
 async def _versions(core: "SessionCore", coordinator: "NodeConnections") -> set[Any]:
     """The schema versions of the coordinator and of the peers that this session is connected to."""
     connected = {host.endpoint.address for host, pool in core.nodes.pools.items() if pool.is_open}
-    versions = {row.schema_version for row in await _rows(core, _LOCAL, coordinator)}
-    for row in await _rows(core, _PEERS, coordinator):
+    versions = {row.schema_version for row in await core.select(_LOCAL, coordinator)}
+    for row in await core.select(_PEERS, coordinator):
         if connected & {row.rpc_address, row.peer}:
             versions.add(row.schema_version)
     return versions
-
-
-async def _rows(core: "SessionCore", query: str, coordinator: "NodeConnections") -> list[Any]:
-    response = await core.run_query(query, coordinator)
-    return list(response.page) if response is not None and response.page is not None else []

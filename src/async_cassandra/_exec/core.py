@@ -425,13 +425,14 @@ class SessionCore:
         """Prepare a statement for the user."""
         return await self.preparer.prepare(self.keyspace, query, options)
 
-    async def run_query(self, query: str, node: NodeConnections | None = None) -> Response | None:
-        """Run an internal query that has no parameters, on ``node`` if given."""
+    async def select(self, query: str, node: NodeConnections | None = None) -> list[Any]:
+        """The first page of what a query of the library's own finds, on ``node`` if given."""
         options = CallOptions(self.default_options.profile)
         options.pinned = (node,) if node is not None else None
         request = self.builder.query(SimpleStatement(query), query, describe(query), options)
         request.as_tuples = False
-        return await run(request)
+        response = await run(request)
+        return [] if response is None or response.page is None else list(response.page)
 
 
 NO_VALUES = b"\x00\x00"

@@ -33,20 +33,15 @@ async def fetch_trace(core: "SessionCore", trace_id: UUID, max_wait: float) -> Q
     pause = FIRST_PAUSE
     deadline = core.loop.time() + max_wait
     while True:
-        rows = await _rows(core, _SESSION.format(trace_id))
+        rows = await core.select(_SESSION.format(trace_id))
         if rows and rows[0].duration is not None and rows[0].started_at is not None:
-            return _trace(trace_id, rows[0], await _rows(core, _EVENTS.format(trace_id)))
+            return _trace(trace_id, rows[0], await core.select(_EVENTS.format(trace_id)))
         if core.loop.time() + pause > deadline:
             raise QueryTimeoutError(
                 f"trace {trace_id} was not complete after {max_wait:g} s; try again later"
             )
         await asyncio.sleep(pause)
         pause = min(LONGEST_PAUSE, pause * 2)
-
-
-async def _rows(core: "SessionCore", query: str) -> list[Any]:
-    response = await core.run_query(query)
-    return [] if response is None or response.page is None else list(response.page)
 
 
 def _trace(trace_id: UUID, session: Any, events: list[Any]) -> QueryTrace:
