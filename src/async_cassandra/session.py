@@ -111,20 +111,11 @@ class AsyncCassandraSession:
             another loop
         """
         core = self._core
-        if (
-            timeout is None
-            and paging_state is None
-            and host is None
-            and execution_profile is EXEC_PROFILE_DEFAULT
-            and not trace
-            and custom_payload is None
-            and execute_as is None
-        ):
-            options = core.default_options
-        else:
-            options = core.call_options(
-                trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as
-            )
+        options = core.default_options.unless(
+            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as
+        ) or core.call_options(
+            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as
+        )
         request = core.builder.prepared(query, parameters, options)
         if request is None:
             request = await core.resolve(query, parameters, options)
@@ -204,17 +195,10 @@ class AsyncCassandraSession:
         config = stream_config if stream_config is not None else StreamConfig()
         if config.timeout_seconds is not None:
             timeout = config.timeout_seconds
-        fetch_size = config.fetch_size if stream_config is not None else None
         options = core.call_options(
-            trace,
-            custom_payload,
-            timeout,
-            execution_profile,
-            paging_state,
-            host,
-            execute_as,
-            fetch_size,
+            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as
         )
+        options.fetch_size = config.fetch_size if stream_config is not None else None
         options.wants_all = False
         request = core.builder.prepared(query, parameters, options)
         if request is None:

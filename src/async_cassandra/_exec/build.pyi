@@ -1,7 +1,8 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cassandra.cluster import ExecutionProfile
+from cassandra.pool import Host
 from cassandra.query import BatchStatement as DriverBatchStatement
 from cassandra.query import PreparedStatement as DriverPreparedStatement
 from cassandra.query import Statement
@@ -34,6 +35,16 @@ class CallOptions:
         pinned: tuple[NodeConnections, ...] | None = None,
         fetch_size: int | None = None,
     ) -> None: ...
+    def unless(
+        self,
+        trace: bool,
+        custom_payload: Mapping[str, bytes | None] | None,
+        timeout: float | None,
+        execution_profile: object,
+        paging_state: bytes | None,
+        host: Host | str | None,
+        execute_as: str | None,
+    ) -> CallOptions | None: ...
 
 class RequestBuilder:
     default_fetch_size: int

@@ -212,7 +212,6 @@ class SessionCore:
         paging_state: bytes | None,
         host: Host | str | None,
         execute_as: str | None,
-        fetch_size: int | None = None,
     ) -> CallOptions:
         """Check what one call asks for.
 
@@ -221,7 +220,6 @@ class SessionCore:
         """
         options = CallOptions(self.control.profile(execution_profile))
         options.trace = trace
-        options.fetch_size = fetch_size
         if timeout is not None:
             options.timeout = _checked_timeout(timeout)
         if execute_as is not None:
