@@ -354,42 +354,6 @@ async def test_late_responses_free_orphaned_ids() -> None:
         await rig.check_quiet(*asked)
 
 
-async def test_worn_connection_is_replaced_and_finishes_its_healthy_requests() -> None:
-    async with ScriptedPeer(host=HOST) as peer, RequestRig(peer, max_in_flight=8) as rig:
-        worn = rig.connection()
-        healthy = rig.write(timeout=100.0)
-        asked = await peer.next_request()
-        dead = [rig.write(timeout=1.0) for _ in range(5)]
-        for _ in dead:
-            await peer.next_request()
-        rig.advance(1.1)
-        for request in dead:
-            assert request.future.exception() is not None
-        await until(lambda: worn.draining and rig.pools[0].connections != [worn])
-        other = rig.write(timeout=100.0)
-        second = await peer.next_request()
-        assert second.connection is not asked.connection
-        second.reply_void()
-        await other.future
-        assert not worn.closed
-        asked.reply_void()
-        await healthy.future
-        await until(lambda: worn.closed)
-        assert rig.unreachable == []
-
-
-async def test_worn_connection_closes_when_its_last_live_request_is_cancelled() -> None:
-    async with ScriptedPeer(host=HOST) as peer, RequestRig(peer, max_in_flight=4) as rig:
-        worn = rig.connection()
-        requests = [rig.write() for _ in range(4)]
-        for request in requests[:3]:
-            request.cancel()
-        await until(lambda: worn.draining)
-        assert not worn.closed
-        requests[3].cancel()
-        await until(lambda: worn.closed)
-
-
 # Endings
 
 

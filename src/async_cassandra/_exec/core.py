@@ -106,7 +106,7 @@ class SessionCore:
         self.preparer: Preparer = Preparer(self.executor, self.builder)
         self.nodes: Nodes = self._make_nodes(connect)
         self.heartbeat: Heartbeat = Heartbeat(
-            self.nodes.connections, idle_interval=options.idle_heartbeat_interval
+            self.nodes.watched, idle_interval=options.idle_heartbeat_interval
         )
         self.default_options: CallOptions = CallOptions(control.profile(EXEC_PROFILE_DEFAULT))
         self.encoder: Encoder = Encoder()

@@ -22,6 +22,9 @@ from async_cassandra._net.protocol import ConnectionProtocol
 
 log = logging.getLogger("async_cassandra.connections")
 
+# Seconds for the requests on a node that left the cluster to be answered.
+REMOVAL_GRACE = 10.0
+
 
 class Nodes:
     """Keeps a pool for each host in use, and the executor's routes up to date.
@@ -53,7 +56,7 @@ class Nodes:
         self.on_user_type = on_user_type
         self.on_schema_change = on_schema_change
         self._keyspace: str | None = None
-        self._closing: set[NodePool] = set()
+        self._closing: dict[NodePool, asyncio.Task[None]] = {}
         self.pools: dict[Host, NodePool] = {}
 
     def start(self, keyspace: str | None) -> None:
@@ -81,6 +84,11 @@ class Nodes:
             if host in (pool.endpoint, known.endpoint.address, known.address, str(known.endpoint))
         )
 
+    def watched(self) -> list[Connection]:
+        """Every connection that may owe a response, those of removed nodes too."""
+        pools = (*self.pools.values(), *self._closing)
+        return [connection for pool in pools for connection in pool.watched()]
+
     async def use_keyspace(self, keyspace: str) -> None:
         """Make ``keyspace`` that of every connection.
 
@@ -96,12 +104,14 @@ class Nodes:
         """Close every pool."""
         self._control.remove_listener(self)
         pools = [*self.pools.values(), *self._closing]
+        removals = list(self._closing.values())
         self.pools.clear()
         self._executor.nodes.clear()
         self._executor.routes.clear()
         for pool in pools:
             self._control.report_connections(pool.host, 0, by=self)
             await pool.close()
+        await asyncio.gather(*removals)
 
     # The control plane's events
 
@@ -121,9 +131,9 @@ class Nodes:
         pool = self.pools.pop(host, None)
         self._executor.nodes.pop(host, None)
         if pool is not None:
-            self._closing.add(pool)
-            task = self._executor.loop.create_task(pool.close())
-            task.add_done_callback(lambda done: self._closing.discard(pool))
+            task = self._executor.loop.create_task(pool.retire(REMOVAL_GRACE))
+            self._closing[pool] = task
+            task.add_done_callback(lambda done: self._closing.pop(pool))
         self.on_routing()
 
     def on_routing(self) -> None:

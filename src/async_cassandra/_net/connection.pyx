@@ -6,8 +6,9 @@ turn leave in one segment with one write. What arrives is read into one buffer a
 each envelope's id finds its handler, whose id is free again before it runs.
 
 A stream id is in one of three states: free; taken, its slot holds a handler; orphaned, its slot
-holds the orphan mark, because the request was cancelled or timed out while its response may still
-come. Only a response or the connection's end frees an id.
+holds an orphan mark, because the request was cancelled or timed out while its response may still
+come. Only a response or the connection's end frees an id. The mark tells whether the id was
+orphaned already when :mod:`.heartbeat` last counted.
 """
 
 import asyncio
@@ -61,6 +62,7 @@ cdef class Orphan(ResponseHandler):
 
 
 cdef Orphan ORPHAN = Orphan()
+cdef Orphan OLD_ORPHAN = Orphan()
 
 
 cdef class FutureHandler(ResponseHandler):
@@ -232,16 +234,30 @@ cdef class Connection(EnvelopeSink):
 
     cdef int orphan(self, int stream_id) except -1:
         """Let go of a request whose response may still come; its id stays taken until then."""
-        if self.closed or self.handlers[stream_id] == NULL or self.handlers[stream_id] == <PyObject*>ORPHAN:
+        cdef PyObject* handler = self.handlers[stream_id] if not self.closed else NULL
+        if handler == NULL or handler == <PyObject*>ORPHAN or handler == <PyObject*>OLD_ORPHAN:
             return 0
-        Py_DECREF(<object>self.handlers[stream_id])
         Py_INCREF(ORPHAN)
         self.handlers[stream_id] = <PyObject*>ORPHAN
+        Py_DECREF(<object>handler)
         self.orphans += 1
         self.check_drained()
-        if self.orphans == self.max_in_flight // 2 + 1 and self.on_worn is not None:
-            self.on_worn(self)
         return 0
+
+    def old_orphans(self):
+        """How many ids were orphaned at the call before and still are; makes those orphaned since count next time."""
+        cdef int stream_id
+        cdef int count = 0
+        if self.closed:
+            return 0
+        for stream_id in range(self.next_id):
+            if self.handlers[stream_id] == <PyObject*>OLD_ORPHAN:
+                count += 1
+            elif self.handlers[stream_id] == <PyObject*>ORPHAN:
+                Py_INCREF(OLD_ORPHAN)
+                self.handlers[stream_id] = <PyObject*>OLD_ORPHAN
+                Py_DECREF(ORPHAN)
+        return count
 
     # Receiving
 

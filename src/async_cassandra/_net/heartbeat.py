@@ -4,6 +4,10 @@ Theory. At each beat, a connection that owes responses and has delivered nothing
 before is suspect: it is asked OPTIONS, which any live server answers at once, and requests avoid it
 meanwhile. Whatever arrives clears it. One that stays silent for ``timeout`` more seconds is
 aborted. A connection without traffic for ``idle_interval`` is asked too.
+
+A connection on which more than half of the requests it may carry are orphans that were orphans at
+the beat before is worn: it says so through ``on_worn``. Requests that are cancelled by thousands
+and answered soon wear out none.
 """
 
 import asyncio
@@ -59,6 +63,11 @@ class Heartbeat:
         for connection in self.connections():
             if connection.closed:
                 continue
+            if (
+                connection.on_worn is not None
+                and connection.orphans > connection.max_in_flight // 2
+            ):
+                self._check_wear(connection)
             before = self._seen.get(connection)
             if before is None or before.reads != connection.reads:
                 before = _Seen(connection.reads, now)
@@ -66,6 +75,10 @@ class Heartbeat:
                 self._check(connection, before, now)
             seen[connection] = before
         self._seen = seen
+
+    def _check_wear(self, connection: Connection) -> None:
+        if connection.old_orphans() > connection.max_in_flight // 2 and connection.on_worn:
+            connection.on_worn(connection)
 
     def _check(self, connection: Connection, seen: _Seen, now: float) -> None:
         """Act on a connection that has delivered nothing since the last beat."""

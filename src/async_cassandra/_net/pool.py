@@ -3,7 +3,8 @@
 Theory. One task per pool opens what is missing: at once after a loss, then with growing pauses.
 While it can open none it says so through ``on_unreachable``; the first one that opens ends that. A
 connection that answers nothing is probed and then aborted by :mod:`.heartbeat`; one that is worn
-out by orphaned stream ids is replaced first and closed when it is idle.
+out by orphaned stream ids is replaced first and closed when its live requests are done; it is
+watched until then.
 """
 
 import asyncio
@@ -86,6 +87,10 @@ class NodePool(NodeConnections):
         self._task = asyncio.get_running_loop().create_task(
             self._keep_open(), name=f"connections to {self.endpoint}"
         )
+
+    def watched(self) -> list[Connection]:
+        """Every connection that may owe a response: those in use, and those that are retiring."""
+        return [*self.connections, *self._retiring]
 
     async def wait_open(self) -> None:
         """Wait for the first attempt to open a connection.
@@ -206,18 +211,35 @@ class NodePool(NodeConnections):
             except ConnectionLost as error:
                 connection.abort(error)
 
-    async def close(self) -> None:
-        """Close every connection, without waiting for responses."""
+    async def retire(self, grace: float) -> None:
+        """Take no more requests, and close the connections when those they have are done.
+
+        :param grace: seconds after which they close without, 0 or more
+        """
+        await self._stop_opening()
+        self._worn.clear()
+        for connection in list(self.connections):
+            self._retire(connection)
+        if self._closings:
+            await asyncio.wait(self._closings, timeout=grace)
+        await self.close()
+
+    async def _stop_opening(self) -> None:
         self._closing = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Close every connection, without waiting for responses."""
+        await self._stop_opening()
         for closing in self._closings:
             closing.cancel()
         if not self._first.done():
             self._first.cancel()
-        connections = [*self.connections, *self._retiring]
+        connections = self.watched()
         self.connections.clear()
+        self._retiring.clear()
         for connection in connections:
             connection.on_closed = connection.on_available = connection.on_worn = None
         await asyncio.gather(*(connection.close() for connection in connections))
