@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["CuttingProxy", "Lane"]
+__all__ = ["CuttingProxy", "Lane", "Link"]
 
 _CHUNK_BYTES = 16 * 1024
 _CHUNKS_UNDER_WAY = 64
+_BEGINNING_BYTES = 4096
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -89,13 +90,24 @@ class _End:
         self.writer.transport.abort()
 
 
-class _Link:
-    """One proxied connection: two tasks a lane, a bounded queue between them."""
+class Link:
+    """One proxied connection: two tasks a lane, a bounded queue between them.
+
+    :ivar beginning: the first bytes that the client sent, at most 4 KiB
+    :ivar black_hole: read and discard what either side sends, on this link alone
+    """
 
     def __init__(self, client: _End, server: _End) -> None:
         self.client = client
         self.server = server
         self.is_half_open = False
+        self.black_hole = False
+        self.beginning = b""
+
+    @property
+    def is_control_connection(self) -> bool:
+        """Whether the client has sent a REGISTER for events, uncompressed."""
+        return b"TOPOLOGY_CHANGE" in self.beginning
 
     async def run(self, to_server: Lane, to_client: Lane) -> None:
         try:
@@ -121,6 +133,8 @@ class _Link:
         while True:
             await lane.admit(0)
             data = await self._read_some(lane, source)
+            if source is self.client and len(self.beginning) < _BEGINNING_BYTES:
+                self.beginning += data[: _BEGINNING_BYTES - len(self.beginning)]
             await queue.put((loop.time() + lane.latency, data))
             if not data:
                 return
@@ -146,6 +160,8 @@ class _Link:
             await asyncio.sleep(max(0.0, due - loop.time()))
             if not data:
                 break
+            if self.black_hole:
+                continue
             await self._deliver(lane, sink, lane.treat(data))
             if lane.truncate_after == 0:
                 self.close()
@@ -164,14 +180,17 @@ class _Link:
                 await asyncio.sleep(0)
 
     def close(self) -> None:
+        """Close both sides."""
         self.client.writer.close()
         self.server.writer.close()
 
     def reset(self) -> None:
+        """Reset both sides."""
         self.client.reset()
         self.server.reset()
 
     def half_open(self) -> None:
+        """Lose the server's side without a word to the client."""
         self.is_half_open = True
         self.server.reset()
 
@@ -196,7 +215,7 @@ class CuttingProxy:
         self.to_server = Lane()
         self.to_client = Lane()
         self._server: asyncio.Server | None = None
-        self._links: set[_Link] = set()
+        self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._arrived = asyncio.Event()
 
@@ -222,6 +241,11 @@ class CuttingProxy:
     def link_count(self) -> int:
         """How many connections pass through now."""
         return len(self._links)
+
+    @property
+    def links(self) -> list[Link]:
+        """The connections that pass through now."""
+        return list(self._links)
 
     async def wait_for_links(self, count: int) -> None:
         """Wait until at least so many connections pass through."""
@@ -273,7 +297,7 @@ class CuttingProxy:
         except OSError:
             client.reset()
             return
-        link = _Link(client, server)
+        link = Link(client, server)
         self._links.add(link)
         self._arrived.set()
         try:

@@ -18,6 +18,7 @@ class Connection:
     is_closed: bool
     is_defunct: bool
     last_error: Any
+    in_flight: int
     lock: Any
     _transport: Any
     def __init__(self, *args: Any, **kwargs: Any) -> None: ...

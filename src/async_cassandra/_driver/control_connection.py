@@ -4,6 +4,9 @@ thread.
 The driver's threads encode and wait, the loop moves bytes, a reader thread of the bridge decodes.
 Nothing of the driver's ``Connection`` but its sockets is replaced, so its handshake, its decoders
 and its event handling stay.
+
+A control connection owes nothing between two events, so only a probe tells a quiet cluster from a
+network that swallows everything; the driver sends one after 30 s and waits for 30 s more.
 """
 
 import asyncio
@@ -12,6 +15,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
@@ -21,6 +25,7 @@ from cassandra.connection import (
     ConnectionShutdown,
     EndPoint,
 )
+from cassandra.protocol import OptionsMessage
 
 from async_cassandra._driver.bridge import Bridge, OrderedQueue
 
@@ -30,9 +35,22 @@ Address = tuple[Any, ...]
 """One item of ``socket.getaddrinfo``: family, type, protocol, canonical name, address."""
 
 
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """When a control connection is asked whether it is there.
+
+    :ivar interval: seconds of silence before a probe, above 0
+    :ivar timeout: seconds without a byte after the probe, until the connection counts as lost
+    """
+
+    interval: float = 2.0
+    timeout: float = 2.0
+
+
 class Reactor:
     """What all connections of one cluster share: the bridge, and the list of those that are open.
 
+    :param probing: of control connections; ``None`` for never
     :param on_lost: called on a thread of the bridge with a control connection that was lost
     :param on_loop_closed: called on a thread of the bridge, once, when the loop turns out to be
         closed while connections were open
@@ -43,8 +61,10 @@ class Reactor:
         bridge: Bridge,
         on_lost: Callable[["LoopConnection"], None],
         on_loop_closed: Callable[[], None],
+        probing: Probing | None = None,
     ) -> None:
         self.bridge = bridge
+        self.probing = probing
         self.on_lost = on_lost
         self._on_loop_closed = on_loop_closed
         self.is_closing: bool = False
@@ -111,12 +131,15 @@ class FrameReceiver(asyncio.Protocol):
         self._connection = connection
         self._is_opened = False
         self._error: Exception | None = None
+        self._pulse: Pulse | None = None
+        self.reads = 0
         self.closed: asyncio.Event = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._connection.reactor.opened(self)
 
     def data_received(self, data: bytes) -> None:
+        self.reads += 1
         self._connection.frames.put(self._connection.receive, data)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -127,15 +150,63 @@ class FrameReceiver(asyncio.Protocol):
 
     def on_opened(self) -> None:
         self._is_opened = True
+        probing = self._connection.reactor.probing
         if self.closed.is_set():
             self._report_loss()
+        elif probing is not None and self._connection.is_control_connection:
+            self._pulse = Pulse(self._connection, self, probing)
 
     def let_go(self) -> None:
+        if self._pulse is not None:
+            self._pulse.stop()
         self._connection.reactor.closed(self)
         self.closed.set()
 
     def _report_loss(self) -> None:
         self._connection.frames.put(self._connection.on_connection_lost, self._error)
+
+
+class Pulse:
+    """Notices that a control connection has gone silent. Concurrency: loop thread.
+
+    Beats are counted, not seconds: after a loop was blocked, what arrived meanwhile is read between
+    two beats, while the seconds would be over already.
+    """
+
+    def __init__(
+        self, connection: "LoopConnection", receiver: FrameReceiver, probing: Probing
+    ) -> None:
+        self._connection = connection
+        self._receiver = receiver
+        self._beat_seconds = min(probing.interval, probing.timeout) / 2
+        self._beats_to_probe = max(1, round(probing.interval / self._beat_seconds))
+        self._beats_to_loss = self._beats_to_probe + round(probing.timeout / self._beat_seconds)
+        self._reads = receiver.reads
+        self._silent_beats = 0
+        self._handle: asyncio.TimerHandle = self._schedule()
+
+    def stop(self) -> None:
+        self._handle.cancel()
+
+    def _schedule(self) -> asyncio.TimerHandle:
+        loop = self._connection.reactor.bridge.loop
+        return loop.call_later(self._beat_seconds, self._beat)
+
+    def _beat(self) -> None:
+        is_connected = self._connection.connected_event.is_set()
+        if self._receiver.reads != self._reads or not is_connected:
+            # The handshake has its own timeout, and no place for a probe.
+            self._reads = self._receiver.reads
+            self._silent_beats = 0
+        else:
+            self._silent_beats += 1
+        if self._silent_beats == self._beats_to_loss:
+            silence = self._silent_beats * self._beat_seconds
+            self._connection.frames.put(self._connection.on_silence, silence)
+            return
+        if self._silent_beats == self._beats_to_probe:
+            self._connection.frames.put(self._connection.send_probe)
+        self._handle = self._schedule()
 
 
 class LoopTimer:
@@ -241,6 +312,30 @@ class LoopConnection(Connection):
         why = f": {error}" if error else " by the server"
         self.defunct(
             ConnectionShutdown(f"The connection to {self.endpoint} was closed{why}", self.endpoint)
+        )
+
+    def send_probe(self) -> None:
+        """Reader thread: ask for anything at all."""
+        with self.lock:
+            if self.is_closed or self.is_defunct or self.in_flight >= self.max_request_id:
+                return
+            self.in_flight += 1
+            request_id = self.get_request_id()
+        try:
+            self.send_msg(OptionsMessage(), request_id, self._on_probed)
+        except ConnectionShutdown:
+            log.debug("%s was closed before it was probed", self.endpoint)
+
+    def _on_probed(self, response: object) -> None:
+        with self.lock:
+            self.in_flight -= 1
+
+    def on_silence(self, seconds: float) -> None:
+        """Reader thread: the probe was not answered."""
+        self.defunct(
+            ConnectionShutdown(
+                f"{self.endpoint} has answered nothing for {seconds:g} s", self.endpoint
+            )
         )
 
     def _start_opening(self, addresses: Sequence[Address]) -> None:

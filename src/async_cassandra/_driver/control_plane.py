@@ -24,6 +24,7 @@ from async_cassandra._driver.authentication import BridgedAuthenticator
 from async_cassandra._driver.bridge import STOP_TIMEOUT, Bridge
 from async_cassandra._driver.control_connection import (
     LoopConnection,
+    Probing,
     Reactor,
     server_hostname,
     ssl_context_from_options,
@@ -141,7 +142,10 @@ class ControlPlane:
         """
         self._bridge = Bridge(asyncio.get_running_loop())
         self._reactor = Reactor(
-            self._bridge, self._on_control_connection_lost, self._on_loop_closed
+            self._bridge,
+            self._on_control_connection_lost,
+            self._on_loop_closed,
+            probing_of(self._settings),
         )
         self._stopping = None
         deadline = asyncio.timeout(timeout)
@@ -443,6 +447,16 @@ def _checked(settings: dict[str, Any]) -> dict[str, Any]:
         checked["ssl_context"] = ssl_context_from_options(checked["ssl_options"])
     checked["execution_profiles"] = _profiles(checked)
     return checked
+
+
+def probing_of(settings: Mapping[str, Any]) -> Probing | None:
+    """How the control connection is probed: seldom where idle connections are, and never if never."""
+    usual = Probing()
+    interval: float = settings.get("idle_heartbeat_interval", usual.interval)
+    if not interval:
+        return None
+    timeout: float = settings.get("control_connection_timeout", usual.timeout)
+    return Probing(min(interval, usual.interval), timeout)
 
 
 def _profiles(settings: dict[str, Any]) -> dict[Any, ExecutionProfile]:

@@ -1,0 +1,157 @@
+"""The control connection alone is lost: what the servers push is heard again within seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from cassandra.connection import DefaultEndPoint, DefaultEndPointFactory
+
+from async_cassandra import AsyncCassandraSession, AsyncCluster
+from async_cassandra._driver.control_plane import ControlPlane
+from async_cassandra.server import CassandraServer
+from async_cassandra.server.node import Node
+from tests.faults.conftest import Report
+from tests.support.cutting_proxy import CuttingProxy, Link
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+
+WITHIN = 10.0
+"""Seconds after which pushed events must be heard again, whatever happened to the connection."""
+
+
+class ThroughProxies(DefaultEndPointFactory):  # type: ignore[misc]
+    """Names each node's proxy instead of the node."""
+
+    def __init__(self, proxies: list[CuttingProxy]) -> None:
+        super().__init__()
+        self._proxies = {(proxy.target_host, proxy.target_port): proxy for proxy in proxies}
+
+    def create(self, row: dict[str, Any]) -> DefaultEndPoint:
+        endpoint = super().create(row)
+        proxy = self._proxies.get((endpoint.address, endpoint.port))
+        return endpoint if proxy is None else DefaultEndPoint(proxy.host, proxy.port)
+
+
+@pytest.fixture
+async def proxies(nodes: CassandraServer) -> AsyncIterator[list[CuttingProxy]]:
+    """A proxy before each node, on addresses of their own."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                CuttingProxy(node.address, node.port, host=f"127.0.9.{index + 1}")
+            )
+            for index, node in enumerate(nodes.nodes)
+        ]
+
+
+def settings(proxies: list[CuttingProxy]) -> dict[str, Any]:
+    return {
+        "contact_points": [proxies[0].host],
+        "port": proxies[0].port,
+        "endpoint_factory": ThroughProxies(proxies),
+    }
+
+
+def controls(proxies: list[CuttingProxy]) -> list[Link]:
+    """The links of control connections."""
+    return [link for proxy in proxies for link in proxy.links if link.is_control_connection]
+
+
+def black_hole(link: Link) -> None:
+    link.black_hole = True
+
+
+CUTS = [
+    pytest.param(Link.reset, id="reset"),
+    pytest.param(Link.half_open, id="half-open"),
+    pytest.param(black_hole, id="black-hole"),
+]
+
+
+async def heard(condition: Callable[[], object]) -> float:
+    """Wait until ``condition()`` holds, after :data:`WITHIN` in vain; gives the seconds it took."""
+    started = time.perf_counter()
+    async with asyncio.timeout(WITHIN):
+        while not condition():  # noqa: ASYNC110  the driver's metadata tells nobody
+            await asyncio.sleep(0.01)
+    return time.perf_counter() - started
+
+
+@pytest.mark.parametrize("cut", CUTS)
+async def test_schema_change_after_a_cut_is_seen(
+    nodes: CassandraServer,
+    session: AsyncCassandraSession,
+    proxies: list[CuttingProxy],
+    keyspace: str,
+    report: Report,
+    cut: Callable[[Link], None],
+) -> None:
+    query = "SELECT * FROM t WHERE id = ?"
+    await session.execute(f"CREATE TABLE {keyspace}.t (id int PRIMARY KEY, a int)")
+    async with AsyncCluster(**settings(proxies)) as cluster, cluster.connect(keyspace) as cut_off:
+        assert (await cut_off.execute(query, (1,))).column_names == ("id", "a")
+        cached = cut_off._core.preparer.cached
+        assert cached(keyspace, query) is not None
+        (link,) = controls(proxies)
+        cut(link)
+        await session.execute(f"ALTER TABLE {keyspace}.t ADD b text")
+
+        after = await heard(lambda: "b" in columns(cut_off, keyspace))
+        await heard(lambda: cached(keyspace, query) is None)
+        assert link not in controls(proxies)
+        assert (await cut_off.execute(query, (1,))).column_names == ("id", "a", "b")
+        await session.execute(f"ALTER TABLE {keyspace}.t ADD c text")
+        again = await heard(lambda: "c" in columns(cut_off, keyspace))
+    report(f"seen {after:.1f} s after the cut, the next change {again:.1f} s after it was made")
+
+
+def columns(session: AsyncCassandraSession, keyspace: str) -> list[str]:
+    """The columns of the test's table, as the session's metadata has them."""
+    assert session.cluster.metadata is not None
+    return list(session.cluster.metadata.keyspaces[keyspace].tables["t"].columns)
+
+
+@asynccontextmanager
+async def plane_without_pools(proxies: list[CuttingProxy]) -> AsyncIterator[ControlPlane]:
+    """Nothing but a control connection, so that its events alone tell who is up."""
+    plane = ControlPlane(**settings(proxies))
+    await plane.start(10)
+    try:
+        yield plane
+    finally:
+        await plane.stop()
+
+
+def stop(node: Node) -> None:
+    """End a node in order: it tells the others."""
+    node.terminate()
+    node.wait()
+
+
+@pytest.mark.parametrize("cut", CUTS)
+async def test_status_change_after_a_cut_is_seen(
+    nodes: CassandraServer,
+    proxies: list[CuttingProxy],
+    report: Report,
+    cut: Callable[[Link], None],
+) -> None:
+    async with plane_without_pools(proxies) as plane:
+        (link,) = controls(proxies)
+        cut(link)
+        back = await heard(lambda: [new for new in controls(proxies) if new is not link])
+        used = [
+            proxy for proxy in proxies if any(link.is_control_connection for link in proxy.links)
+        ]
+        index = next(i for i, proxy in enumerate(proxies) if proxy not in used)
+        (host,) = [h for h in plane.hosts() if h.endpoint.address == proxies[index].host]
+        assert host.is_up
+        await asyncio.to_thread(stop, nodes.nodes[index])
+        down = await heard(lambda: host.is_up is False)
+        await asyncio.to_thread(nodes.restart, index)
+        up = await heard(lambda: host.is_up)
+    report(f"connected again after {back:.1f} s; down seen after {down:.1f} s, up after {up:.1f} s")
