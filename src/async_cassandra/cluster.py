@@ -269,10 +269,7 @@ class AsyncCluster:
             compression=self._compression,
             max_in_flight=self._options.max_in_flight,
             connect_timeout=min(timeout, cluster.connect_timeout or timeout),
-            startup={
-                "DRIVER_NAME": "async-cassandra",
-                "DRIVER_VERSION": f"driver {driver_version}",
-            },
+            startup=startup_options(self._options),
             new_authenticator=self._control.new_authenticator if cluster.auth_provider else None,
         )
 
@@ -362,6 +359,17 @@ class Connecting(Coroutine[Any, Any, AsyncCassandraSession]):
     ) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+def startup_options(options: ClientOptions) -> dict[str, str]:
+    """What STARTUP tells the server beside the CQL version."""
+    startup = {
+        "DRIVER_NAME": "async-cassandra",
+        "DRIVER_VERSION": f"driver {driver_version}",
+    }
+    if options.throw_on_overload:
+        startup["THROW_ON_OVERLOAD"] = "1"
+    return startup
 
 
 def _lz4(

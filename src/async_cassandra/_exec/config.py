@@ -18,6 +18,8 @@ class ClientOptions:
         marked
     :ivar idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 for
         never
+    :ivar throw_on_overload: have an overloaded server answer with an error, which the retry policy
+        sees, rather than read this client's connections slower
     """
 
     connections_per_node: int = 1
@@ -26,6 +28,7 @@ class ClientOptions:
     fetch_size: int = 5000
     infer_idempotence: bool = False
     idle_heartbeat_interval: float = 30.0
+    throw_on_overload: bool = False
 
     def __post_init__(self) -> None:
         for name, low, high in (
