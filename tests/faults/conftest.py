@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from async_cassandra import AsyncCassandraSession, AsyncCluster
 from async_cassandra.exceptions import QueryError
 from async_cassandra.server import CassandraServer
 from tests.faults.load import TABLES, Load
+from tests.faults.proxies import ThroughProxies
+from tests.support.cutting_proxy import CuttingProxy
 from tests.support.servers import cluster_options
 
 REPLICATION = "{'class': 'SimpleStrategy', 'replication_factor': 3}"
@@ -128,6 +131,28 @@ async def fresh_keyspace(session: AsyncCassandraSession) -> str:
 async def load(session: AsyncCassandraSession, keyspace: str) -> Load:
     """A load through ``session``."""
     return await Load.prepare(session, keyspace)
+
+
+@pytest.fixture
+async def proxies(nodes: CassandraServer) -> AsyncIterator[list[CuttingProxy]]:
+    """A proxy before each node, each on an address of its own."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                CuttingProxy(node.address, node.port, host=f"127.0.9.{index + 1}")
+            )
+            for index, node in enumerate(nodes.nodes)
+        ]
+
+
+@pytest.fixture
+def proxied_options(proxies: list[CuttingProxy]) -> dict[str, Any]:
+    """The arguments by which a cluster reaches every node through its proxy only."""
+    return {
+        "contact_points": [proxies[0].host],
+        "port": proxies[0].port,
+        "endpoint_factory": ThroughProxies(proxies),
+    }
 
 
 @pytest.fixture

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cassandra.connection import DefaultEndPoint, DefaultEndPointFactory
 
-from async_cassandra import AsyncCassandraSession, AsyncCluster
+from async_cassandra import AsyncCassandraSession, AsyncCluster, PreparedStatement
+from async_cassandra._net.pool import NodePool
+from async_cassandra._net.protocol import ConnectionProtocol
+from async_cassandra._wire.errors import ProtocolError
 from async_cassandra.server import CassandraServer
 from tests.faults.conftest import Report
-from tests.faults.load import Load
+from tests.faults.load import Kind, Load
+from tests.faults.proxies import ThroughProxies
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.servers import cluster_options
 
@@ -23,20 +29,7 @@ SECONDS = [
     pytest.param(60.0, id="long", marks=[pytest.mark.long_faults, pytest.mark.timeout(300)]),
 ]
 BIG = b"\x00" * 65536
-
-
-class ThroughProxy(DefaultEndPointFactory):  # type: ignore[misc]
-    """Names the proxy wherever the cluster names the node behind it."""
-
-    def __init__(self, proxy: CuttingProxy) -> None:
-        super().__init__()
-        self._proxy = proxy
-
-    def create(self, row: dict[str, Any]) -> DefaultEndPoint:
-        endpoint = super().create(row)
-        if (endpoint.address, endpoint.port) == (self._proxy.target_host, self._proxy.target_port):
-            return DefaultEndPoint(self._proxy.host, self._proxy.port)
-        return endpoint
+WRITES = 1000
 
 
 @pytest.fixture
@@ -53,7 +46,7 @@ async def session(
     """A session that reaches the third node through the proxy."""
     options = cluster_options(nodes) | {
         "contact_points": [nodes.nodes[0].address],
-        "endpoint_factory": ThroughProxy(proxy),
+        "endpoint_factory": ThroughProxies([proxy]),
     }
     async with AsyncCluster(**options) as cluster, cluster.connect() as connected:
         await proxy.wait_for_links(1)
@@ -81,7 +74,7 @@ def one_byte_at_a_time(proxy: CuttingProxy) -> None:
 
 
 def delay(proxy: CuttingProxy) -> None:
-    proxy.to_client.latency = proxy.to_server.latency = 0.1
+    proxy.to_client.latency = proxy.to_server.latency = 0.2
 
 
 def flip_in_requests(proxy: CuttingProxy) -> None:
@@ -153,28 +146,193 @@ async def test_fault_loses_and_repeats_nothing(
     await session.execute("SELECT key FROM system.local", host=where, timeout=15.0)
 
 
-async def test_slow_reader_bounds_what_is_buffered(
-    session: AsyncCassandraSession, keyspace: str, proxy: CuttingProxy, report: Report
+FLIPS = [
+    pytest.param(15, id="short"),
+    pytest.param(300, id="long", marks=[pytest.mark.long_faults, pytest.mark.timeout(300)]),
+]
+
+
+@pytest.mark.parametrize("flips", FLIPS)
+@pytest.mark.parametrize("way", ["requests", "responses"])
+async def test_every_flipped_bit_is_caught(
+    session: AsyncCassandraSession,
+    keyspace: str,
+    load: Load,
+    proxy: CuttingProxy,
+    report: Report,
+    way: str,
+    flips: int,
 ) -> None:
+    """The load compares every value that it reads, then and there and at the end."""
+    seed = random.randrange(2**32)
+    places = random.Random(seed)
+    pool = session._core.nodes.pinned(f"{proxy.host}:{proxy.port}")[0]
+    lane = proxy.to_server if way == "requests" else proxy.to_client
+    errors: list[object] = []
+
+    async def flip_again_and_again() -> None:
+        for _ in range(flips):
+            connection = await connected(pool)
+            lane.flip_bit(places.randrange(600), places.randrange(8))
+            errors.append(await end_of(connection))
+            assert lane.is_whole
+
+    tally = await load.run(1.0, disturb=flip_again_and_again)
+    caught = [error for error in errors if isinstance(error, ProtocolError)]
+    report(
+        f"seed {seed}: {flips} bits flipped, {len(errors)} connections closed for it, {len(caught)} "
+        f"by the client; {tally}; {await load.check(tally, keyspace)}"
+    )
+    assert len(errors) == flips
+    if way == "responses":
+        assert caught == errors
+        assert pool.protocol_errors == flips
+    assert tally.idempotent_failures == []
+
+
+async def soon(condition: Callable[[], object]) -> None:
+    """Wait until ``condition()`` holds, ten seconds at most."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  a pool tells the executor alone
+            await asyncio.sleep(0.001)
+
+
+async def end_of(connection: ConnectionProtocol) -> object:
+    """Why the connection is closed, once it is."""
+    await soon(lambda: connection.closed)
+    assert connection.error is not None
+    return connection.error.__cause__
+
+
+async def connected(pool: NodePool) -> ConnectionProtocol:
+    """The pool's connection, once it has one."""
+    await soon(lambda: pool.connections)
+    (connection,) = pool.connections
+    assert isinstance(connection, ConnectionProtocol)
+    return connection
+
+
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        pytest.param(3.0, id="short"),
+        pytest.param(60.0, id="long", marks=[pytest.mark.long_faults, pytest.mark.timeout(300)]),
+    ],
+)
+async def test_list_append_through_cut_connections_is_never_applied_twice(
+    proxies: list[CuttingProxy],
+    proxied_options: dict[str, Any],
+    keyspace: str,
+    report: Report,
+    seconds: float,
+) -> None:
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    cuts = 0
+
+    async def cut_again_and_again() -> None:
+        nonlocal cuts
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while loop.time() < end:
+            proxy = chance.choice(proxies)
+            lane = chance.choice([proxy.to_server, proxy.to_client])
+            if chance.random() < 0.5:
+                proxy.reset()
+            else:
+                lane.truncate_after = chance.randrange(400)
+            cuts += 1
+            await asyncio.sleep(0.02)
+            lane.heal()
+        for proxy in proxies:
+            proxy.heal()
+
+    async with AsyncCluster(**proxied_options) as cluster, cluster.connect() as session:
+        load = await Load.prepare(session, keyspace)
+        tally = await load.run(seconds, kinds=(Kind.APPEND,), disturb=cut_again_and_again)
+        checked = await load.check(tally, keyspace)
+    report(f"seed {seed}: {cuts} cuts; {tally}; {checked}")
+    assert tally.succeeded(Kind.APPEND)
+    assert tally.failures
+
+
+@pytest.fixture
+async def big_write(session: AsyncCassandraSession, keyspace: str) -> PreparedStatement:
+    """A statement that writes a big value."""
     await session.execute(
         f"CREATE TABLE IF NOT EXISTS {keyspace}.big (id int PRIMARY KEY, value blob)"
     )
     write = await session.prepare(f"INSERT INTO {keyspace}.big (id, value) VALUES (?, ?)")
     write.is_idempotent = True
+    return write
+
+
+async def test_reader_that_stops_makes_senders_wait(
+    session: AsyncCassandraSession,
+    big_write: PreparedStatement,
+    proxy: CuttingProxy,
+    report: Report,
+) -> None:
     where = f"{proxy.host}:{proxy.port}"
-    (connection,) = session._core.nodes.pinned(where)[0].connections
+    connection = await connected(session._core.nodes.pinned(where)[0])
     assert connection.transport is not None
     proxy.to_server.bytes_per_second = 0
     writing = [
-        asyncio.ensure_future(session.execute(write, (key, BIG), host=where, timeout=15.0))
-        for key in range(1000)
+        asyncio.ensure_future(session.execute(big_write, (key, BIG), host=where, timeout=30.0))
+        for key in range(WRITES)
     ]
-    buffered = 0
-    for _ in range(20):
-        await asyncio.sleep(0.01)
+    buffered = waiting = 0
+    for _ in range(50):
+        await asyncio.sleep(0.02)
         buffered = max(buffered, connection.transport.get_write_buffer_size())
+        waiting = max(waiting, session._core.executor.queued)
     proxy.heal()
     await asyncio.gather(*writing)
-    report(f"{buffered / 1024:.0f} KiB buffered at most, 64,000 KiB to be written")
-    assert connection.max_in_flight > 1000
-    assert buffered < 8 * 1024 * 1024
+    report(
+        f"{WRITES * len(BIG) / 2**20:.0f} MiB to be written: {buffered / 2**20:.1f} MiB buffered, "
+        f"{waiting} of {WRITES} requests waited"
+    )
+    assert connection.max_in_flight > WRITES
+    assert buffered < 3 * 2**20
+    assert waiting > WRITES * 0.9
+
+
+async def test_memory_stays_flat_behind_a_slow_reader(
+    session: AsyncCassandraSession,
+    big_write: PreparedStatement,
+    proxy: CuttingProxy,
+    report: Report,
+) -> None:
+    """Workers that write as fast as they can, eight times as much as the network takes."""
+    where = f"{proxy.host}:{proxy.port}"
+    loop = asyncio.get_running_loop()
+    end = loop.time() + 6.0
+    written = 0
+
+    async def write_on(worker: int) -> None:
+        nonlocal written
+        while loop.time() < end:
+            await session.execute(big_write, (worker, BIG), host=where, timeout=30.0)
+            written += 1
+
+    proxy.to_server.bytes_per_second = 8 * 2**20
+    async with asyncio.TaskGroup() as group:
+        for worker in range(100):
+            group.create_task(write_on(worker))
+        await asyncio.sleep(2.0)
+        early = resident_bytes()
+        most = 0
+        while loop.time() < end:
+            await asyncio.sleep(0.05)
+            most = max(most, resident_bytes())
+    report(
+        f"{written * len(BIG) / 2**20:.0f} MiB written in 6 s; after the first 2 s memory grew by "
+        f"{(most - early) / 2**20:.1f} MiB"
+    )
+    assert most - early < 8 * 2**20
+
+
+def resident_bytes() -> int:
+    """Memory of this process: it runs the proxy and the test too."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

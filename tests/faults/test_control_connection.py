@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from cassandra.connection import DefaultEndPoint, DefaultEndPointFactory
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra.server import CassandraServer
 from async_cassandra.server.node import Node
 from tests.faults.conftest import Report
+from tests.faults.proxies import control_links
 from tests.support.cutting_proxy import CuttingProxy, Link
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
@@ -24,42 +25,7 @@ WITHIN = 10.0
 """Seconds after which pushed events must be heard again, whatever happened to the connection."""
 
 
-class ThroughProxies(DefaultEndPointFactory):  # type: ignore[misc]
-    """Names each node's proxy instead of the node."""
-
-    def __init__(self, proxies: list[CuttingProxy]) -> None:
-        super().__init__()
-        self._proxies = {(proxy.target_host, proxy.target_port): proxy for proxy in proxies}
-
-    def create(self, row: dict[str, Any]) -> DefaultEndPoint:
-        endpoint = super().create(row)
-        proxy = self._proxies.get((endpoint.address, endpoint.port))
-        return endpoint if proxy is None else DefaultEndPoint(proxy.host, proxy.port)
-
-
-@pytest.fixture
-async def proxies(nodes: CassandraServer) -> AsyncIterator[list[CuttingProxy]]:
-    """A proxy before each node, on addresses of their own."""
-    async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(
-                CuttingProxy(node.address, node.port, host=f"127.0.9.{index + 1}")
-            )
-            for index, node in enumerate(nodes.nodes)
-        ]
-
-
-def settings(proxies: list[CuttingProxy]) -> dict[str, Any]:
-    return {
-        "contact_points": [proxies[0].host],
-        "port": proxies[0].port,
-        "endpoint_factory": ThroughProxies(proxies),
-    }
-
-
-def controls(proxies: list[CuttingProxy]) -> list[Link]:
-    """The links of control connections."""
-    return [link for proxy in proxies for link in proxy.links if link.is_control_connection]
+_tables = itertools.count(1)
 
 
 def black_hole(link: Link) -> None:
@@ -87,39 +53,41 @@ async def test_schema_change_after_a_cut_is_seen(
     nodes: CassandraServer,
     session: AsyncCassandraSession,
     proxies: list[CuttingProxy],
+    proxied_options: dict[str, Any],
     keyspace: str,
     report: Report,
     cut: Callable[[Link], None],
 ) -> None:
-    query = "SELECT * FROM t WHERE id = ?"
-    await session.execute(f"CREATE TABLE {keyspace}.t (id int PRIMARY KEY, a int)")
-    async with AsyncCluster(**settings(proxies)) as cluster, cluster.connect(keyspace) as cut_off:
+    table = f"t{next(_tables)}"
+    query = f"SELECT * FROM {table} WHERE id = ?"
+    await session.execute(f"CREATE TABLE {keyspace}.{table} (id int PRIMARY KEY, a int)")
+    async with AsyncCluster(**proxied_options) as cluster, cluster.connect(keyspace) as cut_off:
         assert (await cut_off.execute(query, (1,))).column_names == ("id", "a")
         cached = cut_off._core.preparer.cached
         assert cached(keyspace, query) is not None
-        (link,) = controls(proxies)
+        (link,) = control_links(proxies)
         cut(link)
-        await session.execute(f"ALTER TABLE {keyspace}.t ADD b text")
+        await session.execute(f"ALTER TABLE {keyspace}.{table} ADD b text")
 
-        after = await heard(lambda: "b" in columns(cut_off, keyspace))
+        after = await heard(lambda: "b" in columns(cut_off, keyspace, table))
         await heard(lambda: cached(keyspace, query) is None)
-        assert link not in controls(proxies)
+        assert link not in control_links(proxies)
         assert (await cut_off.execute(query, (1,))).column_names == ("id", "a", "b")
-        await session.execute(f"ALTER TABLE {keyspace}.t ADD c text")
-        again = await heard(lambda: "c" in columns(cut_off, keyspace))
+        await session.execute(f"ALTER TABLE {keyspace}.{table} ADD c text")
+        again = await heard(lambda: "c" in columns(cut_off, keyspace, table))
     report(f"seen {after:.1f} s after the cut, the next change {again:.1f} s after it was made")
 
 
-def columns(session: AsyncCassandraSession, keyspace: str) -> list[str]:
+def columns(session: AsyncCassandraSession, keyspace: str, table: str) -> list[str]:
     """The columns of the test's table, as the session's metadata has them."""
     assert session.cluster.metadata is not None
-    return list(session.cluster.metadata.keyspaces[keyspace].tables["t"].columns)
+    return list(session.cluster.metadata.keyspaces[keyspace].tables[table].columns)
 
 
 @asynccontextmanager
-async def plane_without_pools(proxies: list[CuttingProxy]) -> AsyncIterator[ControlPlane]:
+async def plane_without_pools(options: dict[str, Any]) -> AsyncIterator[ControlPlane]:
     """Nothing but a control connection, so that its events alone tell who is up."""
-    plane = ControlPlane(**settings(proxies))
+    plane = ControlPlane(**options)
     await plane.start(10)
     try:
         yield plane
@@ -137,13 +105,14 @@ def stop(node: Node) -> None:
 async def test_status_change_after_a_cut_is_seen(
     nodes: CassandraServer,
     proxies: list[CuttingProxy],
+    proxied_options: dict[str, Any],
     report: Report,
     cut: Callable[[Link], None],
 ) -> None:
-    async with plane_without_pools(proxies) as plane:
-        (link,) = controls(proxies)
+    async with plane_without_pools(proxied_options) as plane:
+        (link,) = control_links(proxies)
         cut(link)
-        back = await heard(lambda: [new for new in controls(proxies) if new is not link])
+        back = await heard(lambda: [new for new in control_links(proxies) if new is not link])
         used = [
             proxy for proxy in proxies if any(link.is_control_connection for link in proxy.links)
         ]

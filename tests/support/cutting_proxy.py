@@ -35,12 +35,20 @@ class Lane:
     bytes_per_second: float | None = None
     truncate_after: int | None = None
     passed_bytes: int = 0
-    _flips: set[int] = field(default_factory=set)
+    _flips: dict[int, int] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def flip_bit(self, offset: int = 0) -> None:
-        """Flip a bit of the byte that comes ``offset`` bytes after those delivered so far."""
-        self._flips.add(self.passed_bytes + offset)
+    def flip_bit(self, offset: int = 0, bit: int = 0) -> None:
+        """Flip a bit of the byte that comes ``offset`` bytes after those delivered so far.
+
+        :param bit: 0 to 7
+        """
+        self._flips[self.passed_bytes + offset] = 1 << bit
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no bit is to be flipped any more."""
+        return not self._flips
 
     def heal(self) -> None:
         """End all that is set."""
@@ -66,13 +74,12 @@ class Lane:
             data = data[: self.truncate_after]
             self.truncate_after -= len(data)
         start, self.passed_bytes = self.passed_bytes, self.passed_bytes + len(data)
-        hit = {flip for flip in self._flips if start <= flip < self.passed_bytes}
+        hit = [at for at in self._flips if start <= at < self.passed_bytes]
         if not hit:
             return data
-        self._flips -= hit
         spoiled = bytearray(data)
-        for flip in hit:
-            spoiled[flip - start] ^= 0x01
+        for at in hit:
+            spoiled[at - start] ^= self._flips.pop(at)
         return bytes(spoiled)
 
 

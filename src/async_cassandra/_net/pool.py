@@ -15,6 +15,7 @@ from async_cassandra._net.connection import Connection, NodeConnections
 from async_cassandra._net.errors import ConnectFailed, ConnectionLost, KeyspaceRefused
 from async_cassandra._net.handshake import use_keyspace
 from async_cassandra._net.protocol import ConnectionProtocol
+from async_cassandra._wire.errors import ProtocolError
 
 FIRST_PAUSE = 0.05
 # An application whose only node comes back is served within this and what a handshake takes.
@@ -42,6 +43,7 @@ class NodePool(NodeConnections):
     :param on_unreachable: called with the error when the last connection is gone and none could be
         opened
     :param on_reachable: called when a connection opens after that
+    :ivar protocol_errors: connections closed because what came on them could not be right
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class NodePool(NodeConnections):
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closing = False
         self.last_error: ConnectFailed | None = None
+        self.protocol_errors = 0
 
     def __repr__(self) -> str:
         return f"<NodePool {self.endpoint} {self.connections!r}>"
@@ -172,6 +175,8 @@ class NodePool(NodeConnections):
         self._on_unreachable(self, error)
 
     def _on_closed(self, connection: Connection) -> None:
+        if connection.error is not None and isinstance(connection.error.__cause__, ProtocolError):
+            self.protocol_errors += 1
         self._retiring.discard(connection)
         self._worn.discard(connection)
         if connection in self.connections:
