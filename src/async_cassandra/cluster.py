@@ -14,6 +14,7 @@ from cassandra.policies import LoadBalancingPolicy, ReconnectionPolicy, RetryPol
 
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT, Cluster
 from async_cassandra._driver.control_plane import ControlPlane
+from async_cassandra._exec.budget import Budget
 from async_cassandra._exec.config import ClientOptions
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.faults import connect_fault
@@ -89,6 +90,11 @@ class AsyncCluster:
             raise ConfigurationError(f"port takes 1 to 65535, not {port!r}")
         self._compression = _lz4(compression)
         self._options = client_options if client_options is not None else ClientOptions()
+        self._budget = Budget(
+            self._options.retry_budget,
+            self._options.hedge_budget,
+            self._options.min_retries_per_second,
+        )
         self._idle_heartbeat_interval = idle_heartbeat_interval
         self._metrics = metrics
         profiles = kwargs.get("execution_profiles") or {}
@@ -245,7 +251,9 @@ class AsyncCluster:
         keyspace: str | None,
         timeout: float,  # noqa: ASYNC109  it bounds each connection's opening, not this call
     ) -> SessionCore:
-        core = SessionCore(self._control, self._connect_options(timeout), self._options)
+        core = SessionCore(
+            self._control, self._connect_options(timeout), self._options, self._budget
+        )
         try:
             await core.start(keyspace)
         except ConnectFailed as error:

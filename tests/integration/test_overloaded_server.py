@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -38,7 +39,7 @@ def limited_server() -> Iterator[CassandraServer]:
 async def connected(
     server: CassandraServer, *, throw_on_overload: bool, **more: Any
 ) -> AsyncIterator[AsyncCassandraSession]:
-    options = ClientOptions(throw_on_overload=throw_on_overload)
+    options = ClientOptions(throw_on_overload=throw_on_overload, retry_budget=math.inf)
     settings = cluster_options(server) | {"client_options": options} | more
     async with AsyncCluster(**settings) as cluster, cluster.connect() as session:
         yield session

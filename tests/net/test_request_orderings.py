@@ -10,6 +10,7 @@ import itertools
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from math import inf
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ HOSTS = ("127.0.4.1", "127.0.4.2")
 
 
 @asynccontextmanager
-async def two_nodes(**options: int) -> AsyncIterator[RequestRig]:
+async def two_nodes(**options: Any) -> AsyncIterator[RequestRig]:
     async with (
         ScriptedPeer(host=HOSTS[0]) as first,
         ScriptedPeer(host=HOSTS[1]) as second,

@@ -22,6 +22,7 @@ from cassandra.query import SimpleStatement
 
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._exec import faults
+from async_cassandra._exec.budget import Budget
 from async_cassandra._exec.build import CallOptions, RequestBuilder
 from async_cassandra._exec.cql import analyze
 from async_cassandra._exec.executor import Executor
@@ -108,6 +109,7 @@ class RequestRig:
         max_in_flight: int = 2048,
         max_queued: int = 100_000,
         compression: Any = None,
+        budget: Budget | None = None,
     ) -> None:
         self.peers = peers
         self.version = version
@@ -115,7 +117,9 @@ class RequestRig:
         loop = asyncio.get_running_loop()
         self.timers = TimerQueue(loop, self.clock)
         self.plans = RowPlans(CodecRegistry(PYTHON_TYPES, {}))
-        self.executor = Executor(loop, self.timers, self.plans, faults, max_queued=max_queued)
+        self.executor = Executor(
+            loop, self.timers, self.plans, faults, max_queued=max_queued, budget=budget
+        )
         self.builder = RequestBuilder(self.executor, version)
         self.preparer = Preparer(self.executor, self.builder)
         self.options = ConnectOptions(

@@ -60,7 +60,8 @@ def test_streaming_statement_has_page_size_and_consistency() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("max_in_flight", 0), ("max_in_flight", 32768), ("max_queued", -1)]
+    ("name", "value"),
+    [("max_in_flight", 0), ("max_in_flight", 32768), ("max_queued", -1), ("retry_budget", -0.1)],
 )
 def test_client_options_name_the_option_they_refuse(name: str, value: int) -> None:
     with pytest.raises(ConfigurationError, match=name):

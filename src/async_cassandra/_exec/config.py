@@ -1,6 +1,7 @@
 """What an application may set about the connections and requests of its sessions."""
 
 from dataclasses import dataclass
+from math import inf
 
 from async_cassandra.exceptions import ConfigurationError
 
@@ -18,6 +19,10 @@ class ClientOptions:
         marked
     :ivar idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 for
         never
+    :ivar retry_budget: repetitions per request, over the last ten seconds and all sessions of the
+        cluster; 0 or more, ``math.inf`` for no bound
+    :ivar hedge_budget: the same for attempts on another node while one is still awaited
+    :ivar min_retries_per_second: of either, that are allowed beyond that; 0 or more
     :ivar throw_on_overload: have an overloaded server answer with an error, which the retry policy
         sees, rather than read this client's connections slower
     """
@@ -28,6 +33,9 @@ class ClientOptions:
     fetch_size: int = 5000
     infer_idempotence: bool = False
     idle_heartbeat_interval: float = 30.0
+    retry_budget: float = 0.2
+    hedge_budget: float = 0.5
+    min_retries_per_second: float = 10.0
     throw_on_overload: bool = False
 
     def __post_init__(self) -> None:
@@ -37,6 +45,9 @@ class ClientOptions:
             ("max_queued", 0, 2**31),
             ("fetch_size", 1, 2**31 - 1),
             ("idle_heartbeat_interval", 0, 86400),
+            ("retry_budget", 0, inf),
+            ("hedge_budget", 0, inf),
+            ("min_retries_per_second", 0, 1e9),
         ):
             value = getattr(self, name)
             if (

@@ -22,6 +22,7 @@ from async_cassandra._driver.control_plane import ControlPlane, schema_event
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._exec import faults
 from async_cassandra._exec.agreement import wait_for_agreement
+from async_cassandra._exec.budget import Budget
 from async_cassandra._exec.build import CallOptions, RequestBuilder
 from async_cassandra._exec.config import ClientOptions
 from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, StatementInfo, describe
@@ -81,7 +82,11 @@ class SessionCore:
     """
 
     def __init__(
-        self, control: ControlPlane, connect: ConnectOptions, options: ClientOptions
+        self,
+        control: ControlPlane,
+        connect: ConnectOptions,
+        options: ClientOptions,
+        budget: Budget | None = None,
     ) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.control = control
@@ -93,7 +98,12 @@ class SessionCore:
         self.timers: TimerQueue = TimerQueue(self.loop)
         self.plans: RowPlans = RowPlans(CodecRegistry(PYTHON_TYPES, dict(control.user_types)))
         self.executor: Executor = Executor(
-            self.loop, self.timers, self.plans, faults, max_queued=options.max_queued
+            self.loop,
+            self.timers,
+            self.plans,
+            faults,
+            max_queued=options.max_queued,
+            budget=budget,
         )
         self.executor.refuse = self.check_usable
         self.builder: RequestBuilder = RequestBuilder(

@@ -3,6 +3,7 @@
 from asyncio import BaseEventLoop, Future
 from functools import partial
 
+from async_cassandra._exec.budget cimport Budget
 from async_cassandra._exec.prepared cimport PrepareFlights
 from async_cassandra._exec.queue cimport QueueEntry, WaitQueue
 
@@ -21,18 +22,21 @@ cdef class Executor:
     :param faults: makes exceptions and asks retry policies; see :mod:`.faults`
     :param max_queued: requests that may wait for a place; 0 refuses at once
     :param attempt_fraction: share of the timeout after which an idempotent request also asks another node, 0 to 1
+    :param budget: of retries and hedges, shared by the sessions of a cluster; ``None`` for one of its own
     :ivar hedges: attempts started while another one of the request was live
     :ivar superseded: attempts given up because another one of the request was answered first
     """
 
     def __init__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *,
-                 Py_ssize_t max_queued=100_000, double attempt_fraction=0.3):
+                 Py_ssize_t max_queued=100_000, double attempt_fraction=0.3, Budget budget=None):
         self.loop = loop
         self.new_future = future_maker(loop)
         self.timers = timers
         self.faults = faults
         self.max_queued = max_queued
         self.attempt_fraction = attempt_fraction
+        self.budget = Budget() if budget is None else budget
+        self.budget.start(timers.now())
         self.nodes = {}
         self.routes = {}
         self.plans = plans

@@ -169,6 +169,12 @@ def backoff(earlier: int) -> float:
     return random.uniform(0.0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**earlier))
 
 
+def over_budget[E: Exception](exception: E) -> E:
+    """The exception of a request that the cluster's budget does not let go on."""
+    exception.add_note("Not sent again: the cluster's retry_budget is used up (ClientOptions)")
+    return exception
+
+
 def lost(request: "Request", node: "NodeConnections", error: BaseException) -> QueryError:
     """The exception of a request that was on a connection when it was lost."""
     return connection_lost(node.endpoint, error, attempts=request.attempts)

@@ -77,6 +77,7 @@ cdef class Request(Routed):
     cdef int on_attempt_lost(self, Attempt attempt, object error, bint sent) except -1
     cdef int apply(self, Attempt attempt, object exception, int decision, object consistency, double delay,
                    bint is_statement_error=*) except -1
+    cdef bint take_retry(self) noexcept
     cdef int pause(self, double delay) except -1
     cdef bint is_asking(self, NodeConnections node) noexcept
     cdef int plan_hedge(self, Attempt attempt, double now) except -1

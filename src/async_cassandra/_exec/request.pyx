@@ -15,6 +15,8 @@ attempt starts while the first is live, if the request is idempotent and another
 after the delay of the speculative policy, or when the attempt's limit is over. The first answer
 wins; the others' stream ids are orphaned.
 
+Retries and further attempts are paid from the cluster's :mod:`budget <.budget>`.
+
 A request that may have reached a node is sent again only if it is idempotent; that gate comes before any retry policy.
 """
 
@@ -50,6 +52,8 @@ DEF RETRY_NEXT_HOST = 3
 
 # A node that forgets a statement this often while it is being prepared is not going to keep it.
 DEF MAX_PREPARES = 3
+# Seconds until a further attempt is thought of again that the budget did not allow.
+DEF HEDGE_PAUSE = 1.0
 # Connections that one request may see die under it before it is blamed for that.
 DEF MAX_LOSSES = 5
 DEF MAX_LIVE_ATTEMPTS = 3
@@ -207,6 +211,7 @@ cdef class Request(Routed):
         self.deadline = self.started + self.timeout
         self.next_event = inf
         executor.requests += 1
+        executor.budget.requests += 1
         try:
             self.make_plan()
             if executor.queue.size and self.pinned is None:
@@ -374,6 +379,9 @@ cdef class Request(Routed):
             return self.arm(now)
         self.next_event = inf
         if self.state == WAITING:
+            if not self.executor.budget.take_hedge(now):
+                self.next_event = now + HEDGE_PAUSE
+                return self.arm(now)
             self.executor.hedges += 1
         return self.go_on(self.state == PAUSED)
 
@@ -448,6 +456,9 @@ cdef class Request(Routed):
                 return self.fail(failure)
             if decision == RETHROW or decision == IGNORE or self.losses == MAX_LOSSES:
                 return self.apply(attempt, exception, RETHROW, None, 0.0)
+            # The first loss costs too, but is always made good: nobody works on the lost attempt any more.
+            if not self.live and not self.take_retry() and self.losses > 1:
+                return self.fail(self.executor.faults.over_budget(exception))
         # The node is asked again once it has a connection, so the loss does not strike it from the plan.
         if self.live:
             return 0
@@ -472,6 +483,8 @@ cdef class Request(Routed):
             return 0
         if decision == RETHROW:
             return self.fail(exception)
+        if not self.take_retry():
+            return self.fail(self.executor.faults.over_budget(exception))
         self.failure = exception
         self.retries += 1
         self.executor.retries += 1
@@ -486,6 +499,10 @@ cdef class Request(Routed):
         if delay <= 0:
             return self.go_on(decision == RETRY_NEXT_HOST)
         return self.pause(delay)
+
+    cdef bint take_retry(self) noexcept:
+        """Whether the cluster's budget has a retry left."""
+        return self.executor.budget.take_retry(self.executor.timers.now())
 
     cdef int pause(self, double delay) except -1:
         """Send again after ``delay`` seconds, or fail now if the deadline comes before."""
