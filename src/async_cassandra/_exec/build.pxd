@@ -1,6 +1,6 @@
 from libc.stdint cimport int64_t, uint8_t
 
-from async_cassandra._exec.prepared cimport PreparedQuery
+from async_cassandra._exec.prepared cimport PreparedQuery, StatementOptions
 from async_cassandra._exec.executor cimport Executor
 from async_cassandra._exec.request cimport Request
 from async_cassandra._wire.binding cimport BoundValues
@@ -11,11 +11,14 @@ cdef class CallOptions:
     cdef public bint trace
     cdef public object custom_payload
     cdef public object timeout
-    cdef public object profile
+    cdef readonly object profile
+    cdef dict settings
     cdef public object paging_state
     cdef public tuple pinned
     cdef public bint wants_all
     cdef public object fetch_size
+
+    cdef object setting(self, str name)
 
 
 cdef class RequestBuilder:
@@ -28,6 +31,7 @@ cdef class RequestBuilder:
 
     cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options)
     cdef int64_t next_timestamp(self) except? -1
-    cdef int set_level(self, Statement message, object statement, object profile, bint is_read) except -1
-    cdef int set_paging(self, Query message, object statement, CallOptions options) except -1
-    cdef int set_life(self, Request request, object statement, CallOptions options) except -1
+    cdef int set_level(self, Statement message, StatementOptions own, CallOptions options, bint is_read) except -1
+    cdef int set_paging(self, Query message, StatementOptions own, CallOptions options) except -1
+    cdef int set_life(self, Request request, StatementOptions own, CallOptions options) except -1
+    cdef int plan_speculation(self, Request request) except -1

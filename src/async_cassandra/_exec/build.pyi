@@ -19,11 +19,12 @@ class CallOptions:
     trace: bool
     custom_payload: dict[str, bytes | None] | None
     timeout: float | None
-    profile: ExecutionProfile
     paging_state: bytes | None
     pinned: tuple[NodeConnections, ...] | None
     wants_all: bool
     fetch_size: int | None
+    @property
+    def profile(self) -> ExecutionProfile: ...
     def __init__(
         self,
         profile: ExecutionProfile,

@@ -17,16 +17,22 @@ from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.murmur3 import token_of
 from async_cassandra.exceptions import from_wire
 
+from cpython.object cimport PyObject
 from libc.stdint cimport INT64_MIN
 
+from async_cassandra._exec.prepared cimport options_of
 from async_cassandra._exec.request cimport new_request
 from async_cassandra._wire.binding cimport BoundValues
 from async_cassandra._wire.requests cimport Batch, Execute, Prepare
+
+cdef extern from "Python.h":
+    PyObject* PyDict_GetItemWithError(object mapping, object key) except? NULL
 
 cdef object DEFAULT_PROFILE = EXEC_PROFILE_DEFAULT
 cdef object get_running_loop = asyncio.get_running_loop
 cdef object NAMED_TUPLES = named_tuple_factory
 cdef object PREPARED_STATEMENT = PreparedStatement
+cdef object NO_SPECULATION = NoSpeculativeExecutionPolicy
 cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
 cdef object current_time = time.time
 
@@ -43,6 +49,7 @@ cdef class CallOptions:
     def __init__(self, profile not None, *, bint trace=False, custom_payload=None, timeout=None, paging_state=None,
                  tuple pinned=None, fetch_size=None):
         self.profile = profile
+        self.settings = vars(profile)
         self.trace = trace
         self.custom_payload = custom_payload
         self.timeout = timeout
@@ -57,6 +64,11 @@ cdef class CallOptions:
                 and execution_profile is DEFAULT_PROFILE and not trace):
             return self
         return None
+
+    cdef object setting(self, str name):
+        """An attribute of the profile as it is now, without the search through its classes where it is its own."""
+        cdef PyObject* found = PyDict_GetItemWithError(self.settings, name)
+        return <object>found if found != NULL else getattr(self.profile, name)
 
 
 cdef class RequestBuilder:
@@ -114,35 +126,37 @@ cdef class RequestBuilder:
 
     cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options):
         """A request that executes a prepared statement with ``bound`` values."""
+        cdef StatementOptions own = options_of(statement)
         cdef Execute message = Execute.__new__(Execute)
         message.prepared_id = prepared.prepared_id
         message.result_metadata_id = prepared.shape.metadata_id
         message.skip_metadata = self.version >= 5 and len(prepared.shape.columns) > 0
         message.values = bound.payload
-        self.set_level(message, statement, options.profile, prepared.is_read)
-        self.set_paging(message, statement, options)
+        self.set_level(message, own, options, prepared.is_read)
+        self.set_paging(message, own, options)
         cdef Request request = new_request(self.executor, message, statement, prepared)
         request.routing_keyspace = prepared.routing_keyspace
         if bound.has_token:
             request.token = bound.token_value
             request.has_token = True
         request.idempotent = not prepared.is_conditional and not prepared.is_counter and (
-            prepared.is_read or statement.is_idempotent
+            prepared.is_read or own.is_idempotent
             or (self.infers_idempotence and prepared.inferred_idempotent))
-        self.set_life(request, statement, options)
+        self.set_life(request, own, options)
         return request
 
     def query(self, statement, str query not None, info, CallOptions options not None):
         """A request that runs a string without parameters of its own."""
+        cdef StatementOptions own = options_of(statement)
         cdef Query message = Query(query)
         message.keyspace = self.keyspace_flag(statement.keyspace)
-        self.set_level(message, statement, options.profile, info.is_read)
-        self.set_paging(message, statement, options)
+        self.set_level(message, own, options, info.is_read)
+        self.set_paging(message, own, options)
         cdef Request request = new_request(self.executor, message, statement, None)
         self.set_routing(request, statement)
         request.idempotent = not info.is_conditional and (
-            info.is_read or statement.is_idempotent or (self.infers_idempotence and info.inferred_idempotent))
-        self.set_life(request, statement, options)
+            info.is_read or own.is_idempotent or (self.infers_idempotence and info.inferred_idempotent))
+        self.set_life(request, own, options)
         return request
 
     def batch(self, statement, list entries not None, dict queries not None, bint may_repeat, keyspace,
@@ -153,16 +167,17 @@ cdef class RequestBuilder:
         :param queries: prepared id to its prepared query, for a node that has forgotten it
         :param may_repeat: whether nothing in it forbids sending it twice
         """
+        cdef StatementOptions own = options_of(statement)
         cdef Batch message = Batch.__new__(Batch)
         message.batch_type = statement.batch_type.value
         message.entries = entries
         message.keyspace = self.keyspace_flag(keyspace)
-        self.set_level(message, statement, options.profile, False)
+        self.set_level(message, own, options, False)
         cdef Request request = new_request(self.executor, message, statement, None)
         request.batched = queries
         self.set_routing(request, statement)
         request.idempotent = may_repeat
-        self.set_life(request, statement, options)
+        self.set_life(request, own, options)
         return request
 
     def prepare(self, str query not None, keyspace, CallOptions options not None):
@@ -171,7 +186,7 @@ cdef class RequestBuilder:
         cdef Request request = new_request(self.executor, message, SimpleStatement(query), None)
         request.routing_keyspace = keyspace
         request.idempotent = True
-        self.set_life(request, request.statement, options)
+        self.set_life(request, options_of(request.statement), options)
         return request
 
     def keyspace_flag(self, keyspace):
@@ -192,25 +207,24 @@ cdef class RequestBuilder:
         request.as_tuples = before.as_tuples
         request.row_factory = before.row_factory
         request.batched = before.batched
-        request.profile = before.profile
+        request.policy = before.policy
         request.pinned = before.pinned
         request.timeout = before.timeout
         request.retry_policy = before.retry_policy
-        if before.speculation is not None:
-            policy = before.profile.speculative_execution_policy
-            request.speculation = policy.new_plan(before.routing_keyspace, before.statement)
+        request.speculative_policy = before.speculative_policy
+        self.plan_speculation(request)
         request.take_place(before)
         return request
 
     # What they share
 
-    cdef int set_level(self, Statement message, object statement, object profile, bint is_read) except -1:
-        level = statement.consistency_level
-        serial = statement.serial_consistency_level
+    cdef int set_level(self, Statement message, StatementOptions own, CallOptions options, bint is_read) except -1:
+        level = own.consistency_level
+        serial = own.serial_consistency_level
         if level is None:
-            level = profile.consistency_level
+            level = options.setting("consistency_level")
         if serial is None:
-            serial = profile.serial_consistency_level
+            serial = options.setting("serial_consistency_level")
         message.consistency = level
         if serial is not None:
             message.serial_consistency = serial
@@ -218,10 +232,10 @@ cdef class RequestBuilder:
             message.timestamp = self.next_timestamp()
         return 0
 
-    cdef int set_paging(self, Query message, object statement, CallOptions options) except -1:
+    cdef int set_paging(self, Query message, StatementOptions own, CallOptions options) except -1:
         fetch_size = options.fetch_size
         if fetch_size is None:
-            fetch_size = statement.fetch_size
+            fetch_size = own.fetch_size
             if fetch_size is UNSET_FETCH_SIZE:
                 message.page_size = self.default_fetch_size
                 message.paging_state = options.paging_state
@@ -230,32 +244,36 @@ cdef class RequestBuilder:
         message.paging_state = options.paging_state
         return 0
 
-    cdef int set_life(self, Request request, object statement, CallOptions options) except -1:
+    cdef int set_life(self, Request request, StatementOptions own, CallOptions options) except -1:
         """Deadline, policies, envelope options, rows."""
-        profile = options.profile
-        request.profile = profile
-        request.row_factory = profile.row_factory
+        request.policy = options.setting("load_balancing_policy")
+        request.row_factory = options.setting("row_factory")
         request.as_tuples = request.row_factory is not NAMED_TUPLES
         timeout = options.timeout
         if timeout is None:
-            timeout = profile.request_timeout
+            timeout = options.setting("request_timeout")
         request.timeout = inf if timeout is None else timeout
-        request.retry_policy = statement.retry_policy
+        request.retry_policy = own.retry_policy
         if request.retry_policy is None:
-            request.retry_policy = profile.retry_policy
+            request.retry_policy = options.setting("retry_policy")
         request.pinned = options.pinned
         request.wants_all = options.wants_all
         if options.trace:
             request.message.tracing = True
-        payload = statement.custom_payload
+        payload = own.custom_payload
         if options.custom_payload is not None:
             payload = {**payload, **options.custom_payload} if payload else options.custom_payload
         if payload:
             request.message.custom_payload = payload
         if request.idempotent:
-            policy = profile.speculative_execution_policy
-            if policy is not None and type(policy) is not NoSpeculativeExecutionPolicy:
-                request.speculation = policy.new_plan(request.routing_keyspace, statement)
+            request.speculative_policy = options.setting("speculative_execution_policy")
+            self.plan_speculation(request)
+        return 0
+
+    cdef int plan_speculation(self, Request request) except -1:
+        policy = request.speculative_policy
+        if policy is not None and type(policy) is not NO_SPECULATION:
+            request.speculation = policy.new_plan(request.routing_keyspace, request.statement)
         return 0
 
     def set_routing(self, Request request not None, statement):

@@ -45,7 +45,7 @@ cdef class Executor:
 
     def ask_policy(self, request):
         """The nodes that a policy of the application's own gives for a request, in its order."""
-        hosts = request.profile.load_balancing_policy.make_query_plan(request.routing_keyspace, request.statement)
+        hosts = request.policy.make_query_plan(request.routing_keyspace, request.statement)
         return tuple([self.nodes[host] for host in hosts if host in self.nodes])
 
     @property

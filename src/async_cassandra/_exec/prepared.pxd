@@ -31,6 +31,18 @@ cdef class PreparedQuery:
     cdef readonly bint inferred_idempotent
 
 
+cdef class StatementOptions:
+    cdef public object retry_policy
+    cdef public object consistency_level
+    cdef public object serial_consistency_level
+    cdef public object fetch_size
+    cdef public object custom_payload
+    cdef public bint is_idempotent
+
+
+cdef StatementOptions options_of(statement)
+
+
 cdef class Preparing(ResponseHandler):
     cdef int on_prepared(self, object change) except -1
     cdef int on_prepare_refused(self, Response response) except -1

@@ -1,3 +1,6 @@
+from collections.abc import Mapping
+from typing import Any
+
 from async_cassandra._exec.cql import StatementInfo
 from async_cassandra._net.connection import ResponseHandler
 from async_cassandra._wire.binding import BindPlan
@@ -47,6 +50,14 @@ class PreparedQuery:
     def message(self, connection_keyspace: str | None) -> Prepare: ...
     def reshape(self, metadata: ResultMetadata) -> ResultShape: ...
     def renew(self, prepared: Prepared) -> str | None: ...
+
+class StatementOptions:
+    retry_policy: Any
+    consistency_level: int | None
+    serial_consistency_level: int | None
+    fetch_size: Any
+    custom_payload: Mapping[str, bytes] | None
+    is_idempotent: bool
 
 class Preparing(ResponseHandler): ...
 

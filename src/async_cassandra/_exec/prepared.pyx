@@ -4,6 +4,8 @@ The shape is replaced as a whole. A request keeps the one whose metadata id it s
 reply without metadata has exactly that shape, whatever other replies have brought meanwhile.
 """
 
+from cassandra.query import FETCH_SIZE_UNSET
+
 from async_cassandra._wire.binding cimport BindPlan
 from async_cassandra._wire.requests cimport Prepare
 from async_cassandra._wire.responses cimport Prepared, Response, RowPlans, decode_response
@@ -71,6 +73,31 @@ cdef class PreparedQuery:
         if prepared.bind_metadata.columns != self.bind_columns:
             return "its parameters have other types than when it was prepared"
         return None
+
+
+cdef class StatementOptions:
+    """What a statement asks for each of its executions.
+
+    ``None``, and the driver's mark for no ``fetch_size``, leave it to the execution profile and the session.
+    """
+
+    def __cinit__(self, *args, **kwargs):
+        self.fetch_size = FETCH_SIZE_UNSET
+
+
+cdef StatementOptions options_of(statement):
+    """The options of any statement: the statement itself where it is one of them, else a copy of its attributes."""
+    cdef StatementOptions options
+    if isinstance(statement, StatementOptions):
+        return <StatementOptions>statement
+    options = StatementOptions.__new__(StatementOptions)
+    options.retry_policy = statement.retry_policy
+    options.consistency_level = statement.consistency_level
+    options.serial_consistency_level = statement.serial_consistency_level
+    options.fetch_size = statement.fetch_size
+    options.custom_payload = statement.custom_payload
+    options.is_idempotent = statement.is_idempotent
+    return options
 
 
 cdef class Preparing(ResponseHandler):

@@ -37,7 +37,8 @@ cdef class Request(Routed):
     cdef public object speculation
     cdef public double timeout
     cdef public tuple pinned
-    cdef public object profile
+    cdef public object policy
+    cdef public object speculative_policy
     cdef readonly int retries
     cdef readonly int attempts
     cdef readonly Response response

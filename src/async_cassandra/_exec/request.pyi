@@ -1,8 +1,12 @@
 import asyncio
 from enum import IntEnum
 
-from cassandra.cluster import ExecutionProfile
-from cassandra.policies import RetryPolicy, SpeculativeExecutionPlan
+from cassandra.policies import (
+    LoadBalancingPolicy,
+    RetryPolicy,
+    SpeculativeExecutionPlan,
+    SpeculativeExecutionPolicy,
+)
 from cassandra.query import PreparedStatement, Statement
 
 from async_cassandra._exec.executor import Executor
@@ -32,7 +36,8 @@ class Request(Routed):
     speculation: SpeculativeExecutionPlan | None
     timeout: float
     pinned: tuple[NodeConnections, ...] | None
-    profile: ExecutionProfile
+    policy: LoadBalancingPolicy
+    speculative_policy: SpeculativeExecutionPolicy | None
     batched: dict[bytes, PreparedQuery]
     as_tuples: bool
     wants_all: bool

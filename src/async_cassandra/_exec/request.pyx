@@ -231,7 +231,7 @@ cdef class Request(Routed):
         """Start the plan over."""
         if self.pinned is not None:
             return self.follow(self.pinned)
-        routes = <Routes>self.executor.routes.get(self.profile.load_balancing_policy)
+        routes = <Routes>self.executor.routes.get(self.policy)
         if routes is None:
             return self.follow(self.executor.ask_policy(self))
         return self.follow_routes(routes)
@@ -340,7 +340,7 @@ cdef class Request(Routed):
         return self.arm(now)
 
     cdef bint has_free_choice(self) except -1:
-        return self.pinned is None and self.profile.load_balancing_policy in self.executor.routes
+        return self.pinned is None and self.policy in self.executor.routes
 
     cdef bint take_turn(self) except -1:
         cdef Connection connection

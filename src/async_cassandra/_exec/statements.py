@@ -13,7 +13,7 @@ from cassandra.protocol import ColumnMetadata
 
 from async_cassandra._driver.types import driver_type
 from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, describe
-from async_cassandra._exec.prepared import PreparedQuery
+from async_cassandra._exec.prepared import PreparedQuery, StatementOptions
 from async_cassandra._wire.binding import BoundValues
 from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.rows import Column
@@ -28,7 +28,7 @@ def _driver_column(column: Column) -> ColumnMetadata:
     return ColumnMetadata(column.keyspace, column.table, column.name, driver_type(column.type))
 
 
-class PreparedStatement(driver.PreparedStatement):
+class PreparedStatement(StatementOptions, driver.PreparedStatement):
     """A statement prepared by :meth:`AsyncCassandraSession.prepare`.
 
     Set ``consistency_level``, ``serial_consistency_level``, ``fetch_size``, ``retry_policy``,
@@ -45,7 +45,6 @@ class PreparedStatement(driver.PreparedStatement):
         self.keyspace: str | None = prepared.keyspace
         self.protocol_version = protocol_version
         self.routing_key_indexes: list[int] | None = list(prepared.partition_key) or None
-        self.is_idempotent = False
 
     @cached_property
     def column_metadata(self) -> list[ColumnMetadata]:
