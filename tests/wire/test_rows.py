@@ -257,6 +257,32 @@ def test_row_equals_and_hashes_like_the_drivers_named_tuple() -> None:
         type(row)._make([1])
 
 
+def test_row_has_all_of_its_items() -> None:
+    row: Any = Page(PEOPLE, 0, PERSON)[0]
+    for values in ((), (1,), (1, "Ann", 2)):
+        with pytest.raises(TypeError):
+            tuple.__new__(type(row), values)
+        with pytest.raises(TypeError):
+            type(row)._make(values)
+
+
+def test_row_fields_cannot_be_set() -> None:
+    row: Any = Page(PEOPLE, 0, PERSON)[0]
+    with pytest.raises(AttributeError):
+        row.name = "Bob"
+    with pytest.raises(AttributeError):
+        del row.name
+    assert row.name == "Ann"
+
+
+def test_row_fields_live_as_long_as_a_row() -> None:
+    uncached: Any = row_type
+    row = uncached.__wrapped__(("id", "name"))._make([1, "Ann"])
+    gc.collect()
+    assert (row.id, row.name) == (1, "Ann")
+    assert type(row).name.__doc__ == "Column 'name'"
+
+
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_row_pickles_and_copies(protocol: int) -> None:
     row: Any = Page(PEOPLE, 0, PERSON)[0]

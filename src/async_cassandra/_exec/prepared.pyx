@@ -14,6 +14,8 @@ from async_cassandra._wire.rows cimport ResultMetadata, RowPlan
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.errors import ProtocolError
 
+cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
+
 
 cdef class ResultShape:
     """The columns of a result under the server's id for them; ``metadata_id`` is ``None`` on v4."""
@@ -82,7 +84,7 @@ cdef class StatementOptions:
     """
 
     def __cinit__(self, *args, **kwargs):
-        self.fetch_size = FETCH_SIZE_UNSET
+        self.fetch_size = UNSET_FETCH_SIZE
 
 
 cdef StatementOptions options_of(statement):

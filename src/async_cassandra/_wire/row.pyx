@@ -5,9 +5,9 @@ import keyword
 import re
 from functools import lru_cache
 
-from _collections import _tuplegetter
-
+from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_GET_SIZE
 from cpython.unicode cimport PyUnicode_Check
 
 cdef extern from "Python.h":
@@ -17,6 +17,13 @@ cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
         PyMappingMethods* tp_as_mapping
         int (*tp_traverse)(PyObject* instance, visitproc visit, void* argument) noexcept
+        object (*tp_new)(PyTypeObject* kind, PyObject* arguments, PyObject* named)
+    ctypedef struct PyMemberDef:
+        const char* name
+        int type
+        Py_ssize_t offset
+        int flags
+        const char* doc
     ctypedef struct PyType_Slot:
         int slot
         void* pfunc
@@ -29,11 +36,32 @@ cdef extern from "Python.h":
     object PyType_FromSpecWithBases(PyType_Spec* spec, object bases)
     PyTypeObject PyTuple_Type
     PyTypeObject* Py_TYPE(object instance)
+    object PyDescr_NewMember(PyTypeObject* kind, PyMemberDef* member)
+    const char* PyUnicode_AsUTF8(object value) except NULL
+    int Py_T_OBJECT_EX
+    int Py_READONLY
     int Py_mp_subscript
+    int Py_tp_new
     int Py_tp_traverse
     unsigned int Py_TPFLAGS_DEFAULT
     unsigned int Py_TPFLAGS_BASETYPE
     unsigned int Py_TPFLAGS_HAVE_GC
+
+
+cdef extern from *:
+    """
+    #define ROW_ITEM_OFFSET(index) (offsetof(PyTupleObject, ob_item) + (index) * sizeof(PyObject*))
+    """
+    Py_ssize_t ROW_ITEM_OFFSET(Py_ssize_t index)
+
+
+cdef object row_new(PyTypeObject* kind, PyObject* arguments, PyObject* named):
+    """A tuple with as many items as the type has fields, which the fields' descriptors rely on."""
+    row = PyTuple_Type.tp_new(kind, arguments, named)
+    cdef Py_ssize_t count = len((<object>kind)._fields)
+    if PyTuple_GET_SIZE(row) != count:
+        raise TypeError(f"{count} values are needed, got {PyTuple_GET_SIZE(row)}")
+    return row
 
 
 cdef object row_subscript(object row, object key):
@@ -57,10 +85,11 @@ cdef int row_traverse(PyObject* row, visitproc visit, void* argument) noexcept:
     return result if result else PyTuple_Type.tp_traverse(row, visit, argument)
 
 
-cdef PyType_Slot ROW_SLOTS[3]
+cdef PyType_Slot ROW_SLOTS[4]
 ROW_SLOTS[0] = PyType_Slot(Py_mp_subscript, <void*>row_subscript)
 ROW_SLOTS[1] = PyType_Slot(Py_tp_traverse, <void*>row_traverse)
-ROW_SLOTS[2] = PyType_Slot(0, NULL)
+ROW_SLOTS[2] = PyType_Slot(Py_tp_new, <void*>row_new)
+ROW_SLOTS[3] = PyType_Slot(0, NULL)
 
 cdef PyType_Spec ROW_SPEC
 ROW_SPEC.name = b"async_cassandra._wire.row._RowBase"
@@ -120,10 +149,7 @@ class Row(_RowBase):
     @classmethod
     def _make(cls, iterable):
         """Build a row from the values in the order of the columns."""
-        result = tuple.__new__(cls, iterable)
-        if len(result) != len(cls._fields):
-            raise TypeError(f"{len(cls._fields)} values are needed, got {len(result)}")
-        return result
+        return _RowBase.__new__(cls, iterable)
 
     def _asdict(self):
         """Field name -> value, in the order of the columns."""
@@ -144,6 +170,39 @@ class Row(_RowBase):
         return rebuild_row, (self._column_names, tuple(self))
 
 
+cdef class Fields:
+    """The fields of a Row subclass as descriptors of slots, which the interpreter reads without a call.
+
+    Each item of a tuple lies at a fixed place, as a slot does.
+    """
+
+    cdef PyMemberDef* members
+    cdef list texts
+
+    def __cinit__(self, tuple names not None, tuple column_names not None):
+        cdef Py_ssize_t index
+        self.texts = []
+        self.members = <PyMemberDef*>PyMem_Calloc(len(names) + 1, sizeof(PyMemberDef))
+        if self.members == NULL:
+            raise MemoryError
+        for index in range(len(names)):
+            self.members[index].name = self.text(names[index])
+            self.members[index].doc = self.text(f"Column {column_names[index]!r}")
+            self.members[index].type = Py_T_OBJECT_EX
+            self.members[index].flags = Py_READONLY
+            self.members[index].offset = ROW_ITEM_OFFSET(index)
+
+    def __dealloc__(self):
+        PyMem_Free(self.members)
+
+    cdef const char* text(self, str value) except NULL:
+        self.texts.append(value)
+        return PyUnicode_AsUTF8(value)
+
+    cdef object descriptor(self, kind, Py_ssize_t index):
+        return PyDescr_NewMember(<PyTypeObject*>kind, &self.members[index])
+
+
 @lru_cache(maxsize=1024)
 def row_type(tuple column_names not None):
     """The Row subclass for columns of these names; the same while it is among the recent ones."""
@@ -151,13 +210,14 @@ def row_type(tuple column_names not None):
     positions = {name: position for position, name in reversed(list(enumerate(fields)))}
     for position, name in reversed(list(enumerate(column_names))):
         positions[name] = position
-    namespace = {
-        "__slots__": (), "__module__": Row.__module__, "__match_args__": fields,
+    cdef Fields slots = Fields(fields, column_names)
+    kind = type("Row", (Row,), {
+        "__slots__": (), "__module__": Row.__module__, "__match_args__": fields, "_slots": slots,
         "_fields": fields, "_column_names": column_names, "_positions": positions,
-    }
+    })
     for position, name in enumerate(fields):
-        namespace[name] = _tuplegetter(position, f"Column {column_names[position]!r}")
-    return type("Row", (Row,), namespace)
+        setattr(kind, name, slots.descriptor(kind, position))
+    return kind
 
 
 def rebuild_row(tuple column_names not None, tuple values not None):
