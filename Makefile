@@ -72,9 +72,10 @@ types: $(VENV)/.core
 test-main: $(VENV)/.core
 	$(BIN)/python -m pytest $(PYTEST_ARGS) tests
 
-# Breaks three nodes for a minute at a time: half an hour or more.
+# Breaks three nodes for a minute at a time: half an hour or more. Failures get into the table too.
 faults: $(VENV)/.core
-	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "" --durations=20 tests/faults
+	@FIGURES=build/figures $(BIN)/python -m pytest -m promise --durations=20 $(PYTEST_ARGS) tests; \
+		outcome=$$?; $(BIN)/python scripts/reliability.py && exit $$outcome
 
 # A quick part of the tests, on the oldest supported Python and driver.
 test-oldest: $(VENV)/.core

@@ -13,6 +13,12 @@ from typing import Any
 import pytest
 from blockbuster import blockbuster_ctx
 
+from tests.support.figures import (  # noqa: F401  a fixture and hooks
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+    report,
+)
+
 LOOPS = [pytest.param(("asyncio", {"debug": True}), id="asyncio-debug")]
 if sys.platform != "win32":
     LOOPS.append(pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"))

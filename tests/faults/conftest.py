@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,10 @@ from async_cassandra.server import CassandraServer
 from tests.faults.load import TABLES, Load
 from tests.faults.proxies import ThroughProxies
 from tests.support.cutting_proxy import CuttingProxy
+from tests.support.figures import Report as Report
 from tests.support.servers import cluster_options
 
 REPLICATION = "{'class': 'SimpleStrategy', 'replication_factor': 3}"
-
-type Report = Callable[[str], None]
 
 UVLOOP = "uvloop"
 ASYNCIO = "asyncio-debug"
@@ -34,7 +33,6 @@ LOOPS = [
 ]
 
 _keyspaces = itertools.count(1)
-_figures: list[str] = []
 
 
 @pytest.fixture(scope="session", params=LOOPS)
@@ -153,19 +151,6 @@ def proxied_options(proxies: list[CuttingProxy]) -> dict[str, Any]:
         "port": proxies[0].port,
         "endpoint_factory": ThroughProxies(proxies),
     }
-
-
-@pytest.fixture
-def report(request: pytest.FixtureRequest) -> Report:
-    """Show a figure at the end of the run."""
-    return lambda figure: _figures.append(f"{request.node.name}: {figure}")
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if _figures:
-        terminalreporter.section("figures of the fault tests")
-        for figure in _figures:
-            terminalreporter.line(figure)
 
 
 async def whole(session: AsyncCassandraSession, server: CassandraServer) -> None:

@@ -22,7 +22,7 @@ from tests.faults.proxies import ThroughProxies
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.servers import cluster_options
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(3), pytest.mark.timeout(90)]
 
 SECONDS = [
     pytest.param(1.0, id="short"),

@@ -14,7 +14,7 @@ from async_cassandra.server import CassandraServer
 from tests.faults.conftest import Report
 from tests.support.servers import cluster_options
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(5), pytest.mark.timeout(120)]
 
 CANCELLED = 10_000
 AT_ONCE = 500

@@ -19,7 +19,7 @@ from tests.faults.conftest import Report
 from tests.faults.proxies import control_links
 from tests.support.cutting_proxy import CuttingProxy, Link
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(3), pytest.mark.timeout(120)]
 
 WITHIN = 10.0
 """Seconds after which pushed events must be heard again, whatever happened to the connection."""

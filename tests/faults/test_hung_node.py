@@ -17,7 +17,7 @@ from tests.faults.load import IDEMPOTENT, Kind, Load, Tally
 from tests.support.request_rig import until
 from tests.support.servers import cluster_options
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(2)]
 
 
 @dataclass(frozen=True, slots=True)

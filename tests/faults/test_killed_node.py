@@ -11,7 +11,7 @@ from async_cassandra.server import CassandraServer
 from tests.faults.conftest import Report, whole
 from tests.faults.load import Load
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(1)]
 
 LONG = [pytest.mark.long_faults, pytest.mark.timeout(400)]
 PHASES = [

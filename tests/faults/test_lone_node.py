@@ -17,7 +17,7 @@ from async_cassandra.server import CassandraServer
 from tests.faults.conftest import Report
 from tests.support.servers import cluster_options
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(1)]
 
 CYCLES = 100
 
@@ -72,6 +72,7 @@ def descriptors() -> int:
     return len(os.listdir(Path("/dev/fd")))
 
 
+@pytest.mark.promise(7)
 @pytest.mark.timeout(120)
 async def test_connecting_and_closing_leave_nothing(nodes: CassandraServer, report: Report) -> None:
     async def cycle() -> None:

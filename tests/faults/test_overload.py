@@ -16,6 +16,7 @@ from tests.support.servers import cluster_options
 # Debug mode makes each of so many tasks expensive.
 pytestmark = [
     pytest.mark.anyio,
+    pytest.mark.promise(4),
     pytest.mark.timeout(120),
     pytest.mark.parametrize(
         "anyio_backend",

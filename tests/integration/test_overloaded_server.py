@@ -18,7 +18,7 @@ from async_cassandra.exceptions import OverloadedError
 from async_cassandra.server import CassandraServer
 from tests.support.servers import cluster_options
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(4), pytest.mark.timeout(60)]
 
 PER_SECOND = 100
 READ = "SELECT key FROM system.local WHERE key = 'local'"
