@@ -31,6 +31,7 @@ __all__ = [
     "Unset",
     "Value",
     "Writer",
+    "crc24",
     "encode_envelope",
     "encode_segment",
     "split_payload",
@@ -297,7 +298,8 @@ class EnvelopeReader:
         return Envelope(version, Flag(flags), stream_id, opcode, body)
 
 
-def _crc24(data: bytes) -> int:
+def crc24(data: bytes) -> int:
+    """The checksum of a segment's header."""
     crc = 0x875060
     for byte in data:
         crc ^= byte << 16
@@ -344,7 +346,7 @@ def encode_segment(
     packed = header.to_bytes(3 if bits == 17 else 5, "little")
     checksum = zlib.crc32(payload, _CRC32_SEED)
     return b"".join(
-        (packed, _crc24(packed).to_bytes(3, "little"), payload, checksum.to_bytes(4, "little"))
+        (packed, crc24(packed).to_bytes(3, "little"), payload, checksum.to_bytes(4, "little"))
     )
 
 
@@ -369,7 +371,7 @@ class SegmentReader:
         while len(self._buffer) >= self._header_size + 3:
             packed = bytes(self._buffer[: self._header_size])
             expected = self._buffer[self._header_size : self._header_size + 3]
-            if _crc24(packed) != int.from_bytes(expected, "little"):
+            if crc24(packed) != int.from_bytes(expected, "little"):
                 raise FrameError("CRC24 mismatch in a segment's header")
             header = int.from_bytes(packed, "little")
             size = header & 0x1FFFF

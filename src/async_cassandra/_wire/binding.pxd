@@ -22,6 +22,7 @@ cdef class BindPlan:
 
     cdef int write_values(self, WriteBuffer out, object values) except -1
     cdef list in_order(self, object values)
+    cdef list by_name(self, object values)
     cdef int write_value(self, WriteBuffer out, Py_ssize_t index, object value) except -1
     cdef object parameter_error(self, Py_ssize_t index, error)
     cdef BoundValues finish(self, WriteBuffer out, Py_ssize_t start)

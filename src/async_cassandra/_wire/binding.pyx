@@ -115,6 +115,7 @@ cdef class BindPlan:
         :raises ParameterValueError: if there are too many
         """
         cdef WriteBuffer out = WriteBuffer()
+        values = tuple(values)
         cdef Py_ssize_t count = len(values)
         self.check_count(count)
         write_short(out, <uint16_t>self.count)
@@ -162,22 +163,26 @@ cdef class BindPlan:
 
     cdef list in_order(self, object values):
         """The values as a list in the order of the parameters."""
-        cdef list ordered
         if values is None:
             return []
         if isinstance(values, (str, bytes, bytearray)):
             raise ParameterTypeError(
                 f"parameters are a sequence or a mapping, not {type(values).__name__}"
             )
-        if not isinstance(values, (dict, Mapping)):
-            try:
-                len(values)
-                return list(values)
-            except TypeError as error:
-                raise ParameterTypeError(
-                    f"parameters are a sequence or a mapping, not {type(values).__name__}"
-                ) from error
-        ordered = []
+        try:
+            if isinstance(values, (dict, Mapping)):
+                return self.by_name(values)
+            len(values)
+            return list(values)
+        except (TypeError, AttributeError) as error:
+            raise ParameterTypeError(
+                f"parameters are a sequence or a mapping, not {type(values).__name__}"
+            ) from error
+        except (ValueError, ArithmeticError, LookupError) as error:
+            raise ParameterValueError(f"parameters cannot be read: {error}") from error
+
+    cdef list by_name(self, object values):
+        cdef list ordered = []
         for column in self.columns:
             try:
                 ordered.append(values[(<Column>column).name])

@@ -14,6 +14,7 @@ from async_cassandra._wire import codecs_collection as collection
 from async_cassandra._wire import codecs_scalar as scalar
 from async_cassandra._wire import codecs_temporal as temporal
 from async_cassandra._wire.codec import Codec as Codec
+from async_cassandra._wire.errors import ProtocolError
 
 cdef dict PLAIN = {
     ASCII: scalar.AsciiCodec, BIGINT: scalar.BigintCodec, BLOB: scalar.BlobCodec,
@@ -44,10 +45,16 @@ cdef class CodecRegistry:
         self.codecs = {}
 
     cpdef Codec codec(self, CqlType cql_type):
-        """The codec of a type, always the same for equal types."""
+        """The codec of a type, always the same for equal types.
+
+        :raises ProtocolError: if there can be no Python class for it, as for a name with a NUL
+        """
         codec = self.codecs.get(cql_type)
         if codec is None:
-            codec = self.codecs[cql_type] = self.build(cql_type)
+            try:
+                codec = self.codecs[cql_type] = self.build(cql_type)
+            except ValueError as error:
+                raise ProtocolError(f"no Python class for type {cql_type}: {error}") from error
         return codec
 
     def register_user_type(self, str keyspace not None, str name not None, python_class):

@@ -136,8 +136,15 @@ cdef class ListCodec(Codec):
         return self.read_items(at, size)
 
 
+# The driver's SortedSet looks at every item to place one that it cannot compare.
+cdef Py_ssize_t MAX_SEARCHED = 500
+
+
 cdef class SetCodec(ListCodec):
-    """Written like a list; a SortedSet in Python."""
+    """Written like a list; a SortedSet in Python.
+
+    More than ``MAX_SEARCHED`` items without a total order stay in the server's.
+    """
 
     cdef object make
     cdef object make_presorted
@@ -151,16 +158,17 @@ cdef class SetCodec(ListCodec):
         if size == 0:
             return None
         cdef list items = self.read_items(at, size)
+        cdef bint ordered = self.element.ordered
         cdef Py_ssize_t index
         for item in items:
-            if item is None:
-                return self.make(items)
-        if not self.element.ordered:
+            ordered = ordered and item is not None
+        if ordered:
+            items.sort()
+            for index in range(1, PyList_GET_SIZE(items)):
+                if items[index - 1] == items[index]:
+                    return self.make(items)
+        elif PyList_GET_SIZE(items) <= MAX_SEARCHED:
             return self.make(items)
-        items.sort()
-        for index in range(1, PyList_GET_SIZE(items)):
-            if items[index - 1] == items[index]:
-                return self.make(items)
         return self.make_presorted(items)
 
 

@@ -11,7 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.float cimport PyFloat_AsDouble, PyFloat_FromDouble
 from cpython.long cimport PyLong_FromLongLong
 from cpython.number cimport PyNumber_Index
-from cpython.unicode cimport PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
+from cpython.unicode cimport PyUnicode_AsASCIIString, PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
 from libc.math cimport isinf
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
@@ -192,6 +192,8 @@ cdef int write_minimal(WriteBuffer out, object value) except -1:
     cdef Py_ssize_t size = 1
     cdef unsigned char big_endian[8]
     if overflow:
+        # An int itself, not of a class whose methods could give anything.
+        value = int.__add__(value, 0)
         bits = (~value if value < 0 else value).bit_length()
         data = value.to_bytes(bits // 8 + 1, "big", signed=True)
         return write_raw(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
@@ -299,11 +301,14 @@ cdef class DecimalCodec(Codec):
         if not isinstance(exponent, int):
             raise ValueError(f"decimal has no {value}")
         cdef int64_t scale = as_integer(self, -exponent, -0x80000000LL, 0x7FFFFFFFLL)
-        cdef int64_t small = 0
+        cdef int64_t small = 0, next_digit
         cdef object unscaled
         if len(digits) <= 18:
             for digit in digits:
-                small = small * 10 + <int64_t>digit
+                next_digit = digit
+                if next_digit < 0 or next_digit > 9:
+                    raise ValueError(f"{digit!r} is no decimal digit")
+                small = small * 10 + next_digit
             unscaled = -small if sign else small
         else:
             unscaled = int("".join([str(digit) for digit in digits]))
@@ -369,7 +374,7 @@ cdef class AsciiCodec(Codec):
     cdef int write(self, WriteBuffer out, object value) except -1:
         if not isinstance(value, str):
             raise TypeError(f"a str is required, not {type(value).__name__}")
-        data = value.encode("ascii")
+        data = PyUnicode_AsASCIIString(value)
         return write_raw(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
@@ -475,6 +480,8 @@ cdef class InetCodec(Codec):
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         data = self.pack(value)
+        if type(data) is not bytes or PyBytes_GET_SIZE(data) not in (4, 16):
+            raise ValueError(f"{value!r} is no IP address")
         return write_raw(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):

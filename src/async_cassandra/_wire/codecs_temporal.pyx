@@ -7,7 +7,7 @@ Source: native protocol v5, section 6; days are counted in the proleptic Gregori
 import calendar
 
 from cpython.datetime cimport (
-    PyDate_Check, PyDateTime_Check, PyTime_Check, datetime_day, datetime_hour, datetime_microsecond,
+    PyDate_Check, PyDateTime_Check, PyDelta_Check, PyTime_Check, datetime_day, datetime_hour, datetime_microsecond,
     datetime_minute, datetime_month, datetime_new, datetime_second, datetime_tzinfo, datetime_year,
     date_day, date_month, date_year, import_datetime, time_hour, time_microsecond, time_minute,
     time_second, timedelta_days, timedelta_microseconds, timedelta_seconds,
@@ -116,6 +116,8 @@ cdef class TimestampCodec(Codec):
         if datetime_tzinfo(value) is not None:
             offset = value.utcoffset()
             if offset is not None:
+                if not PyDelta_Check(offset):
+                    raise TypeError(f"utcoffset() gave {type(offset).__name__}, no timedelta")
                 microseconds -= 1_000_000 * (
                     <int64_t>timedelta_days(offset) * 86400 + timedelta_seconds(offset)
                 ) + timedelta_microseconds(offset)

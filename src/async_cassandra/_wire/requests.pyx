@@ -124,6 +124,8 @@ cdef class Register(Message):
         self.events = events
 
     cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
+        if len(self.events) > 0xFFFF:
+            raise ValueError(f"a [string list] holds at most 65535 strings, got {len(self.events)}")
         write_short(out, <uint16_t>len(self.events))
         for event in self.events:
             write_string(out, event)
@@ -244,6 +246,8 @@ cdef class Batch(Statement):
 
     cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
         cdef bytes values
+        if len(self.entries) > 0xFFFF:
+            raise ValueError(f"a batch holds at most 65535 statements, got {len(self.entries)}")
         write_byte(out, self.batch_type)
         write_short(out, <uint16_t>len(self.entries))
         for query, values in self.entries:
@@ -253,6 +257,8 @@ cdef class Batch(Statement):
             else:
                 write_byte(out, 1)
                 write_short_bytes(out, query)
+            if values is None:
+                raise TypeError("a statement in a batch has values, if only none: 0 of them")
             write_raw(out, PyBytes_AS_STRING(values), PyBytes_GET_SIZE(values))
         write_short(out, self.consistency)
         write_flags(out, self.tail_flags(version), version)

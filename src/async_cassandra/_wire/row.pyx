@@ -76,6 +76,8 @@ cdef object row_subscript(object row, object key):
     position = kind._positions.get(key)
     if position is None:
         raise KeyError(f"no column {key!r}, there are: {', '.join(kind._column_names)}")
+    if <Py_ssize_t>position >= len(<tuple>row):
+        raise IndexError(f"no column {key!r}: the row has {len(row)} columns")
     return (<tuple>row)[<Py_ssize_t>position]
 
 
@@ -103,11 +105,16 @@ BAD_START = re.compile("^[^a-zA-Z0-9]*")
 BAD_END = re.compile("[^a-zA-Z0-9_]*$")
 
 
+# Of so many columns with the same name, each more would take longer than the one before.
+cdef int MAX_UNDERSCORES = 16
+
+
 def field_names(tuple column_names not None):
     """Attribute names for columns, the same as the driver's named tuples have.
 
     ``count(*)`` becomes ``count``, ``"a b"`` becomes ``a_b``; if any name then is no identifier, a
-    keyword or not unique, such names become ``field_<position>_`` or get ``_`` appended.
+    keyword or not unique, such names become ``field_<position>_`` or get ``_`` appended. Where more
+    than 16 columns have one name, the rest of them become ``field_<position>_`` too.
     """
     names = [
         NOT_ALPHANUMERIC.sub("_", BAD_START.sub("", BAD_END.sub("", name)))
@@ -116,6 +123,12 @@ def field_names(tuple column_names not None):
     seen = set()
     for position, name in enumerate(names):
         if not name or not name.isascii() or name[0].isdigit() or keyword.iskeyword(name):
+            name = f"field_{position}_"
+        for _ in range(MAX_UNDERSCORES):
+            if name not in seen:
+                break
+            name += "_"
+        else:
             name = f"field_{position}_"
         while name in seen:
             name += "_"
