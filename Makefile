@@ -11,6 +11,7 @@ BIN     := $(VENV)/bin
 UV      := $(BIN)/uv
 EDITABLE := --no-build-isolation --no-deps --no-index -q -e .
 PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 180
 # For the oldest versions: all layers, of the real server's tests those that touch the driver.
 QUICK_TESTS = -k "not asyncio-debug" tests/unit tests/wire tests/net $(wildcard $(patsubst \
     %,tests/integration/test_%.py,batches connect control_plane parameters policies results \
@@ -25,11 +26,11 @@ COMPILED := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi')
 BUILD    := setup.py pyproject.toml MANIFEST.in
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-main test-oldest faults lint types format core build dist docs lock clean
+.PHONY: help demo test test-main test-oldest faults fuzz lint types format core build dist docs lock clean
 
 help:
 	@sed -n '1,3p' Makefile | cut -c3-
-	@echo "make faults | lint | types | format | core | build | dist | docs | lock | clean"
+	@echo "make faults | fuzz | lint | types | format | core | build | dist | docs | lock | clean"
 
 # The environments
 
@@ -76,6 +77,10 @@ test-main: $(VENV)/.core
 faults: $(VENV)/.core
 	@FIGURES=build/figures $(BIN)/python -m pytest -m promise --durations=20 $(PYTEST_ARGS) tests; \
 		outcome=$$?; $(BIN)/python scripts/reliability.py && exit $$outcome
+
+# Hostile bytes for _wire, built with gcc's sanitizers in build/fuzz: FUZZ_SECONDS=3600 make fuzz
+fuzz: $(VENV)/.tools
+	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 
 # A quick part of the tests, on the oldest supported Python and driver.
 test-oldest: $(VENV)/.core

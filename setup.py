@@ -1,8 +1,9 @@
 """Build the compiled core.
 
 Switches, read from the environment:
-``DEBUG=1`` keeps symbols and assertions, ``SANITIZE=1`` adds ASAN and UBSAN, ``COVERAGE=1`` traces
-lines.
+``DEBUG=1`` keeps symbols and assertions, ``SANITIZE=1`` adds ASAN and UBSAN, ``COVERAGE=1`` counts
+lines for gcov and calls ``__sanitizer_cov_trace_pc`` at each branch, ``PARTS=_wire`` builds one package
+only. SANITIZE and COVERAGE need gcc, and what they build runs inside ``tests/fuzz`` only.
 """
 
 import os
@@ -15,10 +16,10 @@ SOURCE = Path("src")
 DEBUG = bool(os.environ.get("DEBUG"))
 SANITIZE = bool(os.environ.get("SANITIZE"))
 COVERAGE = bool(os.environ.get("COVERAGE"))
+PARTS = os.environ.get("PARTS", "*")
 
 compile_args: list[str] = []
 link_args: list[str] = []
-macros: list[tuple[str, str | None]] = []
 if os.name != "nt":
     compile_args += ["-O0", "-g"] if DEBUG else ["-O2", "-g0"]
     compile_args += ["-fno-strict-aliasing", "-Wno-unused-function"]
@@ -27,7 +28,8 @@ if SANITIZE:
     compile_args += flags
     link_args += flags
 if COVERAGE:
-    macros.append(("CYTHON_TRACE", "1"))
+    compile_args += ["-O1", "--coverage", "-fsanitize-coverage=trace-pc"]
+    link_args += ["--coverage"]
 
 extensions = [
     Extension(
@@ -35,9 +37,8 @@ extensions = [
         [str(path)],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
-        define_macros=macros,
     )
-    for path in sorted(SOURCE.rglob("*.pyx"))
+    for path in sorted(SOURCE.glob(f"*/{PARTS}/*.pyx"))
 ]
 
 setup(
@@ -50,7 +51,6 @@ setup(
             "wraparound": False,
             "cdivision": True,
             "embedsignature": True,
-            "linetrace": COVERAGE,
         },
     ),
     options={"build_ext": {"parallel": os.cpu_count() or 1}},

@@ -1,0 +1,1 @@
+"""Hostile and broken bytes for ``_wire``: what goes in, what may come out, and two ways to search."""
