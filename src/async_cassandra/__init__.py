@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from async_cassandra.result import AsyncResultSet
     from async_cassandra.retry_policy import AsyncRetryPolicy, DefaultRetryPolicy
     from async_cassandra.session import AsyncCassandraSession, AsyncSession
+    from async_cassandra.speculation import PercentileSpeculativeExecutionPolicy
     from async_cassandra.statements import BatchStatement, PreparedStatement
     from async_cassandra.streaming import (
         AsyncStreamingResultSet,
@@ -70,6 +71,7 @@ __all__ = [
     "MetricsCollector",
     "MetricsMiddleware",
     "OverloadedError",
+    "PercentileSpeculativeExecutionPolicy",
     "PreparedStatement",
     "PrometheusMetricsCollector",
     "QueryError",
@@ -130,6 +132,7 @@ _NAMES = {
         "AsyncCassandraSession",
         "AsyncSession",
     ),
+    ".speculation": ("PercentileSpeculativeExecutionPolicy",),
     ".statements": (
         "BatchStatement",
         "PreparedStatement",

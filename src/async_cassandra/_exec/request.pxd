@@ -82,6 +82,7 @@ cdef class Request(Routed):
     cdef int pause(self, double delay) except -1
     cdef bint is_asking(self, NodeConnections node) noexcept
     cdef int plan_hedge(self, Attempt attempt, double now) except -1
+    cdef int learn(self, Attempt answered) except -1
     cdef int reshape(self) noexcept
     cdef int finish(self) except -1
     cdef int give_up_place(self) except -1

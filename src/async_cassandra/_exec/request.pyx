@@ -24,6 +24,7 @@ from math import inf
 
 from libc.stdint cimport uint8_t
 
+from async_cassandra._exec.latencies cimport PercentilePlan
 from async_cassandra._exec.queue cimport WaitQueue
 from async_cassandra._exec.routes cimport Routes
 from async_cassandra._wire.requests cimport Execute, Statement
@@ -299,6 +300,18 @@ cdef class Request(Routed):
             self.next_event = now + self.timeout * self.executor.attempt_fraction
         return 0
 
+    cdef int learn(self, Attempt answered) except -1:
+        """Tell a policy that goes by latencies what this request's attempts took, or have waited in vain."""
+        cdef Attempt attempt
+        cdef double now
+        if self.speculation is None or type(self.speculation) is not PercentilePlan or self.live is None:
+            return 0
+        now = self.executor.timers.now()
+        for attempt in self.live:
+            if attempt.live or attempt is answered:
+                (<PercentilePlan>self.speculation).record(attempt.node.host, now - attempt.started, now)
+        return 0
+
     cdef int go_on(self, bint from_the_start) except -1:
         """Start another attempt from within an event; what a policy raises there is the request's failure."""
         try:
@@ -374,6 +387,7 @@ cdef class Request(Routed):
         if self.state == DONE:
             return 0
         if now >= self.deadline:
+            self.learn(None)
             return self.fail(self.executor.faults.timeout(self))
         if now < self.next_event:
             return self.arm(now)
@@ -395,6 +409,7 @@ cdef class Request(Routed):
         if len(self.live) > 1:
             for other in self.live:
                 self.executor.superseded += other.live
+        self.learn(attempt)
         if self.prepared is not None and metadata is not None and metadata.new_metadata_id is not None:
             self.shape = self.prepared.reshape(metadata)
         cdef object future = self.future

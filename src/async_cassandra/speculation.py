@@ -1,0 +1,86 @@
+"""Speculative execution by what is usual, in the driver's ``SpeculativeExecutionPolicy`` interface."""
+
+import math
+from typing import Any
+
+from cassandra.policies import SpeculativeExecutionPolicy
+
+from async_cassandra._exec.latencies import LatencyTracker, PercentilePlan
+from async_cassandra.exceptions import ConfigurationError
+
+__all__ = ["PercentileSpeculativeExecutionPolicy"]
+
+
+class PercentileSpeculativeExecutionPolicy(SpeculativeExecutionPolicy):
+    """Ask another node when a request takes longer than all but a few did lately.
+
+    It learns from the idempotent requests of the execution profiles that have it, and asks for
+    about ``100 - percentile`` in a hundred of them once more, however quick or slow the cluster is
+    at the moment. It keeps 6 KB, for each host if ``per_host``.
+
+    Concurrency: may serve any number of sessions, which then learn from each other.
+
+    :param percentile: of recent latencies, above 0, below 100
+    :param max_executions: further nodes that one request may ask, 1 or more
+    :param per_host: compare with the latencies of the same host instead of all: where some are far
+        away. A host that is always slow is then not late
+    :param min_samples: latencies to know before the first speculation, 1 or more
+    :param warm_up_delay: seconds after which another node is asked until then, 0 or more; ``None``
+        for not at all
+    :param window: seconds that a latency counts, if there are ``min_samples`` younger ones, above 0
+    :param min_delay: seconds before which no other node is asked, 0 or more
+    :param max_delay: seconds that the delay never exceeds
+    :raises ~async_cassandra.exceptions.ConfigurationError: if a value is out of its range
+    """
+
+    def __init__(
+        self,
+        percentile: float = 99.0,
+        *,
+        max_executions: int = 1,
+        per_host: bool = False,
+        min_samples: int = 100,
+        warm_up_delay: float | None = None,
+        window: float = 60.0,
+        min_delay: float = 0.001,
+        max_delay: float = math.inf,
+    ) -> None:
+        for name, value, fits, wanted in (
+            ("percentile", percentile, 0 < percentile < 100, "a number above 0 and below 100"),
+            ("max_executions", max_executions, max_executions >= 1, "1 or more"),
+            ("min_samples", min_samples, min_samples >= 1, "1 or more"),
+            ("warm_up_delay", warm_up_delay, (warm_up_delay or 0) >= 0, "seconds or None"),
+            ("window", window, window > 0, "seconds above 0"),
+            ("min_delay", min_delay, min_delay >= 0, "seconds, 0 or more"),
+            ("max_delay", max_delay, max_delay >= min_delay, "seconds, min_delay or more"),
+        ):
+            if not fits:
+                raise ConfigurationError(f"{name} takes {wanted}, not {value!r}")
+        self.percentile = percentile
+        self.max_executions = max_executions
+        self._tracker = LatencyTracker(
+            percentile / 100,
+            per_host=per_host,
+            min_samples=min_samples,
+            window=window,
+            min_delay=min_delay,
+            max_delay=max_delay,
+            warm_up_delay=-1.0 if warm_up_delay is None else warm_up_delay,
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.percentile!r}, max_executions={self.max_executions})"
+
+    # The driver's plan is an interface only; a compiled class has no base in Python.
+    def new_plan(  # type: ignore[override]
+        self, keyspace: str | None, statement: Any
+    ) -> PercentilePlan:
+        return PercentilePlan(self._tracker, self.max_executions)
+
+    def delay(self, host: Any = None) -> float | None:
+        """Seconds after which a request to ``host`` is late; ``None`` while too little is known.
+
+        :param host: the driver's ``Host``; matters with ``per_host`` only
+        """
+        delay = self._tracker.delay(host)
+        return delay if delay >= 0 else None

@@ -1,0 +1,109 @@
+"""Speculation by the percentile of what the executor saw requests take."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from async_cassandra import PercentileSpeculativeExecutionPolicy
+from tests.support.request_rig import INT_ROW, RequestRig, values
+from tests.support.scripted_peer import scripted_cluster
+
+pytestmark = pytest.mark.anyio
+
+HOSTS = ("127.0.4.11", "127.0.4.12")
+USUAL = 0.02
+
+
+@asynccontextmanager
+async def nodes() -> AsyncIterator[RequestRig]:
+    async with scripted_cluster(HOSTS) as peers, RequestRig(*peers) as rig:
+        yield rig
+
+
+def policy(**settings: Any) -> PercentileSpeculativeExecutionPolicy:
+    return PercentileSpeculativeExecutionPolicy(95.0, **({"min_samples": 5} | settings))
+
+
+async def take(rig: RequestRig, speculation: Any, seconds: float) -> None:
+    """Run a read that the first node answers after ``seconds``."""
+    request = rig.read(speculation=speculation)
+    asked = await rig.peers[0].next_request()
+    rig.advance(seconds)
+    asked.reply_rows(INT_ROW, [(1,)])
+    await request.future
+
+
+async def test_request_slower_than_most_asks_another_node() -> None:
+    speculation = policy()
+    async with nodes() as rig:
+        for _ in range(5):
+            await take(rig, speculation, USUAL)
+        assert speculation.delay() == pytest.approx(USUAL, rel=1 / 32)
+        request = rig.read(speculation=speculation)
+        late = await rig.peers[0].next_request()
+        rig.advance(USUAL * 0.9)
+        assert rig.executor.hedges == 0
+        rig.advance(USUAL * 0.2)
+        (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(2,)])
+        await request.future
+        assert values(request) == [2]
+        assert (rig.executor.hedges, rig.executor.superseded) == (1, 1)
+        await rig.check_quiet(late)
+
+
+async def test_nothing_is_speculated_before_there_are_samples() -> None:
+    speculation = policy()
+    async with nodes() as rig:
+        for _ in range(4):
+            await take(rig, speculation, USUAL)
+        assert speculation.delay() is None
+        await take(rig, speculation, 50 * USUAL)
+        assert rig.executor.hedges == 0
+        assert speculation.delay() is not None
+
+
+async def test_superseded_attempt_counts_with_what_it_waited() -> None:
+    speculation = policy(per_host=True)
+    async with nodes() as rig:
+        for _ in range(5):
+            await take(rig, speculation, USUAL)
+        request = rig.read(speculation=speculation)
+        late = await rig.peers[0].next_request()
+        rig.advance(0.5)
+        answer = await rig.peers[1].next_request()
+        rig.advance(0.1)
+        answer.reply_rows(INT_ROW, [(2,)])
+        await request.future
+        slow, quick = (pool.host for pool in rig.pools)
+        assert speculation.delay(slow) == pytest.approx(0.6, rel=1 / 32)
+        assert speculation.delay(quick) is None
+        await rig.check_quiet(late)
+
+
+async def test_attempt_that_met_the_deadline_counts_too() -> None:
+    speculation = policy(min_samples=1)
+    async with nodes() as rig:
+        request = rig.read(speculation=speculation, timeout=0.4)
+        asked = [await rig.peers[0].next_request()]
+        rig.advance(0.2)
+        asked.append(await rig.peers[1].next_request())
+        rig.advance(0.3)
+        with pytest.raises(TimeoutError):
+            await request.future
+        assert speculation.delay() == pytest.approx(0.5, rel=1 / 32)
+        await rig.check_quiet(*asked)
+
+
+async def test_requests_that_must_not_be_repeated_teach_nothing() -> None:
+    speculation = policy(min_samples=1)
+    async with nodes() as rig:
+        request = rig.write(speculation=speculation)
+        asked = await rig.peers[0].next_request()
+        rig.advance(USUAL)
+        asked.reply_void()
+        await request.future
+        assert speculation.delay() is None
