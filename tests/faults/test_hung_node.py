@@ -30,16 +30,12 @@ class Plan:
     """How to hang a node.
 
     :ivar seconds: how long
-    :ivar measured_from: seconds of the hang that its p99 leaves out: more than one request in a
-        hundred is sent to the node before it is suspect, unless the hang is long
-    :ivar speculative_retry: when a coordinator asks a spare replica itself. That is all there is
-        to hide the hung replica behind a live coordinator, until its first reads there time out
-        after 5 s; the default is a percentile, which takes a while to be of use.
+    :ivar is_short: too short for a p99 to mean anything, or for the coordinators to find out by
+        themselves whom to avoid
     """
 
     seconds: float
-    measured_from: float
-    speculative_retry: str
+    is_short: bool = False
 
 
 HUNG = 1
@@ -47,11 +43,14 @@ HUNG = 1
 PERIOD = 0.25
 LONG = [pytest.mark.long_faults, pytest.mark.timeout(300)]
 PLANS = [
-    pytest.param(Plan(4.0, 1.0, "50ms"), id="short", marks=pytest.mark.timeout(120)),
-    *(pytest.param(Plan(60.0, 0.0, "99p"), id=f"long-{run}", marks=LONG) for run in (1, 2, 3)),
+    pytest.param(Plan(4.0, is_short=True), id="short", marks=pytest.mark.timeout(120)),
+    *(pytest.param(Plan(60.0), id=f"long-{run}", marks=LONG) for run in (1, 2, 3)),
 ]
 # Servers look at a table's latencies every 5 s; before that, they take half of their timeout.
 HEALTHY_SECONDS = 8.0
+# When a coordinator asks a spare replica itself. Nothing else hides the hung replica behind it until
+# its reads there time out after 5 s. By default it is a percentile of what the table's reads took.
+SPECULATIVE_RETRY = "50ms"
 # Fresh at each use: the policies learn.
 POLICIES: dict[str, Callable[[], SpeculativeExecutionPolicy]] = {
     "constant": lambda: ConstantSpeculativeExecutionPolicy(0.05, 2),
@@ -80,7 +79,6 @@ class Hang:
     :ivar back: seconds from its release until a request that could go anywhere was answered by it
     """
 
-    plan: Plan
     tally: Tally
     began: float
     ended: float
@@ -97,7 +95,7 @@ class Hang:
 
     @property
     def p99(self) -> float:
-        return self.tally.p99(Kind.READ, self.began + self.plan.measured_from, self.ended)
+        return self.tally.p99(Kind.READ, self.began, self.ended)
 
     def __str__(self) -> str:
         return (
@@ -112,8 +110,9 @@ async def hang(
 ) -> Hang:
     """Pause a node under load; then wait until it serves again by itself."""
     loop = asyncio.get_running_loop()
-    retry = f"ALTER TABLE {keyspace}.items WITH speculative_retry = '{plan.speculative_retry}'"
-    await session.execute(retry)
+    if plan.is_short:
+        option = f"speculative_retry = '{SPECULATIVE_RETRY}'"
+        await session.execute(f"ALTER TABLE {keyspace}.items WITH {option}")
     load = await Load.prepare(session, keyspace, period=PERIOD)
     moments: list[float] = []
     started = loop.time()
@@ -130,7 +129,7 @@ async def hang(
 
     tally = await load.run(HEALTHY_SECONDS + plan.seconds, IDEMPOTENT, disturb=pause_and_resume)
     began, ended, back = moments
-    return Hang(plan, tally, began - started, ended - started, back - ended)
+    return Hang(tally, began - started, ended - started, back - ended)
 
 
 async def answers(session: AsyncCassandraSession, nodes: CassandraServer) -> None:
@@ -168,7 +167,7 @@ async def test_speculation_hides_a_hang(
     report(f"{hung}; {executor.hedges} speculative, {executor.superseded} attempts superseded")
     assert hung.tally.idempotent_failures == []
     assert hung.share >= 0.95
-    assert hung.p99 < 10 * hung.healthy_p99
+    assert plan.is_short or hung.p99 < 10 * hung.healthy_p99
 
 
 @pytest.mark.timeout(90)
