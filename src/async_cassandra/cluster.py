@@ -12,6 +12,7 @@ from cassandra.auth import AuthProvider, PlainTextAuthProvider
 from cassandra.metadata import Metadata
 from cassandra.policies import LoadBalancingPolicy, ReconnectionPolicy, RetryPolicy
 
+from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT, Cluster
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._exec.budget import Budget
@@ -30,7 +31,7 @@ __all__ = ["AsyncCluster"]
 CONNECT_TIMEOUT = 30.0
 
 
-class AsyncCluster:
+class AsyncCluster(AsyncClosing):
     """A cluster to connect to.
 
     May be built before any loop runs; resolves no name and opens nothing until :meth:`connect`,
@@ -315,17 +316,6 @@ class AsyncCluster:
 
     async def close(self) -> None:
         """The same as :meth:`shutdown`."""
-        await self.shutdown()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
         await self.shutdown()
 
 

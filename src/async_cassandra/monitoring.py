@@ -6,12 +6,12 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from cassandra.pool import Host
 from cassandra.query import BatchStatement
 
+from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import Cluster
 from async_cassandra._exec.statements import AnyStatement, Parameters
 from async_cassandra.cluster import AsyncCluster
@@ -238,7 +238,7 @@ class ConnectionMonitor:
         return cluster
 
 
-class RateLimitedSession:
+class RateLimitedSession(AsyncClosing):
     """A session with at most ``max_concurrent`` requests in flight; more wait their turn.
 
     A stream takes a turn until its first page is there. A request's timeout starts after the wait.
@@ -303,17 +303,6 @@ class RateLimitedSession:
         Rejected are those for which the session had no room (``OverloadedError``).
         """
         return self.metrics.copy()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
     async def _in_turn[**P, R](
         self, request: Callable[P, Awaitable[R]], *args: P.args, **options: P.kwargs

@@ -3,12 +3,12 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from cassandra.pool import Host
 from cassandra.query import BatchStatement
 
+from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
 from async_cassandra._exec.build import CallOptions
 from async_cassandra._exec.core import SessionCore
@@ -29,7 +29,7 @@ __all__ = ["AsyncCassandraSession", "AsyncSession", "MeasuredSession"]
 CLOSE_GRACE = 5.0
 
 
-class AsyncCassandraSession:
+class AsyncCassandraSession(AsyncClosing):
     """Executes statements on a cluster, in the event loop that connected it.
 
     Get one from :meth:`AsyncCluster.connect`. Concurrency: any number of tasks of that loop at
@@ -281,17 +281,6 @@ class AsyncCassandraSession:
     async def _close(self, grace: float) -> None:
         await self._core.close(grace)
         await self._cluster._session_closed(self)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
 
 
 def unquoted(name: str) -> str:

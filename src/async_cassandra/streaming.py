@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from cassandra.query import SimpleStatement
 
+from async_cassandra._closing import AsyncClosing
 from async_cassandra._exec.build import RequestBuilder
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.rows import row_maker
@@ -50,7 +50,7 @@ class StreamConfig:
             raise ConfigurationError(f"max_pages takes 1 or more, or None, not {self.max_pages!r}")
 
 
-class AsyncStreamingResultSet:
+class AsyncStreamingResultSet(AsyncClosing):
     """Rows of a query, page by page; holds the page being read and at most one more.
 
     ``async for row in stream`` reads rows, ``async for page in stream.pages()`` whole pages; both
@@ -219,17 +219,6 @@ class AsyncStreamingResultSet:
         ahead.cancel()
         if ahead.future.done() and not ahead.future.cancelled():
             ahead.future.exception()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stop()
 
     def __del__(self) -> None:
         self._give_back()
