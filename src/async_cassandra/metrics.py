@@ -6,7 +6,7 @@
 import logging
 import re
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -372,11 +372,7 @@ class MetricsMiddleware:
             parameters_count=parameters_count,
             result_size=result_size,
         )
-        for collector in self.collectors:
-            try:
-                await collector.record_query(metrics)
-            except Exception:  # noqa: BLE001  (a user's collector)
-                self._report(collector)
+        await self._tell(lambda collector: collector.record_query(metrics))
 
     async def record_connection_metrics(
         self,
@@ -401,16 +397,19 @@ class MetricsMiddleware:
             error_count=error_count,
             total_queries=total_queries,
         )
+        await self._tell(lambda collector: collector.record_connection_health(metrics))
+
+    async def _tell(self, record: Callable[[MetricsCollector], Awaitable[None]]) -> None:
+        """Have every collector record something; one that fails is reported once."""
         for collector in self.collectors:
             try:
-                await collector.record_connection_health(metrics)
-            except Exception:  # noqa: BLE001  (a user's collector)
-                self._report(collector)
-
-    def _report(self, collector: MetricsCollector) -> None:
-        if id(collector) not in self._reported:
-            self._reported.add(id(collector))
-            logger.warning("Metrics collector %r failed; reported once", collector, exc_info=True)
+                await record(collector)
+            except Exception:
+                if id(collector) not in self._reported:
+                    self._reported.add(id(collector))
+                    logger.warning(
+                        "Metrics collector %r failed; reported once", collector, exc_info=True
+                    )
 
 
 # Literals, quoted names, comments and white space; whatever is between them is upper-cased.
