@@ -14,4 +14,5 @@ cdef class Codec:
 
 
 cdef int raise_size(Codec codec, Py_ssize_t size) except -1
+cdef object read_empty(Codec codec, Py_ssize_t size)
 cdef int write_sized(WriteBuffer out, Codec codec, object value) except -1

@@ -54,6 +54,13 @@ cdef int raise_size(Codec codec, Py_ssize_t size) except -1:
     raise ProtocolError(f"{size} bytes are no value of type {codec.cql_type}")
 
 
+cdef object read_empty(Codec codec, Py_ssize_t size):
+    """Read a value that has not its type's fixed size: the empty value is ``None``, any other is refused."""
+    if size != 0:
+        raise_size(codec, size)
+    return None
+
+
 cdef int write_sized(WriteBuffer out, Codec codec, object value) except -1:
     """Append a value with its [int] length before it."""
     cdef Py_ssize_t start = out.size

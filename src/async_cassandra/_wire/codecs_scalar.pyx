@@ -20,7 +20,7 @@ from libc.string cimport memcpy
 from async_cassandra._wire.buffer cimport (
     WriteBuffer, get_int, get_long, get_short, put_int, put_long, put_short, reserve, write_raw,
 )
-from async_cassandra._wire.codec cimport Codec, raise_size
+from async_cassandra._wire.codec cimport Codec, raise_size, read_empty
 from async_cassandra._wire.cqltypes cimport CqlType
 
 cdef extern from *:
@@ -97,9 +97,7 @@ cdef class TinyintCodec(Codec):
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 1:
             return PyLong_FromLongLong(<int8_t>at[0])
-        if size != 0:
-            raise_size(self, size)
-        return None
+        return read_empty(self, size)
 
 
 cdef class SmallintCodec(Codec):
@@ -114,9 +112,7 @@ cdef class SmallintCodec(Codec):
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 2:
             return PyLong_FromLongLong(<int16_t>get_short(at))
-        if size != 0:
-            raise_size(self, size)
-        return None
+        return read_empty(self, size)
 
 
 cdef class IntCodec(Codec):
@@ -131,9 +127,7 @@ cdef class IntCodec(Codec):
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 4:
             return PyLong_FromLongLong(<int32_t>get_int(at))
-        if size != 0:
-            raise_size(self, size)
-        return None
+        return read_empty(self, size)
 
 
 cdef class BigintCodec(Codec):
@@ -150,9 +144,7 @@ cdef class BigintCodec(Codec):
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 8:
             return PyLong_FromLongLong(<int64_t>get_long(at))
-        if size != 0:
-            raise_size(self, size)
-        return None
+        return read_empty(self, size)
 
 
 cdef class BooleanCodec(Codec):
@@ -175,9 +167,7 @@ cdef class BooleanCodec(Codec):
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 1:
             return True if at[0] else False
-        if size != 0:
-            raise_size(self, size)
-        return None
+        return read_empty(self, size)
 
 
 cdef object read_big_integer(const unsigned char* at, Py_ssize_t size, bint is_signed):
@@ -265,9 +255,7 @@ cdef class FloatCodec(Codec):
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 4:
             return PyFloat_FromDouble(get_float(at))
-        if size != 0:
-            raise_size(self, size)
-        return None
+        return read_empty(self, size)
 
 
 cdef class DoubleCodec(Codec):
@@ -282,9 +270,7 @@ cdef class DoubleCodec(Codec):
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 8:
             return PyFloat_FromDouble(get_double(at))
-        if size != 0:
-            raise_size(self, size)
-        return None
+        return read_empty(self, size)
 
 
 cdef object Decimal = decimal.Decimal
@@ -459,9 +445,7 @@ cdef class UuidCodec(Codec):
             fill_slot(result, SAFETY_OFFSET, UNKNOWN_SAFETY)
             PyObject_GC_UnTrack(<void*>result)
             return result
-        if size != 0:
-            raise_size(self, size)
-        return None
+        return read_empty(self, size)
 
 
 # Addresses
@@ -492,6 +476,4 @@ cdef class InetCodec(Codec):
             return PyUnicode_DecodeASCII(text, length, NULL)
         if size == 16:
             return self.format(PyBytes_FromStringAndSize(<const char*>at, size))
-        if size != 0:
-            raise_size(self, size)
-        return None
+        return read_empty(self, size)

@@ -18,7 +18,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from async_cassandra._wire.buffer cimport (
     WriteBuffer, get_int, get_long, put_int, put_long, reserve,
 )
-from async_cassandra._wire.codec cimport Codec, raise_size
+from async_cassandra._wire.codec cimport Codec, raise_size, read_empty
 from async_cassandra._wire.cqltypes cimport CqlType
 from async_cassandra._wire.vint cimport read_vint, write_vint
 
@@ -137,9 +137,7 @@ cdef class TimestampCodec(Codec):
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size != 8:
-            if size != 0:
-                raise_size(self, size)
-            return None
+            return read_empty(self, size)
         cdef int year, month, day
         cdef int64_t milliseconds = <int64_t>get_long(at)
         cdef int64_t days = milliseconds // DAY_MS
@@ -192,9 +190,7 @@ cdef class DateCodec(Codec):
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 4:
             return self.make_date(<int64_t>get_int(at) - 0x80000000LL)
-        if size != 0:
-            raise_size(self, size)
-        return None
+        return read_empty(self, size)
 
 
 cdef class TimeCodec(Codec):
@@ -224,9 +220,7 @@ cdef class TimeCodec(Codec):
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 8:
             return self.make_time(<int64_t>get_long(at))
-        if size != 0:
-            raise_size(self, size)
-        return None
+        return read_empty(self, size)
 
 
 cdef uint64_t zigzag(int64_t value) noexcept nogil:
