@@ -184,7 +184,9 @@ def test_connect_error_prefers_the_refused_credentials() -> None:
         'message="Provided username and/or password are incorrect"'
     )
     both = {"10.0.0.1:9042": OSError("unreachable"), "10.0.0.2:9042": refused}
-    error = connect_error(NoHostAvailable("no", both), ["10.0.0.1", "10.0.0.2"], 9042)
+    error = connect_error(
+        NoHostAvailable("no", both), ["10.0.0.1", "10.0.0.2"], 9042, has_credentials=True
+    )
     assert isinstance(error, exceptions.AuthenticationError)
     assert isinstance(error, NoHostAvailable)
     assert error.cause is refused
@@ -194,11 +196,13 @@ def test_connect_error_prefers_the_refused_credentials() -> None:
 
 def test_connect_error_asks_for_credentials_when_none_were_given() -> None:
     none = cassandra.AuthenticationFailed("Remote end requires authentication")
-    error = connect_error(NoHostAvailable("no", {"10.0.0.1:9042": none}), ["10.0.0.1"], 9042)
+    error = connect_error(
+        NoHostAvailable("no", {"10.0.0.1:9042": none}), ["10.0.0.1"], 9042, has_credentials=False
+    )
     assert isinstance(error, exceptions.AuthenticationError)
     assert "auth_provider" in str(error)
 
 
 def test_connect_error_of_a_bad_setting_is_a_configuration_error() -> None:
-    error = connect_error(ValueError("None in contact_points"), [None], 9042)
+    error = connect_error(ValueError("None in contact_points"), [None], 9042, has_credentials=False)
     assert isinstance(error, exceptions.ConfigurationError)

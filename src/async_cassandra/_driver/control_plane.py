@@ -157,7 +157,12 @@ class ControlPlane:
             await self._give_up()
             if deadline.expired():
                 raise self._connect_timeout(timeout) from None
-            public = connect_error(error, self.contact_points, self.port)
+            public = connect_error(
+                error,
+                self.contact_points,
+                self.port,
+                has_credentials="auth_provider" in self._settings,
+            )
             raise public from public.cause
         except BaseException:
             await self._give_up()

@@ -14,6 +14,7 @@ from cassandra import protocol
 from cassandra.cluster import NoHostAvailable
 
 from async_cassandra import exceptions
+from async_cassandra._wire.responses import ErrorCode
 
 Fields = Mapping[str, Any]
 """An ERROR message's fields after code and text, named as in the driver: ``consistency``,
@@ -37,8 +38,8 @@ class ServerReport(exceptions.QueryError):
     """
 
     code: int
-    summary = "Error"
-
+    summary: str
+    advice = ""
     server_message: str
 
     def summary_msg(self) -> str:
@@ -46,61 +47,79 @@ class ServerReport(exceptions.QueryError):
 
 
 class UnavailableError(ServerReport, cassandra.Unavailable):
+    code = ErrorCode.UNAVAILABLE
     summary = "Not enough live replicas"
 
 
 class ReadTimeoutError(ServerReport, cassandra.ReadTimeout):
+    code = ErrorCode.READ_TIMEOUT
     summary = "Replicas did not answer the read in time"
 
 
 class WriteTimeoutError(ServerReport, cassandra.WriteTimeout):
     """:ivar contentions: for write type CAS on v5, how often other transactions got in between"""
 
+    code = ErrorCode.WRITE_TIMEOUT
     summary = "Replicas did not acknowledge the write in time"
     contentions: int | None = None
 
 
 class ReadFailureError(ServerReport, cassandra.ReadFailure):
+    code = ErrorCode.READ_FAILURE
     summary = "Replicas failed to read"
 
 
 class WriteFailureError(ServerReport, cassandra.WriteFailure):
+    code = ErrorCode.WRITE_FAILURE
     summary = "Replicas failed to write"
 
 
 class FunctionFailureError(ServerReport, cassandra.FunctionFailure):
+    code = ErrorCode.FUNCTION_FAILURE
     summary = "A user-defined function failed"
 
 
 class CDCWriteError(ServerReport, cassandra.CDCWriteFailure):
+    code = ErrorCode.CDC_WRITE_FAILURE
     summary = "No space left for change data capture"
+    advice = "Raise cdc_total_space or consume the CDC logs"
 
 
 class InvalidRequestError(ServerReport, cassandra.InvalidRequest):
+    code = ErrorCode.INVALID
     summary = "Invalid query"
 
 
 class UnauthorizedError(ServerReport, cassandra.Unauthorized):
+    code = ErrorCode.UNAUTHORIZED
     summary = "Not permitted"
+    advice = "GRANT the permission, or connect as another role"
 
 
 class AlreadyExistsError(ServerReport, cassandra.AlreadyExists):
+    code = ErrorCode.ALREADY_EXISTS
     summary = "Already exists"
 
 
 class BadCredentialsError(ServerReport, exceptions.AuthenticationError):
+    code = ErrorCode.BAD_CREDENTIALS
     summary = "Wrong credentials"
+    advice = "Check the auth_provider's user name and password"
 
 
 class CasWriteUnknownError(ServerReport, exceptions.CasWriteUnknown):
+    code = ErrorCode.CAS_WRITE_UNKNOWN
     summary = "Unknown whether the lightweight transaction was applied"
+    advice = "Read the row back with a serial consistency to learn which"
 
 
 class ServerInternalError(ServerReport, protocol.ServerError, metaclass=_Unregistered):
+    code = ErrorCode.SERVER_ERROR
     summary = "The server failed"
 
 
 class ServerProtocolError(ServerReport, protocol.ProtocolException, metaclass=_Unregistered):
+    code = ErrorCode.PROTOCOL_ERROR
     summary = "The server found the request malformed"
 
 
@@ -110,32 +129,39 @@ class CoordinatorOverloadedError(
     protocol.OverloadedErrorMessage,
     metaclass=_Unregistered,
 ):
+    code = ErrorCode.OVERLOADED
     summary = "The coordinator is overloaded"
+    advice = "Send fewer requests at once, or try later"
 
 
 class BootstrappingError(
     ServerReport, protocol.IsBootstrappingErrorMessage, metaclass=_Unregistered
 ):
+    code = ErrorCode.IS_BOOTSTRAPPING
     summary = "The coordinator is still bootstrapping"
 
 
 class TruncateFailedError(ServerReport, protocol.TruncateError, metaclass=_Unregistered):
+    code = ErrorCode.TRUNCATE_ERROR
     summary = "TRUNCATE failed"
 
 
 class CqlSyntaxError(ServerReport, protocol.SyntaxException, metaclass=_Unregistered):
+    code = ErrorCode.SYNTAX_ERROR
     summary = "Syntax error in CQL"
 
 
 class InvalidConfigurationError(
     ServerReport, protocol.ConfigurationException, metaclass=_Unregistered
 ):
+    code = ErrorCode.CONFIG_ERROR
     summary = "Refused by the server's configuration"
 
 
 class UnpreparedError(ServerReport, protocol.PreparedQueryNotFound, metaclass=_Unregistered):
     """:ivar query_id: the id the node does not know"""
 
+    code = ErrorCode.UNPREPARED
     summary = "The node does not know the prepared statement"
     query_id: bytes
 
@@ -145,34 +171,7 @@ class UnknownServerError(ServerReport, protocol.ErrorMessage):
 
 
 _BY_CODE: dict[int, type[ServerReport]] = {
-    0x0000: ServerInternalError,
-    0x000A: ServerProtocolError,
-    0x0100: BadCredentialsError,
-    0x1000: UnavailableError,
-    0x1001: CoordinatorOverloadedError,
-    0x1002: BootstrappingError,
-    0x1003: TruncateFailedError,
-    0x1100: WriteTimeoutError,
-    0x1200: ReadTimeoutError,
-    0x1300: ReadFailureError,
-    0x1400: FunctionFailureError,
-    0x1500: WriteFailureError,
-    0x1600: CDCWriteError,
-    0x1700: CasWriteUnknownError,
-    0x2000: CqlSyntaxError,
-    0x2100: UnauthorizedError,
-    0x2200: InvalidRequestError,
-    0x2300: InvalidConfigurationError,
-    0x2400: AlreadyExistsError,
-    0x2500: UnpreparedError,
-}
-
-_ADVICE = {
-    0x0100: "Check the auth_provider's user name and password",
-    0x1001: "Send fewer requests at once, or try later",
-    0x1600: "Raise cdc_total_space or consume the CDC logs",
-    0x1700: "Read the row back with a serial consistency to learn which",
-    0x2100: "GRANT the permission, or connect as another role",
+    kind.code: kind for kind in ServerReport.__subclasses__() if "code" in vars(kind)
 }
 
 # Outside the driver's classes a CAS failure's consistency is the one of its paxos phase.
@@ -234,8 +233,7 @@ def _text(
     where = f", says {endpoint}" if endpoint else ""
     details = _details(facts)
     text = f"{kind.summary}{where}: {message or 'no further words'} [code 0x{code:04X}{details}]"
-    advice = _ADVICE.get(code)
-    return f"{text}. {advice}" if advice else text
+    return f"{text}. {kind.advice}" if kind.advice else text
 
 
 def _details(facts: Fields) -> str:
@@ -337,14 +335,17 @@ def connection_lost(
 
 
 def connect_error(
-    error: BaseException, contact_points: Iterable[object], port: int
+    error: BaseException, contact_points: Iterable[object], port: int, *, has_credentials: bool
 ) -> exceptions.AsyncCassandraError:
-    """Turn what the driver raises while connecting into one error that names node and reason."""
+    """Turn what the driver raises while connecting into one error that names node and reason.
+
+    :param has_credentials: whether the cluster has an ``auth_provider``
+    """
     points = ", ".join(str(point) for point in contact_points)
     if isinstance(error, exceptions.AsyncCassandraError):
         return error
     if isinstance(error, NoHostAvailable):
-        return _no_contact_point(error, points, port)
+        return _no_contact_point(error, points, port, has_credentials)
     if isinstance(error, cassandra.UnresolvableContactPoints):
         return UnresolvedContactPointsError(
             f"None of the contact points has an address: {points}. Check the names and the DNS",
@@ -358,14 +359,16 @@ def connect_error(
 
 
 def _no_contact_point(
-    error: NoHostAvailable, points: str, port: int
+    error: NoHostAvailable, points: str, port: int, has_credentials: bool
 ) -> ConnectFailedError | ConnectRefusedError:
     errors = {str(node): _underlying(cause) for node, cause in (error.errors or {}).items()}
     refusals = {n: e for n, e in errors.items() if isinstance(e, cassandra.AuthenticationFailed)}
     public: ConnectFailedError | ConnectRefusedError
     if refusals:
         node, refusal = next(iter(refusals.items()))
-        public = ConnectRefusedError(_refusal(node, refusal), refusal, endpoint=node)
+        public = ConnectRefusedError(
+            _refusal(node, refusal, has_credentials), refusal, endpoint=node
+        )
     elif errors:
         node, cause = next(iter(errors.items()))
         reasons = "; ".join(f"{n}: {_reason(e)}" for n, e in errors.items())
@@ -389,16 +392,14 @@ def _underlying(error: BaseException) -> BaseException:
     return error.__cause__ if is_wrapped and error.__cause__ is not None else error
 
 
-def _refusal(node: str, cause: BaseException) -> str:
-    text = str(cause)
-    if "requires authentication" in text:
+def _refusal(node: str, cause: BaseException, has_credentials: bool) -> str:
+    if not has_credentials:
         return (
             f"{node} wants credentials and none were given. "
             "Pass an auth_provider, or use create_with_auth"
         )
     return (
-        f"{node} refused the credentials: {_server_words(text)}. "
-        "Check the auth_provider's user name and password"
+        f"{node} refused the credentials: {_server_words(str(cause))}. {BadCredentialsError.advice}"
     )
 
 
