@@ -18,9 +18,9 @@ from async_cassandra import AsyncCassandraSession, AsyncCluster
 from async_cassandra.exceptions import QueryError
 from async_cassandra.server import CassandraServer
 from tests.faults.load import TABLES, Load
-from tests.faults.proxies import ThroughProxies
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.figures import Report as Report
+from tests.support.proxied import ThroughProxies
 from tests.support.servers import cluster_options
 
 REPLICATION = "{'class': 'SimpleStrategy', 'replication_factor': 3}"

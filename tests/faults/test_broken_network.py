@@ -18,8 +18,8 @@ from async_cassandra._wire.errors import ProtocolError
 from async_cassandra.server import CassandraServer
 from tests.faults.conftest import Report
 from tests.faults.load import Kind, Load
-from tests.faults.proxies import ThroughProxies
 from tests.support.cutting_proxy import CuttingProxy
+from tests.support.proxied import ThroughProxies
 from tests.support.servers import cluster_options
 
 pytestmark = [pytest.mark.anyio, pytest.mark.promise(3), pytest.mark.timeout(90)]

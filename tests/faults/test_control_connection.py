@@ -16,8 +16,8 @@ from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra.server import CassandraServer
 from async_cassandra.server.node import Node
 from tests.faults.conftest import Report
-from tests.faults.proxies import control_links
 from tests.support.cutting_proxy import CuttingProxy, Link
+from tests.support.proxied import control_links
 
 pytestmark = [pytest.mark.anyio, pytest.mark.promise(3), pytest.mark.timeout(120)]
 
@@ -124,3 +124,28 @@ async def test_status_change_after_a_cut_is_seen(
         await asyncio.to_thread(nodes.restart, index)
         up = await heard(lambda: host.is_up)
     report(f"connected again after {back:.1f} s; down seen after {down:.1f} s, up after {up:.1f} s")
+
+
+async def test_node_that_hangs_loses_the_control_connection_to_another(
+    nodes: CassandraServer,
+    session: AsyncCassandraSession,
+    proxies: list[CuttingProxy],
+    proxied_options: dict[str, Any],
+    keyspace: str,
+    report: Report,
+) -> None:
+    table = f"t{next(_tables)}"
+    async with AsyncCluster(**proxied_options) as cluster, cluster.connect(keyspace) as cut_off:
+        (index,) = [at for at, proxy in enumerate(proxies) if control_links([proxy])]
+        others = [proxy for proxy in proxies if proxy is not proxies[index]]
+        nodes.pause(index)
+        moved = await heard(lambda: control_links(others))
+        nodes.resume(index)
+        await session.execute(f"CREATE TABLE {keyspace}.{table} (id int PRIMARY KEY)")
+
+        def is_known() -> bool:
+            assert cut_off.cluster.metadata is not None
+            return table in cut_off.cluster.metadata.keyspaces[keyspace].tables
+
+        after = await heard(is_known)
+    report(f"moved after {moved:.1f} s; a change after that was seen after {after:.1f} s")

@@ -248,6 +248,7 @@ class LoopConnection(Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.frames: OrderedQueue = self.reactor.bridge.frame_queue()
+        self.was_silent = False
         self._transport: asyncio.Transport | None = None
         self._opening: asyncio.Task[None] | None = None
         self.reactor.add(self)
@@ -332,6 +333,7 @@ class LoopConnection(Connection):
 
     def on_silence(self, seconds: float) -> None:
         """Reader thread: the probe was not answered."""
+        self.was_silent = True
         self.defunct(
             ConnectionShutdown(
                 f"{self.endpoint} has answered nothing for {seconds:g} s", self.endpoint

@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from cassandra import DriverException, ProtocolVersion
+from cassandra import DriverException, OperationTimedOut, ProtocolVersion
 from cassandra.cluster import Cluster, ControlConnection, _discard_cluster_shutdown
-from cassandra.connection import Connection, ConnectionShutdown
+from cassandra.connection import Connection, ConnectionShutdown, EndPoint
 from cassandra.policies import HostStateListener
 from cassandra.pool import Host
 
@@ -93,6 +93,12 @@ class LoopControlConnection(ControlConnection):
         super().__init__(cluster, *args, **kwargs)
         self._attempt_lock = threading.Lock()
         self._is_attempting = False
+        self._silent: EndPoint | None = None
+
+    def pass_over(self, endpoint: EndPoint) -> None:
+        """Leave a node that hangs out of the next attempt: it would take all of the connect timeout."""
+        if len(self._cluster.metadata.all_hosts()) > 1:
+            self._silent = endpoint
 
     def reconnect(self) -> None:
         """Start one attempt, unless one runs: connection and heartbeat both report a loss."""
@@ -102,6 +108,13 @@ class LoopControlConnection(ControlConnection):
             self._is_attempting = True
         if self._submit(self._attempt) is None:
             self._is_attempting = False
+
+    def _try_connect(self, host: Host) -> Connection:
+        if host.endpoint == self._silent:
+            self._silent = None
+            raise OperationTimedOut(f"{host.endpoint} was silent a moment ago", host.endpoint)
+        connection: Connection = super()._try_connect(host)
+        return connection
 
     def _attempt(self) -> None:
         try:
@@ -113,6 +126,7 @@ class LoopControlConnection(ControlConnection):
 
     def _set_new_connection(self, conn: Connection) -> None:
         super()._set_new_connection(conn)
+        self._silent = None
         handler = self._get_and_set_reconnection_handler(None)
         if handler:
             handler.cancel()
@@ -218,8 +232,10 @@ class DriverCluster(Cluster):
         log.debug("%s has no native protocol v%d", host_endpoint, previous_version)
         self.protocol_version = ProtocolVersion.get_lower_supported(previous_version)
 
-    def connection_lost(self, connection: Connection) -> None:
+    def connection_lost(self, connection: LoopConnection) -> None:
         """Reopen the control connection now, not at its next heartbeat."""
+        if connection.was_silent:
+            self.control_connection.pass_over(connection.endpoint)
         self.control_connection.return_connection(connection)
 
     def report_unreachable(self, host: Host, error: BaseException) -> None:
