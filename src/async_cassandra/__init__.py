@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         StreamConfig,
         create_streaming_statement,
     )
+    from async_cassandra.tls import TlsOptions
 
 __all__ = [
     "HOST_STATUS_DOWN",
@@ -79,6 +80,7 @@ __all__ = [
     "RateLimitedSession",
     "StreamConfig",
     "TimeoutError",
+    "TlsOptions",
     "create_metrics_system",
     "create_monitored_session",
     "create_streaming_statement",
@@ -142,6 +144,7 @@ _NAMES = {
         "StreamConfig",
         "create_streaming_statement",
     ),
+    ".tls": ("TlsOptions",),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 _PUBLIC_MODULES = frozenset(_NAMES) - {"._exec.config"}

@@ -25,6 +25,7 @@ from async_cassandra.exceptions import ConfigurationError, ConnectionError, Conn
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.retry_policy import DefaultRetryPolicy
 from async_cassandra.session import AsyncCassandraSession, MeasuredSession, unquoted
+from async_cassandra.tls import TlsOptions, chosen_context
 
 __all__ = ["AsyncCluster"]
 
@@ -44,8 +45,7 @@ class AsyncCluster(AsyncClosing):
     :param load_balancing_policy: for the default execution profile
     :param reconnection_policy: pauses between the driver's attempts to reach a node that is down
     :param retry_policy: for the default execution profile; ``None`` for :class:`DefaultRetryPolicy`
-    :param ssl_context: turns TLS on; ``ssl.create_default_context()`` verifies certificates and
-        host names
+    :param ssl_context: turns TLS on with a context of your own
     :param protocol_version: 4 or 5; ``None`` for 5, and 4 where the server has no 5
     :param executor_threads: threads of the driver's control plane, 1 or more
     :param max_schema_agreement_wait: seconds to wait for all nodes to agree after DDL
@@ -54,6 +54,9 @@ class AsyncCluster(AsyncClosing):
         for never
     :param compression: ``"lz4"`` (or ``True``) to compress what is sent and received, with the
         ``lz4`` extra
+    :param tls: turns TLS on, with certificates and host names verified: ``True`` trusts the system's
+        authorities, a path those of that PEM file, :class:`~async_cassandra.tls.TlsOptions` say
+        more; files are read at once
     :param client_options: bounds and defaults of its sessions
     :param metrics: told of every request of its sessions
     :param kwargs: any other setting of the driver's ``Cluster``, ``execution_profiles`` among them
@@ -79,6 +82,7 @@ class AsyncCluster(AsyncClosing):
         status_event_refresh_window: float = 2.0,
         *,
         compression: bool | str | None = None,
+        tls: bool | str | os.PathLike[str] | TlsOptions | None = None,
         client_options: ClientOptions | None = None,
         metrics: MetricsMiddleware | None = None,
         **kwargs: Any,
@@ -109,7 +113,7 @@ class AsyncCluster(AsyncClosing):
             auth_provider=auth_provider,
             load_balancing_policy=load_balancing_policy,
             reconnection_policy=reconnection_policy,
-            ssl_context=ssl_context,
+            ssl_context=chosen_context(tls, ssl_context),
             protocol_version=protocol_version,
             executor_threads=executor_threads,
             max_schema_agreement_wait=max_schema_agreement_wait,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import datetime
+import logging
+import pickle
 import socket
 import ssl
 import threading
@@ -11,6 +15,7 @@ from typing import Any
 
 import cassandra
 import pytest
+import trustme
 from cassandra.auth import (
     Authenticator,
     AuthProvider,
@@ -25,6 +30,7 @@ from async_cassandra import (
     AuthenticationError,
     ConnectionError,
     QueryError,
+    TlsOptions,
 )
 from async_cassandra.server import CassandraServer
 from tests.support.cutting_proxy import CuttingProxy
@@ -79,6 +85,92 @@ async def test_tls_by_name_checks_that_name(options: dict[str, Any]) -> None:
         options["contact_points"] = ["localhost"]
     async with AsyncCluster(**options) as cluster, cluster.connect() as session:
         assert (await session.execute(CLUSTER_NAME)).one() is not None
+
+
+async def test_tls_by_one_argument_connects(
+    secure_server: CassandraServer, options: dict[str, Any]
+) -> None:
+    del options["ssl_context"]
+    for tls in (secure_server.ca_path, TlsOptions(ca_file=secure_server.ca_path)):
+        async with AsyncCluster(**options, tls=tls) as cluster, cluster.connect() as session:
+            assert await connected_users(session) == {("cassandra", True)}
+
+
+async def test_tls_by_one_argument_refuses_other_authorities(options: dict[str, Any]) -> None:
+    del options["ssl_context"]
+    cluster = AsyncCluster(**options, tls=True)
+    with pytest.raises(ConnectionError, match=r"127\.0\..*certificate was refused.*issuer"):
+        async with asyncio.timeout(15):
+            await cluster.connect()
+    await cluster.shutdown()
+
+
+async def test_tls_without_verification_connects_and_is_logged(
+    options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    del options["ssl_context"]
+    cluster = AsyncCluster(**options, tls=TlsOptions(verify=False))
+    async with cluster, cluster.connect() as session:
+        assert await connected_users(session) == {("cassandra", True)}
+    assert "without verification" in caplog.text
+
+
+async def test_expired_certificate_is_refused() -> None:
+    authority = trustme.CA()
+    yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1", not_after=yesterday).configure_cert(server_side)
+    client_side = ssl.create_default_context()
+    authority.configure_trust(client_side)
+
+    def shake_hands() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                with listener.accept()[0] as client, contextlib.suppress(OSError):
+                    server_side.wrap_socket(client, server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        serving = asyncio.create_task(asyncio.to_thread(shake_hands))
+        cluster = AsyncCluster(["127.0.0.1"], port=port, ssl_context=client_side)
+        with pytest.raises(ConnectionError, match=rf"127\.0\.0\.1:{port}.*expired") as failure:
+            async with asyncio.timeout(15):
+                await cluster.connect()
+        assert "\n" not in str(failure.value)
+        await cluster.shutdown()
+        listener.shutdown(socket.SHUT_RDWR)
+        await serving
+
+
+SECRET = "correct-horse-battery"
+
+
+async def test_credentials_are_told_to_nobody(
+    secure_server: CassandraServer, options: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    told: list[str] = []
+    provider = PlainTextAuthProvider("cassandra", SECRET)
+    cluster = AsyncCluster(**options | {"auth_provider": provider})
+    with pytest.raises(AuthenticationError) as failure:
+        await cluster.connect()
+    error: BaseException | None = failure.value
+    while error is not None:
+        told += [str(error), repr(error), str(vars(error)), str(pickle.dumps(error))]
+        error = error.__cause__
+    told += [repr(cluster), str(vars(cluster.metadata)) if cluster.metadata else ""]
+    await cluster.shutdown()
+    secure_server.execute(
+        f"CREATE ROLE IF NOT EXISTS keeper WITH PASSWORD = '{SECRET}' AND LOGIN = true"
+    )
+    provider = PlainTextAuthProvider("keeper", SECRET)
+    entered = AsyncCluster(**options | {"auth_provider": provider})
+    async with entered, entered.connect() as session:
+        assert await connected_users(session) == {("keeper", True)}
+        told += [repr(entered), repr(session), repr(session._core), repr(entered._control)]
+    assert SECRET not in "\n".join(told)
+    assert caplog.records
+    assert SECRET not in caplog.text
 
 
 async def test_tls_carries_large_values(options: dict[str, Any]) -> None:

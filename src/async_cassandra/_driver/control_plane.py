@@ -140,6 +140,7 @@ class ControlPlane:
         :raises ~async_cassandra.exceptions.ConnectTimeoutError: if it took longer
         :raises ~async_cassandra.exceptions.ConfigurationError: if the driver refuses a setting
         """
+        self._warn_of_open_doors()
         self._bridge = Bridge(asyncio.get_running_loop())
         self._reactor = Reactor(
             self._bridge,
@@ -167,6 +168,21 @@ class ControlPlane:
         except BaseException:
             await self._give_up()
             raise
+
+    def _warn_of_open_doors(self) -> None:
+        context = self.ssl_context
+        if context is None:
+            return
+        if context.verify_mode is not ssl.CERT_REQUIRED:
+            log.warning(
+                "TLS without verification of certificates: anyone on the way to the servers can "
+                "read and change what is sent"
+            )
+        elif not context.check_hostname:
+            log.warning(
+                "TLS without check of host names: any certificate of the trusted authorities is "
+                "taken for any server's"
+            )
 
     async def _give_up(self) -> None:
         """Forget a start that failed, so that the next one finds nothing of it."""

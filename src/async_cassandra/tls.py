@@ -1,0 +1,88 @@
+"""TLS by one argument: ``AsyncCluster(tls=True)`` verifies certificates and host names."""
+
+import os
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from async_cassandra.exceptions import ConfigurationError
+
+__all__ = ["TlsOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsOptions:
+    """How connections are encrypted, and which servers are trusted.
+
+    :ivar ca_file: PEM file of the authorities that are trusted; ``None`` for the system's
+    :ivar certificate_file: PEM file of the client's own certificate, for servers that ask for one
+    :ivar key_file: PEM file of its private key; ``None`` if the certificate's file has it
+    :ivar key_password: of an encrypted key
+    :ivar verify: whether certificates are verified; without it anyone on the way can read and
+        change what is sent
+    :ivar check_hostname: whether the certificate must name the address connected to; without it
+        any certificate of the authorities is taken. Only with ``verify``
+    """
+
+    ca_file: str | os.PathLike[str] | None = None
+    certificate_file: str | os.PathLike[str] | None = None
+    key_file: str | os.PathLike[str] | None = None
+    key_password: str | None = field(default=None, repr=False)
+    verify: bool = True
+    check_hostname: bool = True
+
+    def context(self) -> ssl.SSLContext:
+        """Read the files.
+
+        :raises ~async_cassandra.exceptions.ConfigurationError: naming the file that cannot be used
+        """
+        context = _read(
+            "ca_file", self.ca_file, lambda: ssl.create_default_context(cafile=self.ca_file)
+        )
+        if self.certificate_file is not None:
+            certificate, key, password = self.certificate_file, self.key_file, self.key_password
+            _read(
+                "certificate_file or key_file",
+                key or certificate,
+                # OpenSSL would ask for a missing password on the terminal.
+                lambda: context.load_cert_chain(certificate, key, password or ""),
+            )
+        elif self.key_file is not None:
+            raise ConfigurationError("tls: key_file needs a certificate_file")
+        context.check_hostname = self.verify and self.check_hostname
+        if not self.verify:
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def chosen_context(
+    tls: bool | str | os.PathLike[str] | TlsOptions | None, ssl_context: ssl.SSLContext | None
+) -> ssl.SSLContext | None:
+    """The context that ``AsyncCluster``'s two arguments for it mean; ``None`` for no TLS.
+
+    :raises ~async_cassandra.exceptions.ConfigurationError: if both are given, or ``tls`` is neither
+        a bool, a path nor options
+    """
+    if tls is None or tls is False:
+        return ssl_context
+    if ssl_context is not None:
+        raise ConfigurationError("tls and ssl_context contradict each other: pass one of them")
+    match tls:
+        case True:
+            return TlsOptions().context()
+        case TlsOptions():
+            return tls.context()
+        case str() | os.PathLike():
+            return TlsOptions(ca_file=tls).context()
+    raise ConfigurationError(
+        f"tls takes True, the path of the authority's PEM file or TlsOptions, not {tls!r}"
+    )
+
+
+def _read[T](name: str, path: str | os.PathLike[str] | None, load: Callable[[], T]) -> T:
+    try:
+        return load()
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"tls: {name} {os.fspath(path or '')!r} cannot be used: {error}", error
+        ) from error
