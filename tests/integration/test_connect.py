@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
+import logging
+import re
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import cassandra
 import pytest
 from cassandra.cluster import Cluster, NoHostAvailable
+from cassandra.policies import DCAwareRoundRobinPolicy
 
 from async_cassandra import (
     AsyncCassandraError,
@@ -240,6 +244,71 @@ async def test_connect_to_wrong_port_names_host_and_cause(unused_port: int) -> N
     assert failure.value.cause is not None
     assert failure.value.errors
     await cluster.shutdown()
+
+
+async def test_connect_to_wrong_datacenter_names_hosts_and_theirs(settings: dict[str, Any]) -> None:
+    policy = DCAwareRoundRobinPolicy(local_dc="no_such_dc")
+    cluster = AsyncCluster(**settings | {"load_balancing_policy": policy})
+    host = re.escape(settings["contact_points"][0])
+    with pytest.raises(ConnectionError, match=rf"{host}.* in \w+.*local_dc"):
+        async with asyncio.timeout(10):
+            await cluster.connect()
+    await cluster.shutdown()
+
+
+async def test_connect_to_other_service_says_so() -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(greet, "127.0.0.1", 0) as service:
+        port = service.sockets[0].getsockname()[1]
+        cluster = AsyncCluster(["127.0.0.1"], port=port)
+        with pytest.raises(ConnectionError, match=rf":{port}.*not the native protocol"):
+            async with asyncio.timeout(10):
+                await cluster.connect()
+        await cluster.shutdown()
+
+
+async def test_failed_connect_is_told_in_one_line(
+    unused_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    cluster = AsyncCluster(["127.0.0.1"], port=unused_port)
+    with pytest.raises(ConnectionError) as failure:
+        await cluster.connect()
+    await cluster.shutdown()
+    assert "\n" not in str(failure.value)
+    logged = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [record.getMessage() for record in logged if record.exc_info] == []
+
+
+async def test_names_are_resolved_again_when_every_node_is_gone(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one node moves to another address, of which only the name's server knows."""
+    resolve = socket.getaddrinfo
+    address = ["127.0.5.81"]
+
+    def resolve_ours(host: Any, *args: Any, **kwargs: Any) -> Any:
+        return resolve(address[0] if host == "moving.invalid" else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_ours)
+    node = settings["contact_points"][0], settings["port"]
+    async with contextlib.AsyncExitStack() as stack:
+        async with CuttingProxy(*node, host="127.0.5.81") as before:
+            moving = {"contact_points": ["moving.invalid"], "port": before.port}
+            cluster = await stack.enter_async_context(AsyncCluster(**settings | moving))
+            session = await stack.enter_async_context(cluster.connect())
+            result = await session.execute(CLUSTER_NAME)
+            assert result.coordinator == f"127.0.5.81:{before.port}"
+        address[0] = "127.0.5.82"
+        await stack.enter_async_context(CuttingProxy(*node, host=address[0], port=before.port))
+        result = await session.execute(CLUSTER_NAME, timeout=15.0)
+        assert result.coordinator == f"127.0.5.82:{before.port}"
+        async with asyncio.timeout(10):
+            while len(hosts := cluster._control.hosts()) > 1:
+                await session.execute(CLUSTER_NAME)
+        assert [host.endpoint.address for host in hosts] == [address[0]]
 
 
 async def test_connect_to_unresolvable_name_names_it() -> None:

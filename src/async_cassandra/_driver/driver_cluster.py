@@ -7,14 +7,26 @@ bridge's, never on the loop.
 """
 
 import logging
+import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
 from cassandra import DriverException, OperationTimedOut, ProtocolVersion
-from cassandra.cluster import Cluster, ControlConnection, _discard_cluster_shutdown
-from cassandra.connection import Connection, ConnectionShutdown, EndPoint
+from cassandra.cluster import (
+    Cluster,
+    ControlConnection,
+    NoHostAvailable,
+    _discard_cluster_shutdown,
+)
+from cassandra.connection import (
+    Connection,
+    ConnectionException,
+    ConnectionShutdown,
+    DefaultEndPoint,
+    EndPoint,
+)
 from cassandra.policies import HostStateListener
 from cassandra.pool import Host
 
@@ -23,6 +35,18 @@ from async_cassandra._driver.control_connection import LoopConnection, Reactor
 log = logging.getLogger(__name__)
 
 PROTOCOL_VERSIONS = (ProtocolVersion.V5, ProtocolVersion.V4)
+
+
+class NoNodeAnswered(NoHostAvailable):
+    """Every host of the plan failed, and so did what the contact points' names mean by now."""
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether to log: not with a traceback what whoever connects gets raised, in one line."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], NoNodeAnswered)
+
+
+logging.getLogger("cassandra.cluster").addFilter(_is_news)
 
 
 class ClusterEvents(Protocol):
@@ -123,6 +147,37 @@ class LoopControlConnection(ControlConnection):
             with self._attempt_lock:
                 self._is_attempting = False
         self._reconnect_if_lost()
+
+    def _reconnect_internal(self) -> Connection:
+        """Connect to the first host of the plan that answers.
+
+        When none does, the contact points' names are resolved again: every node may have moved.
+        """
+        errors: dict[str, Exception] = {}
+        plan = self._cluster._default_load_balancing_policy.make_query_plan()
+        for hosts in (plan, self._cluster.resolve_again()):
+            connection = self._first_connection(hosts, errors)
+            if connection is not None:
+                return connection
+        raise NoNodeAnswered("No node answered", errors)
+
+    def _first_connection(
+        self, hosts: Iterable[Host], errors: dict[str, Exception]
+    ) -> Connection | None:
+        for host in hosts:
+            try:
+                connection: Connection = self._try_connect(host)
+            # Auth providers and TLS contexts may raise anything.
+            except Exception as error:  # noqa: BLE001
+                log.debug("No control connection to %s: %r", host.endpoint, error)
+                errors[str(host.endpoint)] = error
+                if isinstance(error, ConnectionException):
+                    self._cluster.signal_connection_failure(host, error, is_host_addition=False)
+            else:
+                return connection
+            if self._is_shutdown:
+                raise DriverException("The cluster was shut down meanwhile")
+        return None
 
     def _set_new_connection(self, conn: Connection) -> None:
         super()._set_new_connection(conn)
@@ -248,6 +303,24 @@ class DriverCluster(Cluster):
     def report_reachable(self, host: Host) -> None:
         if host.is_up is not True:
             self.on_up(host)
+
+    def resolve_again(self) -> Iterator[Host]:
+        """The hosts that the contact points' names mean by now and that were not known before."""
+        for point in self.contact_points:
+            if isinstance(point, EndPoint):
+                continue
+            name, port = point if isinstance(point, tuple) else (point, self.port)
+            try:
+                found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
+            except OSError as error:
+                log.debug("No address for %s: %s", name, error)
+                continue
+            for *_, address in found:
+                host, is_new = self.add_host(
+                    DefaultEndPoint(address[0], address[1]), signal=True, refresh_nodes=False
+                )
+                if is_new:
+                    yield host
 
     def _new_session(self, keyspace: str | None) -> ClusterSession:
         session = ClusterSession(self, keyspace)

@@ -415,6 +415,10 @@ def _reason(error: BaseException | None) -> str:
     if isinstance(error, ConnectionRefusedError):
         # asyncio says "Connect call failed".
         return "connection refused"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its TLS certificate was refused: {error.verify_message}"
+    if isinstance(error, driver_connection.ProtocolError):
+        return "what came back is not the native protocol"
     text = str(error)
     return text if text and text != "None" else type(error).__name__
 
@@ -422,11 +426,14 @@ def _reason(error: BaseException | None) -> str:
 def _connect_advice(causes: Iterable[BaseException]) -> str:
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return "Check the ssl_context's CA and that the certificate names the host connected to"
+            return (
+                "Check the authority that tls or ssl_context trusts, "
+                "and that the certificate names the host connected to"
+            )
         if isinstance(cause, ssl.SSLError):
             return "Check that the server speaks TLS on this port, and which versions"
         if isinstance(cause, (cassandra.OperationTimedOut, driver_connection.ConnectionShutdown)):
-            return "Check that Cassandra listens there, and whether it wants TLS (ssl_context)"
+            return "Check that Cassandra listens there, and whether it wants TLS (tls)"
     return (
         "Check the contact points and the port, and that Cassandra's native transport listens there"
     )

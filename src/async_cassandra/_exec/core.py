@@ -56,6 +56,8 @@ from async_cassandra.exceptions import (
 )
 
 EXECUTE_AS = "ProxyExecute"
+# A [string] of the protocol, in bytes of UTF-8.
+LONGEST_STRING = 65535
 
 _PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
 
@@ -150,8 +152,12 @@ class SessionCore:
         self.heartbeat.start()
         waiting = {asyncio.ensure_future(pool.wait_open()) for pool in self.nodes.pools.values()}
         if not waiting:
+            known = ", ".join(
+                f"{host.endpoint} in {host.datacenter}" for host in self.control.hosts()
+            )
             raise ConnectFailed(
-                "the load balancing policy uses none of the known hosts: check its local_dc"
+                f"the load balancing policy uses none of the known hosts ({known}): "
+                "check its local_dc and allowed hosts"
             )
         error: BaseException | None = None
         while waiting:
@@ -475,6 +481,16 @@ def _checked_payload(payload: Any) -> dict[str, bytes | None]:
         if not isinstance(key, str) or not isinstance(value, bytes | bytearray | None):
             raise ConfigurationError(
                 f"custom_payload takes str to bytes, not {key!r} to {type(value).__name__}"
+            )
+        try:
+            size = len(key.encode())
+        except UnicodeEncodeError as error:
+            raise ConfigurationError(
+                f"custom_payload: the key {key!r} is no text", error
+            ) from error
+        if size > LONGEST_STRING:
+            raise ConfigurationError(
+                f"custom_payload: a key takes at most {LONGEST_STRING} bytes, not {size}"
             )
     return dict(payload)
 
