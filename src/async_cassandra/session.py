@@ -284,7 +284,14 @@ class AsyncCassandraSession(AsyncClosing):
 
 
 def unquoted(name: str) -> str:
-    """A name without the quotes that CQL would want around it."""
+    """A name without the quotes that CQL would want around it.
+
+    :raises ~async_cassandra.exceptions.ConfigurationError: if it is no text
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(f"the keyspace {name!r} is no text: {error}", error) from error
     if len(name) > 1 and name.startswith('"') and name.endswith('"'):
         return name[1:-1].replace('""', '"')
     return name

@@ -22,6 +22,7 @@ from async_cassandra.exceptions import (
     AuthenticationError,
     ConnectionError,
     OverloadedError,
+    ParameterValueError,
     QueryError,
     QueryTimeoutError,
     StatementChangedError,
@@ -227,6 +228,13 @@ def overloaded(request: "Request", queued: int) -> OverloadedError:
         "Send fewer at once, or raise the limits of AsyncCluster",
         consistency=consistency_of(request),
     )
+
+
+def unsendable(request: "Request", error: ValueError) -> ParameterValueError:
+    """The exception of a request that has no encoding."""
+    is_query = isinstance(error, UnicodeError) and hasattr(request.message, "query")
+    what = "query" if is_query else "the request"
+    return ParameterValueError(f"{what} cannot be sent: {error}", error)
 
 
 def closed(request: "Request") -> ConnectionError:

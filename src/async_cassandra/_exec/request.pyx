@@ -85,7 +85,10 @@ cdef class Attempt(Preparing):
 
     cdef int resend(self) except -1:
         """Send on the same connection, after the statement was prepared there."""
-        self.stream_id = self.connection.send(self, self.request.message)
+        try:
+            self.stream_id = self.connection.send(self, self.request.message)
+        except ValueError as error:
+            raise self.request.executor.faults.unsendable(self.request, error) from error
         self.flush_number = self.connection.flushes
         return 0
 
