@@ -362,6 +362,26 @@ async def test_connect_given_up_leaves_others_connecting(own_cluster: AsyncClust
     assert (await session.execute(CLUSTER_NAME)).one() is not None
 
 
+async def test_each_session_of_a_cluster_recovers_by_itself(settings: dict[str, Any]) -> None:
+    async with CuttingProxy(settings["contact_points"][0], settings["port"]) as proxy:
+        through = settings | {"contact_points": [proxy.host], "port": proxy.port}
+        async with AsyncCluster(**through) as cluster:
+            sessions = [await cluster.connect() for _ in range(3)]
+            for _ in range(3):
+                proxy.reset()
+                results = await asyncio.gather(
+                    *(session.execute(CLUSTER_NAME, timeout=15.0) for session in sessions)
+                )
+                assert all(result.one() for result in results)
+            # One whose connection alone is lost, while the others' go on.
+            (connection,) = sessions[1]._core.nodes.connections()
+            assert connection.transport is not None
+            connection.transport.abort()
+            results = await asyncio.gather(*(s.execute(CLUSTER_NAME) for s in sessions))
+            assert all(result.one() for result in results)
+            assert connection not in sessions[1]._core.nodes.connections()
+
+
 async def test_connect_during_shutdown_is_refused(settings: dict[str, Any]) -> None:
     cluster = AsyncCluster(**settings)
     connecting = [asyncio.create_task(cluster.connect()) for _ in range(3)]
