@@ -123,6 +123,7 @@ class Tally:
 class Load:
     """Workers that each send one request a period; a worker that waits skips what it misses.
 
+    :ivar tally: of the run under way, or the last one
     :param keyspace: that has :data:`TABLES`
     :param timeout: seconds for each request
     """
@@ -141,6 +142,7 @@ class Load:
         self._workers = workers
         self._period = period
         self._timeout = timeout
+        self.tally = Tally(0, period, workers)
         # The tables are those of other loads, too: no row of theirs is written or counted here.
         self._first_row = next(_loads) * 1_000
 
@@ -172,7 +174,7 @@ class Load:
         loop = asyncio.get_running_loop()
         started = loop.time()
         end = [started + seconds]
-        tally = Tally(0, self._period, self._workers)
+        tally = self.tally = Tally(0, self._period, self._workers)
         disturbing = asyncio.ensure_future(disturb()) if disturb is not None else None
         if disturbing is not None:
             end[0] = float("inf")

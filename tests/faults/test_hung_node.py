@@ -43,11 +43,13 @@ HUNG = 1
 PERIOD = 0.25
 LONG = [pytest.mark.long_faults, pytest.mark.timeout(300)]
 PLANS = [
-    pytest.param(Plan(4.0, is_short=True), id="short", marks=pytest.mark.timeout(120)),
+    pytest.param(Plan(4.0, is_short=True), id="short", marks=pytest.mark.timeout(240)),
     *(pytest.param(Plan(60.0), id=f"long-{run}", marks=LONG) for run in (1, 2, 3)),
 ]
 # Servers look at a table's latencies every 5 s; before that, they take half of their timeout.
 HEALTHY_SECONDS = 8.0
+# Nodes that do not keep up with the load when they are whole are given this long to warm up.
+WARM_UP_SECONDS = 60
 # When a coordinator asks a spare replica itself. Nothing else hides the hung replica behind it until
 # its reads there time out after 5 s. By default it is a percentile of what the table's reads took.
 SPECULATIVE_RETRY = "50ms"
@@ -91,7 +93,7 @@ class Hang:
 
     @property
     def healthy_p99(self) -> float:
-        return self.tally.p99(Kind.READ, HEALTHY_SECONDS / 2, self.began)
+        return self.tally.p99(Kind.READ, self.began - HEALTHY_SECONDS / 2, self.began)
 
     @property
     def p99(self) -> float:
@@ -119,6 +121,10 @@ async def hang(
 
     async def pause_and_resume() -> None:
         await asyncio.sleep(HEALTHY_SECONDS)
+        for _ in range(WARM_UP_SECONDS):
+            if keeps_up(load.tally, loop.time() - started):
+                break
+            await asyncio.sleep(1.0)
         nodes.pause(HUNG)
         moments.append(loop.time())
         await asyncio.sleep(plan.seconds)
@@ -130,6 +136,12 @@ async def hang(
     tally = await load.run(HEALTHY_SECONDS + plan.seconds, IDEMPOTENT, disturb=pause_and_resume)
     began, ended, back = moments
     return Hang(tally, began - started, ended - started, back - ended)
+
+
+def keeps_up(tally: Tally, now: float) -> bool:
+    """Whether the nodes did lately what was planned, and well within a worker's period."""
+    start, end = now - HEALTHY_SECONDS / 2, now - PERIOD
+    return tally.share(start, end) > 0.99 and tally.p99(Kind.READ, start, end) < PERIOD / 2
 
 
 async def answers(session: AsyncCassandraSession, nodes: CassandraServer) -> None:
