@@ -4,6 +4,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import lz4.block
@@ -95,6 +96,38 @@ async def test_response_may_come_one_byte_at_a_time(version: int, compression: A
             (await peer.next_request()).reply_void(warnings=[f"warning {index} " * 10])
         for index, future in enumerate(futures):
             assert (await future).warnings == [f"warning {index} " * 10]
+
+
+@pytest.mark.parametrize(("version", "compression"), FRAMINGS)
+async def test_responses_that_come_together_are_handled_over_several_turns(
+    version: int, compression: Any
+) -> None:
+    async with connected(version, compression) as (peer, connection):
+        futures = [ask(connection) for _ in range(1000)]
+        asked = [await peer.next_request() for _ in futures]
+        with peer.connections[0].hold():
+            for request in asked:
+                request.reply_void()
+        waiting = [1000]
+        while waiting[-1]:
+            await asyncio.sleep(0)
+            waiting.append(connection.in_flight)
+        # A turn may end with what was just read and begin the next with as many.
+        assert max(before - after for before, after in pairwise(waiting)) <= 256
+        assert all(future.done() for future in futures)
+        await answered(peer, connection)
+
+
+async def test_responses_that_came_before_the_end_are_answers() -> None:
+    async with connected() as (peer, connection):
+        futures = [ask(connection) for _ in range(1000)]
+        asked = [await peer.next_request() for _ in futures]
+        with peer.connections[0].hold():
+            for request in asked:
+                request.reply_void()
+        peer.drop_connections()
+        await asyncio.wait(futures)
+        assert [future.exception() for future in futures] == [None] * 1000
 
 
 async def test_requests_of_one_turn_leave_in_one_segment() -> None:

@@ -205,6 +205,28 @@ def test_own_frames_are_read_back(framing: Framing, batch: list[Envelope]) -> No
     assert read(reader(framing), made.take()) == batch
 
 
+@pytest.mark.parametrize("framing", list(Framing), ids=lambda framing: framing.name.lower())
+@given(batches=st.lists(envelopes, min_size=1, max_size=3), most=st.integers(1, 4))
+def test_reading_stops_after_so_many_and_goes_on_there(
+    framing: Framing, batches: list[list[Envelope]], most: int
+) -> None:
+    made = writer(framing, version=0x85)
+    data = b""
+    for batch in batches:
+        for flags, stream_id, opcode, body in batch:
+            made.add(opcode, stream_id, body, flags)
+        data += made.take()
+    pieces = reader(framing)
+    found: list[Envelope] = []
+    while data:
+        sink = EnvelopeList()
+        data = data[pieces.feed(data, sink, most) :]
+        assert len(sink.envelopes) <= most
+        assert sink.envelopes or not data
+        found += sink.envelopes
+    assert found == [envelope for batch in batches for envelope in batch]
+
+
 @framings
 @given(body=st.binary(min_size=1, max_size=400), position=st.integers(0), bit=st.integers(0, 7))
 def test_any_flipped_bit_is_found_where_the_driver_finds_it(

@@ -36,6 +36,8 @@ cdef class Connection(EnvelopeSink):
     cdef object drained_future
     cdef object flush_callback
     cdef bint flush_scheduled
+    cdef object read_callback
+    cdef bint has_backlog
     cdef FrameReader reader
     cdef FrameWriter writer
     cdef PyObject** handlers
@@ -58,7 +60,8 @@ cdef class Connection(EnvelopeSink):
     cdef int release(self, int stream_id) except -1
     cdef void release_id(self, int stream_id) noexcept
     cdef int grow_table(self) except -1
-    cdef int read_inbox(self) except -1
+    cdef int read_some(self, int most) except -1
+    cdef int read_inbox(self, int most) except -1
     cdef int fail_all(self, object error) except -1
 
 

@@ -3,7 +3,9 @@
 Theory. A request is encoded straight into the connection's pending buffer and its handler put into
 the table under a stream id. The first request of a loop turn schedules one flush, so all of that
 turn leave in one segment with one write. What arrives is read into one buffer and parsed there;
-each envelope's id finds its handler, whose id is free again before it runs.
+each envelope's id finds its handler, whose id is free again before it runs. A turn of the loop
+takes a bounded number of responses: if there are more, the transport pauses, and each of the
+following turns takes as many until none is left.
 
 A stream id is in one of three states: free; taken, its slot holds a handler; orphaned, its slot
 holds an orphan mark, because the request was cancelled or timed out while its response may still
@@ -15,6 +17,7 @@ import asyncio
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
+from libc.limits cimport INT_MAX
 from libc.string cimport memmove, memset
 
 from async_cassandra._wire.framing cimport COMPRESSED_SEGMENTS, SEGMENTS
@@ -33,6 +36,9 @@ DEF INBOX_BYTES = 262144
 DEF MIN_READ_BYTES = 65536
 # Bytes that may wait for the peer, in the transport or encoded in this turn, before senders wait.
 DEF HIGH_WATER_BYTES = 1048576
+# Responses handled in one turn of the loop, some 2 ms of work with that of the tasks that wait for them. A thousand
+# containers more in a turn would also start the garbage collector in each.
+DEF RESPONSES_PER_TURN = 128
 
 
 cdef class ResponseHandler:
@@ -115,6 +121,7 @@ cdef class Connection(EnvelopeSink):
         self.writer = FrameWriter(version, compress)
         self.closed_future = loop.create_future()
         self.flush_callback = self._flush
+        self.read_callback = self._read_on
         self.inbox = <unsigned char*>PyMem_Malloc(INBOX_BYTES)
         if self.inbox == NULL:
             raise MemoryError()
@@ -281,10 +288,15 @@ cdef class Connection(EnvelopeSink):
         self.inbox_end += nbytes
         self.reads += 1
         self.suspect = False
+        if not self.has_backlog:
+            self.read_some(RESPONSES_PER_TURN)
+
+    cdef int read_some(self, int most) except -1:
+        """Handle responses that have arrived, ``most`` of them now and the others in the turns that follow."""
         if self.closed:
-            return
+            return 0
         try:
-            self.read_inbox()
+            self.read_inbox(most)
         except ProtocolError as error:
             self.abort(ConnectionLost(f"protocol error from {self.endpoint}: {error}", self.endpoint), error)
         except Exception as error:  # noqa: BLE001  the stream cannot be trusted after a failure in the middle of it
@@ -292,12 +304,27 @@ cdef class Connection(EnvelopeSink):
                 {"message": f"a response from {self.endpoint} could not be handled", "exception": error}
             )
             self.abort(ConnectionLost(f"a response from {self.endpoint} could not be handled", self.endpoint), error)
-        self.wake_senders()
+        if self.reader.budget <= 0 and self.inbox_start < self.inbox_end and not self.closed:
+            if not self.has_backlog:
+                self.has_backlog = True
+                self.transport.pause_reading()
+            self.loop.call_soon(self.read_callback)
+        elif self.has_backlog:
+            self.has_backlog = False
+            self.transport.resume_reading()
+        return self.wake_senders()
 
-    cdef int read_inbox(self) except -1:
-        cdef Py_ssize_t used = self.reader.read(self.inbox + self.inbox_start, self.inbox_end - self.inbox_start, self)
+    def _read_on(self):
+        if self.has_backlog:
+            self.read_some(RESPONSES_PER_TURN)
+
+    cdef int read_inbox(self, int most) except -1:
+        cdef Py_ssize_t used
         cdef unsigned char* inbox
+        used = self.reader.read(self.inbox + self.inbox_start, self.inbox_end - self.inbox_start, self, most)
         self.inbox_start += used
+        if self.reader.budget <= 0 and self.inbox_start < self.inbox_end:
+            return 0
         if self.inbox_start == self.inbox_end:
             self.inbox_start = self.inbox_end = 0
             if self.inbox_capacity > INBOX_BYTES:
@@ -373,6 +400,9 @@ cdef class Connection(EnvelopeSink):
 
     def connection_lost(self, error):
         """Fail whatever waits (asyncio)."""
+        if self.has_backlog:
+            self.has_backlog = False
+            self.read_some(INT_MAX)
         if error is None:
             lost = ConnectionLost(f"{self.endpoint} closed the connection", self.endpoint)
         else:
@@ -395,7 +425,8 @@ cdef class Connection(EnvelopeSink):
             return
         self.closed = True
         self.error = error
-        self.flush_callback = None
+        self.flush_callback = self.read_callback = None
+        self.has_backlog = False
         self.fail_all(error)
         if self.drained_future is not None and not self.drained_future.done():
             self.drained_future.set_result(None)

@@ -46,11 +46,14 @@ cdef class FrameReader:
     cdef object decompress
     cdef Py_ssize_t max_envelope_bytes
     cdef WriteBuffer split
+    cdef int budget
+    cdef Py_ssize_t handed_out
+    cdef bytes plain
 
-    cdef Py_ssize_t read(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink) except -1
+    cdef Py_ssize_t read(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink, int most) except -1
     cdef Py_ssize_t read_envelope(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink) except -1
     cdef Py_ssize_t read_segment(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink) except -1
-    cdef int read_payload(self, bint self_contained, const unsigned char* data, Py_ssize_t size,
+    cdef bint read_payload(self, bint self_contained, const unsigned char* data, Py_ssize_t size,
                           EnvelopeSink sink) except -1
     cdef int read_split(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink) except -1
     cdef int check_header(self, const unsigned char* header) except -1

@@ -12,6 +12,7 @@ import zlib
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from libc.limits cimport INT_MAX
 from libc.string cimport memcpy
 
 from async_cassandra._wire.buffer cimport get_int, get_short, put_int, put_short, reserve, write_raw
@@ -289,6 +290,9 @@ cdef class FrameReader:
     :param version: protocol version that the peer's envelopes must carry, 4 or 5
     :param decompress: LZ4 block decompression, ``(bytes-like, uncompressed size) -> bytes``
     :param max_envelope_bytes: a longer envelope is a protocol error; memory grows only with bytes that have arrived
+
+    Theory. Reading stops when ``budget`` is used up, also inside a segment. That segment then counts as unread: the
+    next call must bring the same bytes again, and goes on after the ``handed_out`` bytes of its payload.
     """
 
     def __cinit__(self, uint8_t version, decompress=None, Py_ssize_t max_envelope_bytes=MAX_ENVELOPE_BYTES):
@@ -298,26 +302,32 @@ cdef class FrameReader:
         self.max_envelope_bytes = max_envelope_bytes
         self.split = WriteBuffer()
 
-    def feed(self, data, EnvelopeSink sink not None):
+    def feed(self, data, EnvelopeSink sink not None, int most=INT_MAX):
         """Read whole frames from ``data``; return how many bytes were used.
 
+        :param most: envelopes to hand to ``sink``, 1 or more; the bytes that were not used come again in the next call
         :raises ProtocolError: if the bytes break the protocol; nothing after them can be trusted
         """
         cdef bytes block = bytes(data)
-        return self.read(<const unsigned char*>PyBytes_AS_STRING(block), PyBytes_GET_SIZE(block), sink)
+        return self.read(<const unsigned char*>PyBytes_AS_STRING(block), PyBytes_GET_SIZE(block), sink, most)
 
-    cdef Py_ssize_t read(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink) except -1:
-        """Hand every whole envelope to ``sink``; return how many bytes were used."""
+    cdef Py_ssize_t read(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink, int most) except -1:
+        """Hand whole envelopes to ``sink``, ``most`` of them at the most; return how many bytes were used.
+
+        After that ``budget`` is above 0 if nothing more can be handed out before further bytes arrive.
+        """
         cdef Py_ssize_t used = 0, step
-        while True:
+        self.budget = most
+        while self.budget > 0:
             # An envelope can switch the framing: STARTUP's answer is the last unframed one.
             if self.framing == ENVELOPES:
                 step = self.read_envelope(data + used, size - used, sink)
             else:
                 step = self.read_segment(data + used, size - used, sink)
             if step == 0:
-                return used
+                break
             used += step
+        return used
 
     cdef int check_header(self, const unsigned char* header) except -1:
         if header[0] != (self.version | 0x80):
@@ -340,6 +350,7 @@ cdef class FrameReader:
         cdef Py_ssize_t length = <Py_ssize_t>get_int(data + 5)
         if size - HEADER < length:
             return 0
+        self.budget -= 1
         if data[1] & 0x01 and self.version < 5:
             self.emit_compressed(data, data + HEADER, length, sink)
         else:
@@ -376,7 +387,8 @@ cdef class FrameReader:
         cdef Py_ssize_t head = width + 3
         if size < head:
             return 0
-        if crc24(data, width) != get_le(data + width, 3):
+        cdef bint checked = self.handed_out > 0
+        if not checked and crc24(data, width) != get_le(data + width, 3):
             raise ProtocolError("CRC24 mismatch in a segment header: the bytes changed on their way")
         cdef unsigned long long header = get_le(data, 3) if width == 3 else get_le5(data)
         cdef Py_ssize_t stored = <Py_ssize_t>(header & 0x1FFFF)
@@ -389,29 +401,39 @@ cdef class FrameReader:
             self_contained = (header >> 34) & 1
         if size < head + stored + 4:
             return 0
-        if crc32_of(data + head, stored) != get_le(data + head + stored, 4):
+        if not checked and crc32_of(data + head, stored) != get_le(data + head + stored, 4):
             raise ProtocolError("CRC32 mismatch in a segment: the bytes changed on their way")
-        cdef bytes plain
+        cdef const unsigned char* payload = data + head
+        cdef Py_ssize_t size_of_payload = stored
         if plain_size:
-            plain = self.decompress_block(data + head, stored, plain_size)
-            self.read_payload(self_contained, <const unsigned char*>PyBytes_AS_STRING(plain), plain_size, sink)
-        else:
-            self.read_payload(self_contained, data + head, stored, sink)
+            if not checked:
+                self.plain = self.decompress_block(data + head, stored, plain_size)
+            payload = <const unsigned char*>PyBytes_AS_STRING(self.plain)
+            size_of_payload = plain_size
+        if not self.read_payload(self_contained, payload, size_of_payload, sink):
+            return 0
+        self.handed_out = 0
+        self.plain = None
         return head + stored + 4
 
-    cdef int read_payload(self, bint self_contained, const unsigned char* data, Py_ssize_t size,
-                          EnvelopeSink sink) except -1:
-        cdef Py_ssize_t used = 0, step
+    cdef bint read_payload(self, bint self_contained, const unsigned char* data, Py_ssize_t size,
+                           EnvelopeSink sink) except -1:
+        """Hand out a segment's envelopes; return whether that was all of them."""
+        cdef Py_ssize_t step
         if not self_contained:
-            return self.read_split(data, size, sink)
+            self.read_split(data, size, sink)
+            return True
         if self.split.size:
             raise ProtocolError("a self-contained segment inside a split envelope")
-        while used < size:
-            step = self.read_envelope(data + used, size - used, sink)
+        while self.handed_out < size:
+            if self.budget <= 0:
+                return False
+            step = self.read_envelope(data + self.handed_out, size - self.handed_out, sink)
             if step == 0:
-                raise ProtocolError(f"{size - used} bytes at the end of a self-contained segment are no envelope")
-            used += step
-        return 0
+                raise ProtocolError(
+                    f"{size - self.handed_out} bytes at the end of a self-contained segment are no envelope")
+            self.handed_out += step
+        return True
 
     cdef int read_split(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink) except -1:
         write_raw(self.split, data, size)
