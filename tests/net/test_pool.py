@@ -381,6 +381,19 @@ async def test_timer_that_raises_does_not_stop_the_others() -> None:
     assert [type(context["exception"]) for context in reported] == [LookupError]
 
 
+async def test_many_timers_due_at_once_are_run_over_several_turns() -> None:
+    fired = Fired()
+    for number in range(1000):
+        fired.start(str(number), 1.0)
+    assert len(fired.at(1.5)) == 128
+    turns = 0
+    while len(fired.queue):
+        turns += 1
+        await asyncio.sleep(0)
+    assert len(fired.names) == 1000
+    assert turns >= 1000 // 128
+
+
 async def test_closed_queue_runs_nothing() -> None:
     fired = Fired()
     fired.start("a", 0.001)

@@ -29,4 +29,4 @@ cdef class TimerQueue:
     cdef int start(self, Timer timer, double delay, double now) except -1
     cdef void stop(self, Timer timer) noexcept
     cdef int arm(self, double due) except -1
-    cdef int fire_list(self, TimerList timers, double now) except -1
+    cdef int fire_list(self, TimerList timers, double now, int budget) except -1
