@@ -13,7 +13,7 @@ from async_cassandra import exceptions
 from async_cassandra._exec.request import State
 from async_cassandra._net.errors import ConnectionLost
 from tests.support.peer_replies import ErrorCode
-from tests.support.request_rig import INT_ROW, RequestRig, until, values
+from tests.support.request_rig import INT_ROW, InOrder, RequestRig, until, values
 from tests.support.scripted_peer import scripted_cluster
 
 pytestmark = pytest.mark.anyio
@@ -141,6 +141,43 @@ async def test_request_pinned_to_a_dead_node_holds_up_nobody() -> None:
         await asyncio.gather(*(request.future for request in healthy))
         for request in stuck:
             request.cancel()
+
+
+async def test_many_free_places_are_taken_over_several_turns() -> None:
+    async with nodes(max_queued=1000, max_in_flight=1000) as rig:
+        rig.connection().pause_writing()
+        requests = [rig.write() for _ in range(1000)]
+        assert rig.executor.queued == 1000
+        rig.connection().resume_writing()
+        assert rig.executor.queued == 1000 - 256
+        turns = 0
+        while rig.executor.queued:
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns >= 2
+        for _ in requests:
+            (await rig.peers[0].next_request()).reply_void()
+        await asyncio.gather(*(request.future for request in requests))
+        await rig.check_quiet()
+
+
+async def test_policy_of_the_applications_own_is_not_asked_while_there_is_no_place() -> None:
+    async with nodes(max_queued=1000) as rig:
+        asked = 0
+
+        class Counting(InOrder):
+            def make_query_plan(self, *args: Any, **options: Any) -> list[Any]:
+                nonlocal asked
+                asked += 1
+                return super().make_query_plan()
+
+        policy = Counting(rig.policy.hosts)
+        requests = [rig.write(policy=policy) for _ in range(500)]
+        for _ in requests:
+            (await rig.peers[0].next_request()).reply_void()
+        await asyncio.gather(*(request.future for request in requests))
+        # Once when it starts, once when its turn comes.
+        assert asked <= 2 * len(requests)
 
 
 async def test_queue_moves_when_the_node_comes_back() -> None:

@@ -40,7 +40,7 @@ cdef class Executor:
         self.nodes = {}
         self.routes = {}
         self.plans = plans
-        self.queue = WaitQueue()
+        self.queue = WaitQueue(loop, self.nodes)
         self.flights = PrepareFlights()
 
     def ask_policy(self, request):

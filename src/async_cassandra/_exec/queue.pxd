@@ -1,3 +1,4 @@
+from async_cassandra._net.connection cimport NodeConnections
 from async_cassandra._net.timers cimport Timer
 
 
@@ -14,10 +15,15 @@ cdef class QueueEntry(Timer):
 cdef class WaitQueue:
     cdef readonly Py_ssize_t size
     cdef object entries
+    cdef object loop
+    cdef dict nodes
+    cdef object callback
     cdef bint serving
+    cdef bint goes_on
 
     cdef int join(self, QueueEntry entry, double now) except -1
     cdef int leave(self, QueueEntry entry, double now) except -1
     cdef int serve(self) except -1
+    cdef bint has_place(self) except -1
     cdef int abandon(self, object error) except -1
     cdef list waiting(self)

@@ -2,6 +2,9 @@
 
 from collections import deque
 
+# Those that may leave the queue in one turn of the loop, a millisecond of work.
+DEF SERVED_PER_TURN = 256
+
 
 cdef class QueueEntry(Timer):
     """Something that may wait in a :class:`WaitQueue`, in one at a time."""
@@ -22,12 +25,19 @@ cdef class QueueEntry(Timer):
 cdef class WaitQueue:
     """Entries that wait for a place, oldest first.
 
+    A turn of the loop serves a bounded number; if there is place for more, the next turn goes on.
+
+    :param nodes: whose connections have the places, by host
+
     One that leaves before its turn stays in ``entries`` unmarked; there are never many more of those than of the
     ``size`` that wait.
     """
 
-    def __cinit__(self):
+    def __cinit__(self, loop, dict nodes not None):
         self.entries = deque()
+        self.loop = loop
+        self.nodes = nodes
+        self.callback = self.go_on
 
     cdef int join(self, QueueEntry entry, double now) except -1:
         if len(self.entries) > 2 * self.size + 64:
@@ -50,13 +60,17 @@ cdef class WaitQueue:
         """Give each its turn, oldest first, as far as there is place."""
         cdef QueueEntry entry
         cdef list missed = []
+        cdef int budget = SERVED_PER_TURN
         if self.serving:
             return 0
         self.serving = True
         try:
-            while self.entries:
+            while self.entries and budget and self.has_place():
                 entry = self.entries.popleft()
-                if not entry.is_queued or entry.take_turn():
+                if not entry.is_queued:
+                    continue
+                if entry.take_turn():
+                    budget -= 1
                     continue
                 missed.append(entry)
                 if entry.has_free_choice():
@@ -64,7 +78,23 @@ cdef class WaitQueue:
             self.entries.extendleft(reversed(missed))
         finally:
             self.serving = False
+        if not budget and self.size and not self.goes_on:
+            self.goes_on = True
+            self.loop.call_soon(self.callback)
         return 0
+
+    def go_on(self):
+        """Serve those for whom the turn before had no time."""
+        self.goes_on = False
+        self.serve()
+
+    cdef bint has_place(self) except -1:
+        """Whether any connection can take a request; those that cannot tell when they can."""
+        cdef NodeConnections node
+        for node in self.nodes.values():
+            if node.pick() is not None:
+                return True
+        return False
 
     cdef int abandon(self, object error) except -1:
         for entry in self.waiting():
