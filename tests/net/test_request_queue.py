@@ -144,17 +144,14 @@ async def test_request_pinned_to_a_dead_node_holds_up_nobody() -> None:
 
 
 async def test_many_free_places_are_taken_over_several_turns() -> None:
-    async with nodes(max_queued=1000, max_in_flight=1000) as rig:
+    async with nodes(max_queued=300, max_in_flight=300) as rig:
         rig.connection().pause_writing()
-        requests = [rig.write() for _ in range(1000)]
-        assert rig.executor.queued == 1000
+        requests = [rig.write() for _ in range(300)]
+        assert rig.executor.queued == 300
         rig.connection().resume_writing()
-        assert rig.executor.queued == 1000 - 256
-        turns = 0
-        while rig.executor.queued:
-            turns += 1
-            await asyncio.sleep(0)
-        assert turns >= 2
+        assert rig.executor.queued == 300 - 256
+        await asyncio.sleep(0)
+        assert rig.executor.queued == 0
         for _ in requests:
             (await rig.peers[0].next_request()).reply_void()
         await asyncio.gather(*(request.future for request in requests))
@@ -172,7 +169,7 @@ async def test_policy_of_the_applications_own_is_not_asked_while_there_is_no_pla
                 return super().make_query_plan()
 
         policy = Counting(rig.policy.hosts)
-        requests = [rig.write(policy=policy) for _ in range(500)]
+        requests = [rig.write(policy=policy) for _ in range(50)]
         for _ in requests:
             (await rig.peers[0].next_request()).reply_void()
         await asyncio.gather(*(request.future for request in requests))
