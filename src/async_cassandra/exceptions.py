@@ -146,12 +146,24 @@ class QueryError(AsyncCassandraError):
 class TimeoutError(AsyncCassandraError, builtins.TimeoutError, cassandra.OperationTimedOut):
     """The client's own deadline passed.
 
+    Where a request's time went is in seconds. What is left of its timeout were the pauses between
+    its attempts.
+
     :ivar errors: what each node tried so far had answered, by ``"address:port"``
     :ivar last_host: the node asked last, as ``"address:port"``
+    :ivar prepare_seconds: until its string was prepared
+    :ivar queued_seconds: waiting for a free place on a connection
+    :ivar wire_seconds: while at least one attempt waited for a node's answer
+    :ivar node_seconds: the same for each node, by ``"address:port"``; attempts on several nodes at
+        a time count for each
     """
 
     errors: dict[str, BaseException]
     last_host: str | None
+    prepare_seconds: float
+    queued_seconds: float
+    wire_seconds: float
+    node_seconds: dict[str, float]
 
     def __init__(
         self,
@@ -162,12 +174,20 @@ class TimeoutError(AsyncCassandraError, builtins.TimeoutError, cassandra.Operati
         attempts: int = 0,
         consistency: int | None = None,
         errors: Mapping[str, BaseException] | None = None,
+        prepare_seconds: float = 0.0,
+        queued_seconds: float = 0.0,
+        wire_seconds: float = 0.0,
+        node_seconds: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__(
             message, cause, endpoint=endpoint, attempts=attempts, consistency=consistency
         )
         self.errors = dict(errors or {})
         self.last_host = endpoint
+        self.prepare_seconds = prepare_seconds
+        self.queued_seconds = queued_seconds
+        self.wire_seconds = wire_seconds
+        self.node_seconds = dict(node_seconds or {})
 
 
 class ConnectTimeoutError(TimeoutError, ConnectionError):

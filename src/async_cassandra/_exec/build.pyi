@@ -47,6 +47,8 @@ class CallOptions:
         execute_as: str | None,
     ) -> CallOptions | None: ...
 
+def seconds_of(options: CallOptions) -> float: ...
+
 class RequestBuilder:
     default_fetch_size: int
     timestamps: Callable[[], int] | None

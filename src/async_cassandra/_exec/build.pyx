@@ -71,6 +71,14 @@ cdef class CallOptions:
         return <object>found if found != NULL else getattr(self.profile, name)
 
 
+def seconds_of(CallOptions options not None):
+    """The timeout of a call, ``math.inf`` for none."""
+    timeout = options.timeout
+    if timeout is None:
+        timeout = options.profile.request_timeout
+    return inf if timeout is None else timeout
+
+
 cdef class RequestBuilder:
     """Builds the requests of one session.
 

@@ -23,7 +23,7 @@ from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._exec import faults
 from async_cassandra._exec.agreement import wait_for_agreement
 from async_cassandra._exec.budget import Budget
-from async_cassandra._exec.build import CallOptions, RequestBuilder
+from async_cassandra._exec.build import CallOptions, RequestBuilder, seconds_of
 from async_cassandra._exec.config import ClientOptions
 from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, StatementInfo, describe
 from async_cassandra._exec.executor import Executor
@@ -263,10 +263,18 @@ class SessionCore:
         return pinned
 
     async def resolve(self, query: Any, parameters: Parameters, options: CallOptions) -> Request:
-        """The request of any statement; may have to prepare first.
+        """The request of any statement; may have to prepare first, within the same timeout.
 
         :raises TypeError: if ``query`` is no statement
         """
+        started = self.loop.time()
+        request = await self._request_of(query, parameters, options)
+        request.spent = self.loop.time() - started
+        return request
+
+    async def _request_of(
+        self, query: Any, parameters: Parameters, options: CallOptions
+    ) -> Request:
         match query:
             case str():
                 return await self._string(SimpleStatement(query), query, parameters, options)
@@ -279,7 +287,7 @@ class SessionCore:
                 _refuse_parameters(parameters)
                 return await self._foreign_bound(query, options)
             case PreparedStatement():
-                return await self.resolve(query.bind(parameters), None, options)
+                return await self._request_of(query.bind(parameters), None, options)
             case DriverPreparedStatement():
                 statement = await self._adopt(query, options)
                 bound = self._bind(statement, parameters)
@@ -355,6 +363,7 @@ class SessionCore:
         repeatable = batch.batch_type is not BatchType.COUNTER
         inferred = self.options.infer_idempotence
         keyspace = batch.keyspace if isinstance(batch, BatchStatement) else None
+        deadline = self.loop.time() + seconds_of(options)
         for _, statement, values in batch._statements_and_parameters:
             if isinstance(statement, str) and not values:
                 info = _described(statement)
@@ -362,7 +371,7 @@ class SessionCore:
                 inferred = inferred and info.inferred_idempotent
                 entries.append((statement, NO_VALUES))
                 continue
-            prepared, payload = await self._batched(statement, values, keyspace, options)
+            prepared, payload = await self._batched(statement, values, keyspace, options, deadline)
             queries[prepared.prepared_id] = prepared
             repeatable = repeatable and not prepared.is_conditional and not prepared.is_counter
             inferred = inferred and prepared.inferred_idempotent
@@ -374,13 +383,19 @@ class SessionCore:
         return request
 
     async def _batched(
-        self, statement: Any, values: Any, keyspace: str | None, options: CallOptions
+        self,
+        statement: Any,
+        values: Any,
+        keyspace: str | None,
+        options: CallOptions,
+        deadline: float,
     ) -> tuple[PreparedQuery, bytes]:
         """A batch entry's prepared query and encoded values."""
         if isinstance(statement, BoundStatement):
             return statement.prepared_statement.prepared, statement.bound.payload
         if isinstance(statement, DriverBoundStatement):
-            adopted = (await self._adopt(statement.prepared_statement, options)).prepared
+            left = self._left(options, deadline)
+            adopted = (await self._adopt(statement.prepared_statement, left)).prepared
             return adopted, adopted.bind_plan.bind_encoded(statement.values).payload
         if isinstance(statement, bytes):
             prepared = self.preparer.known(statement)
@@ -390,8 +405,15 @@ class SessionCore:
                     "or use async_cassandra's BatchStatement"
                 )
             return prepared, prepared.bind_plan.bind_encoded(values).payload
-        prepared_statement = await self._prepared_string(keyspace, statement, options)
+        left = self._left(options, deadline)
+        prepared_statement = await self._prepared_string(keyspace, statement, left)
         return prepared_statement.prepared, self._bind(prepared_statement, values).payload
+
+    def _left(self, options: CallOptions, deadline: float) -> CallOptions:
+        """Options that leave a PREPARE the time until ``deadline``."""
+        left = CallOptions(options.profile)
+        left.timeout = max(deadline - self.loop.time(), 0.001)
+        return left
 
     # What follows a response
 

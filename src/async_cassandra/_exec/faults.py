@@ -10,6 +10,8 @@ clients that failed together do not come back together; another node is asked at
 """
 
 import random
+from collections.abc import Iterable
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from cassandra import ConsistencyLevel, WriteType
@@ -183,13 +185,32 @@ def lost(request: "Request", node: "NodeConnections", error: BaseException) -> Q
 
 def timeout(request: "Request") -> QueryTimeoutError:
     """The exception of a request whose deadline has passed, saying where its time went."""
-    elapsed = request.elapsed()
-    waiting = request.describe_attempts(elapsed)
-    places = [f"{endpoint} for {seconds:.3f} s" for endpoint, seconds in waiting]
+    times = request.attempt_times()
+    node_seconds: dict[str, float] = {}
+    for endpoint, start, end in times:
+        node_seconds[endpoint] = node_seconds.get(endpoint, 0.0) + end - start
+    places = [f"{endpoint} for {seconds:.3f} s" for endpoint, seconds in node_seconds.items()]
+    if request.spent >= 0.001:
+        places.insert(0, f"its statement to be prepared for {request.spent:.3f} s")
     errors = dict(request.errors or {})
+    queued = request.queued_time()
     if request.queued_seconds or not request.attempts:
-        places.append(f"a free connection for {request.queued_time():.3f} s")
+        places.append(f"a free connection for {queued:.3f} s")
         errors |= _unreachable(request)
+    return QueryTimeoutError(
+        _timeout_text(request, places, errors),
+        endpoint=times[-1][0] if times else None,
+        attempts=request.attempts,
+        consistency=consistency_of(request),
+        errors=errors,
+        prepare_seconds=request.spent,
+        queued_seconds=queued,
+        node_seconds=node_seconds,
+        wire_seconds=_covered((start, end) for _, start, end in times),
+    )
+
+
+def _timeout_text(request: "Request", places: list[str], errors: dict[str, Exception]) -> str:
     consistency = consistency_of(request)
     level = "none"
     if consistency is not None:
@@ -202,12 +223,24 @@ def timeout(request: "Request") -> QueryTimeoutError:
         text += " " + "; ".join(str(error) for error in errors.values()) + "."
     if not request.idempotent and request.attempts:
         text += " A write may or may not have been applied."
+    return text
+
+
+def _covered(spans: Iterable[tuple[float, float]]) -> float:
+    """How long at least one of the spans was going on."""
+    total, until = 0.0, -inf
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
+
+
+def prepare_timeout(query: str, timeout: float) -> QueryTimeoutError:
+    """The exception of a call whose deadline passed while another one's PREPARE was under way."""
     return QueryTimeoutError(
-        text,
-        endpoint=waiting[-1][0] if waiting else None,
-        attempts=request.attempts,
-        consistency=consistency,
-        errors=errors,
+        f"No answer within the timeout of {timeout:g} s: waited for its statement to be prepared "
+        f"(attempts: 0): {query[:200]}",
+        prepare_seconds=timeout,
     )
 
 

@@ -8,12 +8,14 @@ does not know it says so, which prepares it within the request's own life.
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 from weakref import WeakValueDictionary
 
-from async_cassandra._exec.build import CallOptions, RequestBuilder
+from async_cassandra._exec.build import CallOptions, RequestBuilder, seconds_of
 from async_cassandra._exec.cql import describe
 from async_cassandra._exec.executor import Executor
+from async_cassandra._exec.faults import prepare_timeout
 from async_cassandra._exec.prepared import PreparedQuery
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.schema_events import concerns
@@ -21,7 +23,7 @@ from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.responses import Prepared, Response
-from async_cassandra.exceptions import QueryError
+from async_cassandra.exceptions import QueryError, QueryTimeoutError
 
 MAX_STATEMENTS = 1024
 # Outstanding PREPAREs on a connection that is being taught what the session knows.
@@ -62,14 +64,26 @@ class Preparer:
     ) -> PreparedStatement:
         """Prepare behind the scenes; callers with the same query share one PREPARE.
 
+        It has the timeout of the caller that started it; each other one waits for its own, and
+        starts another if the first one's was shorter.
+
         Cancellation: the PREPARE goes on for the other callers.
         """
+        loop = self._executor.loop
+        timeout = seconds_of(options)
+        deadline = loop.time() + timeout
         key = (keyspace, query)
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._executor.loop.create_task(self.prepare(keyspace, query, options))
-            self._flights[key] = flight
-            flight.add_done_callback(lambda done: self._landed(key, done))
+        while (flight := self._flights.get(key)) is not None:
+            left = deadline - loop.time()
+            await asyncio.wait([flight], timeout=None if left == inf else max(left, 0.0))
+            if not flight.done():
+                raise prepare_timeout(query, timeout)
+            if flight.cancelled() or not isinstance(flight.exception(), QueryTimeoutError):
+                return flight.result()
+        options.timeout = max(deadline - loop.time(), 0.001)
+        flight = loop.create_task(self.prepare(keyspace, query, options))
+        self._flights[key] = flight
+        flight.add_done_callback(lambda done: self._landed(key, done))
         return await asyncio.shield(flight)
 
     def _landed(self, key: Key, flight: asyncio.Task[PreparedStatement]) -> None:

@@ -36,6 +36,7 @@ cdef class Request(Routed):
     cdef public object retry_policy
     cdef public object speculation
     cdef public double timeout
+    cdef public double spent
     cdef public tuple pinned
     cdef public object policy
     cdef public object speculative_policy
@@ -52,6 +53,7 @@ cdef class Request(Routed):
     cdef double deadline
     cdef double next_event
     cdef list live
+    cdef list ended
     cdef NodeConnections retry_node
     cdef object failure
     cdef bint failed_otherwise
@@ -80,6 +82,7 @@ cdef class Request(Routed):
                    bint is_statement_error=*) except -1
     cdef bint take_retry(self) noexcept
     cdef int pause(self, double delay) except -1
+    cdef int end_attempt(self, Attempt attempt) except -1
     cdef bint is_asking(self, NodeConnections node) noexcept
     cdef int plan_hedge(self, Attempt attempt, double now) except -1
     cdef int learn(self, Attempt answered) except -1

@@ -164,6 +164,7 @@ cdef class Request(Routed):
 
     :param statement: what the user gave, for the policies
     :param prepared: the prepared query behind an EXECUTE, else ``None``
+    :ivar spent: seconds of the timeout that went by before the request could start, for preparing its string
     """
 
     def __init__(self, Executor executor not None, Message message not None, statement=None,
@@ -212,7 +213,7 @@ cdef class Request(Routed):
             executor.running += 1
             self.holds_place = True
         self.started = executor.timers.now()
-        self.deadline = self.started + self.timeout
+        self.deadline = self.started + self.timeout - self.spent
         self.next_event = inf
         executor.requests += 1
         executor.budget.requests += 1
@@ -429,7 +430,7 @@ cdef class Request(Routed):
             prepared = self.query_of(error.fields["query_id"])
             if prepared is not None:
                 return self.on_unprepared(attempt, prepared)
-        self.live.remove(attempt)
+        self.end_attempt(attempt)
         self.response = response
         if error.code != OVERLOADED and error.code != IS_BOOTSTRAPPING:
             self.failed_otherwise = True
@@ -464,7 +465,7 @@ cdef class Request(Routed):
         cdef object exception
         cdef int decision
         cdef double delay = 0
-        self.live.remove(attempt)
+        self.end_attempt(attempt)
         if sent:
             self.losses += 1
             exception = self.executor.faults.lost(self, attempt.node, error)
@@ -575,10 +576,19 @@ cdef class Request(Routed):
 
     # What errors tell
 
-    def describe_attempts(self, now):
-        """Each live attempt as ``(endpoint, seconds waited)``; ``now`` counts from admission."""
+    cdef int end_attempt(self, Attempt attempt) except -1:
+        """Take note of an attempt that failed."""
+        self.live.remove(attempt)
+        if self.ended is None:
+            self.ended = []
+        self.ended.append((attempt.node.endpoint, attempt.started, self.executor.timers.now()))
+        return 0
+
+    def attempt_times(self):
+        """Each attempt as ``(endpoint, start, end)``, live ones last; they end now. In the timers' seconds."""
         cdef Attempt attempt
-        return [(attempt.node.endpoint, self.started + now - attempt.started) for attempt in self.live or ()]
+        cdef double now = self.executor.timers.now()
+        return (self.ended or []) + [(attempt.node.endpoint, attempt.started, now) for attempt in self.live or ()]
 
     def queued_time(self):
         """Seconds spent waiting for a place."""
