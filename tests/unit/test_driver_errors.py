@@ -16,7 +16,6 @@ from async_cassandra._driver.errors import (
     UnknownServerError,
     connect_error,
     connection_lost,
-    no_host_available,
     server_error,
 )
 from tests.support.peer_replies import error_body
@@ -153,21 +152,6 @@ def test_keyspace_that_exists_has_no_table() -> None:
     error = server_error(0x2400, "exists", {"keyspace": "ks", "table": ""})
     assert isinstance(error, cassandra.AlreadyExists)
     assert (error.keyspace, error.table) == ("ks", None)
-
-
-def test_no_host_available_names_each_node_and_reason() -> None:
-    errors = {"10.0.0.1:9042": OSError("refused"), "10.0.0.2:9042": OSError("unreachable")}
-    error = no_host_available(errors, attempts=2)
-    assert isinstance(error, NoHostAvailable)
-    assert isinstance(error, exceptions.QueryError)
-    assert isinstance(error, ConnectionError)
-    assert error.errors == errors
-    assert "10.0.0.1:9042: refused; 10.0.0.2:9042: unreachable" in str(error)
-    assert pickle.loads(pickle.dumps(error)).errors.keys() == errors.keys()
-
-
-def test_no_host_available_with_an_empty_plan_says_so() -> None:
-    assert "policy offered none" in str(no_host_available({}))
 
 
 def test_connection_lost_is_the_drivers() -> None:

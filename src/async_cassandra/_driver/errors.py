@@ -251,15 +251,6 @@ def _details(facts: Fields) -> str:
     return "".join(parts)
 
 
-class NoHostAvailableError(exceptions.QueryError, exceptions.ConnectionError, NoHostAvailable):
-    """No node could take the request.
-
-    :ivar errors: why, by the node's ``"address:port"``
-    """
-
-    errors: dict[str, BaseException]
-
-
 class ConnectFailedError(exceptions.ConnectionError, NoHostAvailable):
     """No contact point could be reached.
 
@@ -292,32 +283,6 @@ class ConnectionLostError(
     exceptions.QueryError, exceptions.ConnectionError, driver_connection.ConnectionShutdown
 ):
     """The connection was lost under the request; a write may or may not have been applied."""
-
-
-def no_host_available(
-    errors: Mapping[str, BaseException],
-    *,
-    attempts: int = 0,
-    consistency: int | None = None,
-) -> NoHostAvailableError:
-    """Build the error of a request whose plan is exhausted.
-
-    :param errors: why, by the node's ``"address:port"``, in the order tried; empty when the plan
-        was
-    """
-    last = next(reversed(list(errors.items())), (None, None))
-    reasons = "; ".join(f"{node}: {_reason(error)}" for node, error in errors.items())
-    text = (
-        f"No node could take the request: {reasons}"
-        if errors
-        else "No node could take the request: the load balancing policy offered none. "
-        "Check its local_dc and which hosts are up"
-    )
-    error = NoHostAvailableError(
-        text, last[1], endpoint=last[0], attempts=attempts, consistency=consistency
-    )
-    error.errors = dict(errors)
-    return error
 
 
 def connection_lost(

@@ -187,11 +187,6 @@ cdef class Request(Routed):
         return (f"<Request {State(self.state).name} attempts={self.attempts} retries={self.retries} "
                 f"timeout={self.timeout:g}>")
 
-    @property
-    def result_shape(self):
-        """The shape whose metadata id the request sent; ``None`` if it was not prepared."""
-        return self.shape
-
     def start(self):
         """Admit the request; its future gets the :class:`Response` or the exception."""
         self.begin()

@@ -119,7 +119,6 @@ cdef int write_string_map(WriteBuffer out, dict value) except -1
 cdef int write_bytes_map(WriteBuffer out, dict value) except -1
 
 cdef str read_string(Cursor* cursor)
-cdef str read_long_string(Cursor* cursor)
 cdef object read_bytes(Cursor* cursor)
 cdef bytes read_short_bytes(Cursor* cursor)
 cdef list read_string_list(Cursor* cursor)

@@ -139,11 +139,6 @@ cdef str read_string(Cursor* cursor):
     return decode_utf8(take(cursor, size), size)
 
 
-cdef str read_long_string(Cursor* cursor):
-    cdef Py_ssize_t size = read_int(cursor)
-    return decode_utf8(take(cursor, size), size)
-
-
 cdef object read_bytes(Cursor* cursor):
     """Read [bytes]; ``None`` for a negative length."""
     cdef Py_ssize_t size = read_int(cursor)

@@ -170,10 +170,6 @@ cdef class BooleanCodec(Codec):
         return read_empty(self, size)
 
 
-cdef object read_big_integer(const unsigned char* at, Py_ssize_t size, bint is_signed):
-    return long_from_be(at, size, is_signed)
-
-
 cdef int write_minimal(WriteBuffer out, object value) except -1:
     """Append an int in as few bytes of two's complement as hold it."""
     cdef int overflow = 0
