@@ -21,10 +21,7 @@ from async_cassandra._net.errors import (
 )
 from async_cassandra._net.protocol import ConnectionProtocol
 from async_cassandra._wire.requests import AuthResponse, Opcode, Options, Query, Startup
-from async_cassandra._wire.responses import Response
-
-PROTOCOL_ERROR = 0x000A
-BAD_CREDENTIALS = 0x0100
+from async_cassandra._wire.responses import ErrorCode, Response
 
 
 class Authenticator(Protocol):
@@ -101,6 +98,21 @@ async def _open(
     host: object,
     keyspace: str | None,
 ) -> ConnectionProtocol:
+    connection = await _connect(address, port, endpoint, options)
+    try:
+        await _start(connection, options, host)
+        if keyspace is not None:
+            await use_keyspace(connection, keyspace)
+    except BaseException as error:
+        connection.abort(ConnectFailed(f"connecting to {endpoint} failed", endpoint), error)
+        raise
+    return connection
+
+
+async def _connect(
+    address: str, port: int, endpoint: str, options: ConnectOptions
+) -> ConnectionProtocol:
+    """Open TCP or the Unix socket, and TLS."""
     loop = asyncio.get_running_loop()
 
     def factory() -> ConnectionProtocol:
@@ -112,33 +124,28 @@ async def _open(
             compression=options.compression,
         )
 
-    hostname = options.server_hostname(address) if options.ssl_context is not None else None
-    if port:
-        _, connection = await loop.create_connection(
-            factory,
-            address,
-            port,
-            ssl=options.ssl_context,
-            server_hostname=hostname,
-            local_addr=options.local_address,
-        )
-    else:
-        _, connection = await loop.create_unix_connection(
-            factory, address, ssl=options.ssl_context, server_hostname=hostname
-        )
-    try:
-        await _start(connection, options, host)
-        if keyspace is not None:
-            await use_keyspace(connection, keyspace)
-    except BaseException as error:
-        connection.abort(ConnectFailed(f"connecting to {endpoint} failed", endpoint), error)
-        raise
+    tls_options: dict[str, Any] = {"ssl": options.ssl_context}
+    if options.ssl_context is not None:
+        tls_options["server_hostname"] = options.server_hostname(address)
+    if not port:
+        _, connection = await loop.create_unix_connection(factory, address, **tls_options)
+        return connection
+    _, connection = await loop.create_connection(
+        factory, address, port, local_addr=options.local_address, **tls_options
+    )
     return connection
 
 
 async def _start(connection: ConnectionProtocol, options: ConnectOptions, host: object) -> None:
-    answer = _expect(connection, await connection.request(Options()), Opcode.SUPPORTED)
-    supported = answer.supported or {}
+    answer = await connection.request(Options())
+    if answer.error is not None and answer.error.code == ErrorCode.PROTOCOL_ERROR:
+        # OPTIONS has no body: its version is all that a server can find wrong with it.
+        raise VersionRefused(
+            f"{connection.endpoint} does not speak protocol version {connection.version}: "
+            f"{answer.error.message}",
+            connection.endpoint,
+        )
+    supported = _expect(connection, answer, Opcode.SUPPORTED).supported or {}
     startup = {"CQL_VERSION": supported.get("CQL_VERSION", ["3.4.7"])[0]} | options.startup
     compressed = options.compression is not None and "lz4" in supported.get("COMPRESSION", ())
     if compressed:
@@ -201,12 +208,7 @@ def _expect(connection: Connection, response: Response, *opcodes: Opcode) -> Res
             f"{endpoint} answered with opcode 0x{response.opcode:02x} during the handshake",
             endpoint,
         )
-    if error.code == PROTOCOL_ERROR and "version" in error.message.lower():
-        raise VersionRefused(
-            f"{endpoint} does not speak protocol version {connection.version}: {error.message}",
-            endpoint,
-        )
-    if error.code == BAD_CREDENTIALS:
+    if error.code == ErrorCode.BAD_CREDENTIALS:
         raise AuthenticationRefused(
             f"{endpoint} refused the credentials: {error.message}", endpoint
         )
