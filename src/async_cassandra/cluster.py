@@ -87,19 +87,9 @@ class AsyncCluster(AsyncClosing):
         metrics: MetricsMiddleware | None = None,
         **kwargs: Any,
     ) -> None:
-        if protocol_version not in (None, 4, 5):
-            raise ConfigurationError(
-                f"protocol_version takes 4, 5 or None, not {protocol_version!r}"
-            )
-        if not isinstance(port, int) or not 0 < port < 65536:
-            raise ConfigurationError(f"port takes 1 to 65535, not {port!r}")
         self._compression = _lz4(compression)
         self._options = client_options if client_options is not None else ClientOptions()
-        self._budget = Budget(
-            self._options.retry_budget,
-            self._options.hedge_budget,
-            self._options.min_retries_per_second,
-        )
+        self._budget = budget_of(self._options)
         self._idle_heartbeat_interval = idle_heartbeat_interval
         self._metrics = metrics
         profiles = kwargs.get("execution_profiles") or {}
@@ -361,6 +351,11 @@ class Connecting(Coroutine[Any, Any, AsyncCassandraSession]):
     ) -> None:
         if self._session is not None:
             await self._session.close()
+
+
+def budget_of(options: ClientOptions) -> Budget:
+    """What the sessions of a cluster may send beside their requests, all together."""
+    return Budget(options.retry_budget, options.hedge_budget, options.min_retries_per_second)
 
 
 def startup_options(options: ClientOptions) -> dict[str, str]:

@@ -435,7 +435,7 @@ def schema_event(
     return event
 
 
-def _checked(settings: dict[str, Any]) -> dict[str, Any]:
+def _check(settings: Mapping[str, Any]) -> None:
     unknown = sorted(settings.keys() - _CLUSTER_SETTINGS)
     if unknown:
         raise exceptions.ConfigurationError(
@@ -451,14 +451,25 @@ def _checked(settings: dict[str, Any]) -> dict[str, Any]:
         raise exceptions.ConfigurationError(
             f"protocol_version {version!r} is not spoken: leave it out, or pass 5 or 4"
         )
+    port = settings.get("port", 9042)
+    if not isinstance(port, int) or not 0 < port < 65536:
+        raise exceptions.ConfigurationError(f"port takes 1 to 65535, not {port!r}")
     points = settings.get("contact_points")
     if isinstance(points, str):
         raise exceptions.ConfigurationError(
             f"contact_points takes a list of addresses: pass [{points!r}]"
         )
+
+
+def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings for the driver's cluster, completed.
+
+    :raises ~async_cassandra.exceptions.ConfigurationError: naming the one that does not fit
+    """
+    _check(settings)
     checked = {name: value for name, value in settings.items() if value is not None}
-    if points is not None:
-        checked["contact_points"] = list(points)
+    if "contact_points" in checked:
+        checked["contact_points"] = list(checked["contact_points"])
     checked.setdefault(
         "reconnection_policy",
         # The driver's own waits up to ten minutes, and gives up after 64 attempts.

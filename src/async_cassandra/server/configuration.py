@@ -14,6 +14,21 @@ from async_cassandra.server.options import ServerOptions, Setting
 MAIN_CLASS = "org.apache.cassandra.service.CassandraDaemon"
 TOKENS_PER_NODE = 16
 
+FIXED_SETTINGS: dict[str, Setting] = {
+    "cluster_name": "async-cassandra",
+    "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
+    "num_tokens": TOKENS_PER_NODE,
+    "auto_bootstrap": False,
+    "endpoint_snitch": "SimpleSnitch",
+    "authorizer": "AllowAllAuthorizer",
+    "commitlog_sync": "periodic",
+    "commitlog_total_space": "256MiB",
+    "disk_failure_policy": "die",
+    "auto_snapshot": False,
+    "user_defined_functions_enabled": True,
+    "materialized_views_enabled": True,
+}
+
 # The packages that Cassandra 5's own jvm17-server.options opens, less those of jdk.compiler, which
 # is only in a full JDK and only needed by tools.
 EXPORTS = (
@@ -79,16 +94,12 @@ def node_settings(
     address = addresses[index]
     seeds = ",".join(f"{node.host}:{node.storage_port}" for node in addresses)
     settings: dict[str, Setting] = {
-        "cluster_name": "async-cassandra",
-        "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
-        "num_tokens": TOKENS_PER_NODE,
+        **FIXED_SETTINGS,
         "initial_token": tokens(index, len(addresses)),
-        "auto_bootstrap": False,
         "listen_address": address.host,
         "storage_port": address.storage_port,
         "rpc_address": address.host,
         "native_transport_port": address.port,
-        "endpoint_snitch": "SimpleSnitch",
         "seed_provider": [
             {
                 "class_name": "org.apache.cassandra.locator.SimpleSeedProvider",
@@ -96,13 +107,6 @@ def node_settings(
             }
         ],
         "authenticator": "PasswordAuthenticator" if options.auth else "AllowAllAuthenticator",
-        "authorizer": "AllowAllAuthorizer",
-        "commitlog_sync": "periodic",
-        "commitlog_total_space": "256MiB",
-        "disk_failure_policy": "die",
-        "auto_snapshot": False,
-        "user_defined_functions_enabled": True,
-        "materialized_views_enabled": True,
     }
     if certificates is not None:
         settings["client_encryption_options"] = client_encryption(certificates)
