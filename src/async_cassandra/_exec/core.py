@@ -74,7 +74,8 @@ def _after_fork() -> None:
         )
 
 
-os.register_at_fork(after_in_child=_after_fork) if hasattr(os, "register_at_fork") else None
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class SessionCore:
@@ -99,22 +100,8 @@ class SessionCore:
         self.version: int = connect.protocol_version
         self.timers: TimerQueue = TimerQueue(self.loop)
         self.plans: RowPlans = RowPlans(CodecRegistry(PYTHON_TYPES, dict(control.user_types)))
-        self.executor: Executor = Executor(
-            self.loop,
-            self.timers,
-            self.plans,
-            faults,
-            max_queued=options.max_queued,
-            budget=budget,
-        )
-        self.executor.refuse = self.check_usable
-        self.builder: RequestBuilder = RequestBuilder(
-            self.executor,
-            self.version,
-            default_fetch_size=options.fetch_size,
-            timestamps=control.timestamp_generator,
-            infers_idempotence=options.infer_idempotence,
-        )
+        self.executor: Executor = self._make_executor(budget)
+        self.builder: RequestBuilder = self._make_builder()
         self.preparer: Preparer = Preparer(self.executor, self.builder)
         self.nodes: Nodes = self._make_nodes(connect)
         self.heartbeat: Heartbeat = Heartbeat(
@@ -126,13 +113,34 @@ class SessionCore:
         self._idle: asyncio.Future[None] | None = None
         _cores.add(self)
 
+    def _make_executor(self, budget: Budget | None) -> Executor:
+        executor = Executor(
+            self.loop,
+            self.timers,
+            self.plans,
+            faults,
+            max_queued=self.options.max_queued,
+            budget=budget,
+        )
+        executor.refuse = self.check_usable
+        return executor
+
+    def _make_builder(self) -> RequestBuilder:
+        return RequestBuilder(
+            self.executor,
+            self.version,
+            default_fetch_size=self.options.fetch_size,
+            timestamps=self.control.timestamp_generator,
+            infers_idempotence=self.options.infer_idempotence,
+        )
+
     def _make_nodes(self, connect: ConnectOptions) -> Nodes:
         return Nodes(
             self.control,
             self.executor,
             connect,
             size=self.options.connections_per_node,
-            on_reopened=self.preparer.teach,
+            on_opened=self.preparer.teach,
             on_user_type=self._on_user_type,
             on_schema_change=self.preparer.on_schema_change,
         )

@@ -32,7 +32,7 @@ class Nodes:
     Concurrency: the loop's thread only.
 
     :param size: connections per node, 1 or more
-    :param on_opened: called with each connection that opens after its pool was unreachable
+    :param on_opened: called with each connection that opens
     :param on_user_type: called when a class is registered for a user-defined type
     :param on_schema_change: called when the driver's metadata has a change
     """
@@ -44,7 +44,7 @@ class Nodes:
         options: ConnectOptions,
         *,
         size: int,
-        on_reopened: Callable[[ConnectionProtocol], None],
+        on_opened: Callable[[ConnectionProtocol], None],
         on_user_type: Callable[[str, str, type], None],
         on_schema_change: Callable[[Mapping[str, Any]], None],
     ) -> None:
@@ -52,7 +52,7 @@ class Nodes:
         self._executor = executor
         self._options = options
         self._size = size
-        self._on_reopened = on_reopened
+        self._take_in = on_opened
         self.on_user_type = on_user_type
         self.on_schema_change = on_schema_change
         self._keyspace: str | None = None
@@ -121,7 +121,8 @@ class Nodes:
 
     def on_up(self, host: Host) -> None:
         self._add(host)
-        self.pools[host].wake() if host in self.pools else None
+        if host in self.pools:
+            self.pools[host].wake()
         self.on_routing()
 
     def on_down(self, host: Host) -> None:
@@ -198,4 +199,4 @@ class Nodes:
 
     def _on_opened(self, pool: NodePool, connection: ConnectionProtocol) -> None:
         self._control.report_connections(pool.host, len(pool.connections), by=self)
-        self._on_reopened(connection)
+        self._take_in(connection)

@@ -43,6 +43,7 @@ class NodePool(NodeConnections):
     :param on_unreachable: called with the error when the last connection is gone and none could be
         opened
     :param on_reachable: called when a connection opens after that
+    :param on_opened: called with each connection that opens
     :ivar protocol_errors: connections closed because what came on them could not be right
     """
 
