@@ -138,10 +138,13 @@ async def test_replicas_are_those_of_the_driver(
     async with connected(cassandra_server) as plane:
         assert plane.metadata is not None
         await plane.load_keyspace(cassandra_keyspace)
+        routing = plane.router.routing(plane.profile())
+        assert routing is not None
+        ring = routing.rings[cassandra_keyspace]
         for key in (os.urandom(8) for _ in range(100)):
             token = Murmur3Token.from_key(key).value
             expected = plane.metadata.get_replicas(cassandra_keyspace, key)
-            assert list(plane.router.replicas(cassandra_keyspace, token)) == list(expected)
+            assert list(ring.replicas(token)) == list(expected)
 
 
 async def test_host_reported_unreachable_comes_back(cassandra_server: RunningServer) -> None:

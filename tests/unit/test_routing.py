@@ -1,4 +1,4 @@
-"""Rings and plans, with the driver's token map and policies as the oracle."""
+"""Rings and routings, with the driver's token map and policies as the oracle."""
 
 import asyncio
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 
 from async_cassandra._driver.bridge import Bridge
 from async_cassandra._driver.ring import TokenRing
-from async_cassandra._driver.routing import Router
+from async_cassandra._driver.routing import Router, Routing
 
 TOKENS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 NETWORK = "NetworkTopologyStrategy"
@@ -69,6 +69,21 @@ class Topology:
 def make_router(topology: Topology) -> Router:
     # No thread starts before the loop or a caller asks for one.
     return Router(topology, Bridge(SimpleNamespace()), lambda: None)  # type: ignore[arg-type]
+
+
+def routing_of(router: Router, topology: Topology) -> Routing:
+    """The routing that the topology has now."""
+    router.rebuild()
+    routing = router.routing(topology.profile)
+    assert routing is not None
+    return routing
+
+
+def replicas_of(router: Router, topology: Topology, token: int) -> tuple[Host, ...]:
+    """The replicas that requests for ``token`` in the keyspace go to, as built last."""
+    routing = router.routing(topology.profile)
+    assert routing is not None
+    return routing.rings["ks"].replicas(token)
 
 
 def local_policy(**options: Any) -> TokenAwarePolicy:
@@ -116,47 +131,29 @@ def test_ring_is_mapped_to_other_objects_in_the_same_order() -> None:
 
 
 @given(TOKENS)
-def test_router_replicas_are_the_drivers(token: int) -> None:
-    assert ROUTER.replicas("ks", token) == tuple(TOPOLOGY.oracle("ks", token))
+def test_replicas_are_the_drivers(token: int) -> None:
+    assert replicas_of(ROUTER, TOPOLOGY, token) == tuple(TOPOLOGY.oracle("ks", token))
 
 
-@given(TOKENS)
-def test_plan_begins_with_the_replicas_and_has_every_local_host_once(token: int) -> None:
-    plan = list(ROUTER.plan("ks", token, None, TOPOLOGY.profile))
-    replicas = TOPOLOGY.oracle("ks", token)
-    assert plan[: len(replicas)] == replicas
-    assert sorted(plan) == sorted(host for host in TOPOLOGY.hosts if host.datacenter == "east")
-
-
-@pytest.mark.parametrize(("keyspace", "token"), [(None, 5), ("ks", None), ("unknown", 5)])
-def test_plan_without_replicas_takes_local_hosts_in_turn(
-    keyspace: str | None, token: int | None
-) -> None:
+def test_keyspace_that_does_not_exist_has_no_ring() -> None:
     topology = Topology(local_policy(), two_datacenters())
     router = make_router(topology)
-    router._keyspaces.add("unknown")
-    router.rebuild()
-    plans = [list(router.plan(keyspace, token, None, topology.profile)) for _ in range(5)]
-    assert len({plan[0].address for plan in plans}) == 5
-    assert all(len(plan) == 5 for plan in plans)
+    router.load_keyspace("unknown")
+    assert routing_of(router, topology).rings == {}
 
 
-def test_plan_ends_with_remote_hosts_if_the_policy_uses_them() -> None:
+def test_remote_hosts_are_those_that_the_policy_uses() -> None:
     policy = TokenAwarePolicy(DCAwareRoundRobinPolicy("east", used_hosts_per_remote_dc=1))
     topology = Topology(policy, two_datacenters())
-    router = make_router(topology)
-    router.rebuild()
-    plan = list(router.plan(None, None, None, topology.profile))
-    assert [host.datacenter for host in plan] == ["east"] * 5 + ["west"]
+    routing = routing_of(make_router(topology), topology)
+    assert [host.datacenter for host in routing.local] == ["east"] * 5
+    assert [host.datacenter for host in routing.remote] == ["west"]
 
 
-def test_plan_of_a_shuffling_policy_starts_with_each_replica() -> None:
-    topology = Topology(local_policy(shuffle_replicas=True), [make_host(n) for n in range(1, 5)])
-    topology.add_keyspace("ks", east="3")
-    router = make_router(topology)
-    router.load_keyspace("ks")
-    first = {next(router.plan("ks", 7, None, topology.profile)) for _ in range(9)}
-    assert first == set(topology.oracle("ks", 7))
+@pytest.mark.parametrize("shuffles", [False, True])
+def test_shuffling_policy_rotates_replicas(shuffles: bool) -> None:
+    topology = Topology(local_policy(shuffle_replicas=shuffles), [make_host(1)])
+    assert routing_of(make_router(topology), topology).rotates_replicas is shuffles
 
 
 def test_rebuild_leaves_out_hosts_that_are_down() -> None:
@@ -168,8 +165,8 @@ def test_rebuild_leaves_out_hosts_that_are_down() -> None:
     down.set_down()
     topology.profile.load_balancing_policy.on_down(down)
     router.rebuild()
-    assert down not in router.replicas("ks", 7)
-    assert down not in list(router.plan("ks", 7, None, topology.profile))
+    assert down not in replicas_of(router, topology, 7)
+    assert down not in routing_of(router, topology).local
 
 
 def test_rebuild_sees_changed_replication() -> None:
@@ -177,13 +174,13 @@ def test_rebuild_sees_changed_replication() -> None:
     topology.add_keyspace("ks", east="1")
     router = make_router(topology)
     router.load_keyspace("ks")
-    assert len(router.replicas("ks", 7)) == 1
+    assert len(replicas_of(router, topology, 7)) == 1
     topology.add_keyspace("ks", east="2")
     token_map = topology.metadata.token_map
     assert token_map is not None
     token_map.rebuild_keyspace("ks")
     router.rebuild()
-    assert len(router.replicas("ks", 7)) == 2
+    assert len(replicas_of(router, topology, 7)) == 2
 
 
 @pytest.mark.parametrize(
@@ -197,43 +194,26 @@ def test_rebuild_sees_changed_replication() -> None:
 )
 def test_driver_policies_are_known(policy: LoadBalancingPolicy) -> None:
     topology = Topology(policy, [make_host(n) for n in range(1, 4)])
-    router = make_router(topology)
-    router.rebuild()
-    routing = router.routing(topology.profile)
-    assert routing is not None
-    assert sorted(routing.local) == topology.hosts
+    assert sorted(routing_of(make_router(topology), topology).local) == topology.hosts
 
 
 class Favourite(RoundRobinPolicy):
     """A policy of an application's own."""
 
-    def make_query_plan(
-        self, working_keyspace: str | None = None, query: Any = None
-    ) -> Iterable[Host]:
-        return [query.favourite]
 
-
-@pytest.mark.parametrize("policy", [Favourite(), TokenAwarePolicy(Favourite())])
-def test_other_policies_are_asked(policy: LoadBalancingPolicy) -> None:
+@pytest.mark.parametrize(
+    "policy",
+    [Favourite(), TokenAwarePolicy(Favourite()), WhiteListRoundRobinPolicy(["10.0.0.2"])],
+)
+def test_other_policies_have_no_routing(policy: LoadBalancingPolicy) -> None:
     topology = Topology(policy, [make_host(n) for n in range(1, 4)])
     router = make_router(topology)
     router.rebuild()
-    favourite = topology.hosts[1]
-    statement = SimpleNamespace(favourite=favourite, keyspace=None, routing_key=None)
     assert router.routing(topology.profile) is None
-    assert list(router.plan("ks", 5, statement, topology.profile)) == [favourite]
-
-
-def test_white_list_is_asked_and_kept() -> None:
-    topology = Topology(WhiteListRoundRobinPolicy(["10.0.0.2"]), [make_host(1), make_host(2)])
-    router = make_router(topology)
-    router.rebuild()
-    plan = list(router.plan(None, None, None, topology.profile))
-    assert [host.address for host in plan] == ["10.0.0.2"]
 
 
 @pytest.mark.anyio
-async def test_plan_has_a_new_keyspaces_ring_built_in_the_background() -> None:
+async def test_wanted_keyspaces_ring_is_built_in_the_background() -> None:
     topology = Topology(local_policy(), [make_host(n) for n in range(1, 4)])
     topology.add_keyspace("ks", east="2")
     bridge = Bridge(asyncio.get_running_loop())
@@ -242,9 +222,9 @@ async def test_plan_has_a_new_keyspaces_ring_built_in_the_background() -> None:
     await bridge.run(router.rebuild)
     await built.wait()
     built.clear()
-    list(router.plan("ks", 7, None, topology.profile))
+    router.want_keyspace("ks")
     await built.wait()
-    assert router.replicas("ks", 7) == tuple(topology.oracle("ks", 7))
+    assert replicas_of(router, topology, 7) == tuple(topology.oracle("ks", 7))
     await bridge.stop()
 
 

@@ -6,10 +6,8 @@ driver's interface.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import count
-from typing import Any
 
 from cassandra.cluster import Cluster, ExecutionProfile
 from cassandra.metadata import Metadata, Murmur3Token
@@ -49,24 +47,11 @@ class Routing:
     is_token_aware: bool = False
     rotates_replicas: bool = False
 
-    def plan(self, keyspace: str | None, token: int | None, turn: int) -> Iterator[Host]:
-        ring = None if keyspace is None else self.rings.get(keyspace)
-        replicas = () if ring is None or token is None else ring.replicas(token)
-        yield from _turned(replicas, turn if self.rotates_replicas else 0)
-        for host in (*_turned(self.local, turn), *self.remote):
-            if host not in replicas:
-                yield host
-
-
-def _turned(hosts: tuple[Host, ...], turn: int) -> tuple[Host, ...]:
-    start = turn % len(hosts) if hosts else 0
-    return hosts[start:] + hosts[:start]
-
 
 class Router:
-    """Query plans for the profiles of one cluster.
+    """The routings of one cluster's profiles.
 
-    Concurrency: plans are made on the loop; routings are built on the bridge, one at a time.
+    Concurrency: routings are read on the loop, and built on the bridge, one at a time.
 
     :param on_rebuilt: called on a thread of the bridge when there are other routings
     """
@@ -79,33 +64,10 @@ class Router:
         self._is_stale = False
         self._keyspaces: set[str] = set()
         self._routings: dict[LoadBalancingPolicy, Routing] = {}
-        self._turns = count()
 
     def routing(self, profile: ExecutionProfile) -> Routing | None:
         """The profile's current routing, ``None`` if its policy has to be asked."""
         return self._routings.get(profile.load_balancing_policy)
-
-    def plan(
-        self, keyspace: str | None, token: int | None, statement: Any, profile: ExecutionProfile
-    ) -> Iterator[Host]:
-        """The hosts to try, in order, found as they are asked for.
-
-        :param keyspace: the statement's, else the session's
-        :param token: the partition's Murmur3 token, if known
-        :param statement: what a policy of the application's own is shown
-        """
-        routing = self.routing(profile)
-        if routing is None:
-            return iter(profile.load_balancing_policy.make_query_plan(keyspace, statement))
-        if keyspace is not None and token is not None and routing.is_token_aware:
-            self.want_keyspace(keyspace)
-        return routing.plan(keyspace, token, next(self._turns))
-
-    def replicas(self, keyspace: str, token: int) -> tuple[Host, ...]:
-        """The live local replicas that the default profile tries first; empty if not known."""
-        routing = self.routing(self._cluster.profile_manager.default)
-        ring = routing.rings.get(keyspace) if routing is not None else None
-        return ring.replicas(token) if ring is not None else ()
 
     def rebuild_soon(self) -> None:
         """Any thread. Many calls in a row cost one or two builds."""
