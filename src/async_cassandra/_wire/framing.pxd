@@ -54,7 +54,7 @@ cdef class FrameReader:
     cdef Py_ssize_t read_envelope(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink) except -1
     cdef Py_ssize_t read_segment(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink) except -1
     cdef bint read_payload(self, bint self_contained, const unsigned char* data, Py_ssize_t size,
-                          EnvelopeSink sink) except -1
+                           EnvelopeSink sink) except -1
     cdef int read_split(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink) except -1
     cdef int check_header(self, const unsigned char* header) except -1
     cdef int emit_compressed(self, const unsigned char* header, const unsigned char* body, Py_ssize_t size,
