@@ -148,7 +148,7 @@ async def test_fault_loses_and_repeats_nothing(
 
 FLIPS = [
     pytest.param(15, id="short"),
-    pytest.param(300, id="long", marks=[pytest.mark.long_faults, pytest.mark.timeout(300)]),
+    pytest.param(100, id="long", marks=[pytest.mark.long_faults, pytest.mark.timeout(300)]),
 ]
 
 
