@@ -164,12 +164,10 @@ def test_parameters_that_cannot_be_read_are_a_parameter_error() -> None:
         plan.bind(Unreadable())
 
 
-def test_row_made_too_short_has_no_later_column() -> None:
-    kind = row_type(("a", "b"))
-    row: Any = tuple.__new__(kind, (1,))
-    assert row["a"] == 1
-    with pytest.raises(IndexError, match="no column 'b'"):
-        row["b"]
+def test_row_cannot_be_made_too_short() -> None:
+    kind: Any = row_type(("a", "b"))
+    with pytest.raises(TypeError):
+        tuple.__new__(kind, (1,))
 
 
 # Requests
