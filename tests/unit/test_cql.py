@@ -1,6 +1,5 @@
 """The CQL tokenizer: what is code and what is text."""
 
-import time
 from contextlib import suppress
 
 import pytest
@@ -291,14 +290,6 @@ def test_analyze_accepts_any_garbage_of_special_characters(text: str) -> None:
     "unit",
     ["'", '"', "$", "$$", "/*", "--", "%(", ":", "{", "{:a:", "a", "0", "12345678-1234-", " "],
 )
-def test_analyze_takes_linear_time(unit: str) -> None:
-    """Twenty times the text may take a hundred times as long; quadratic is four hundred."""
-
-    def seconds(length: int) -> float:
-        started = time.process_time()
-        analyze(unit * length)
-        return time.process_time() - started
-
-    short = min(seconds(2_000) for _ in range(3))
-
-    assert seconds(40_000) < max(short * 100, 0.25)
+def test_analyze_ends_for_long_texts(unit: str) -> None:
+    """Steps in the square of this length would take far longer than a test may."""
+    analyze(unit * 200_000)
