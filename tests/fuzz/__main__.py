@@ -147,7 +147,7 @@ def write_figure(outcomes: list[Outcome], percent: float, seconds: float, seed: 
         f"{percent:.1f} % of _wire's lines run"
     )
     line: dict[str, Any] = {
-        "item": "8 hostile bytes",
+        "item": "8",
         "test": "make fuzz",
         "figure": figure,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
