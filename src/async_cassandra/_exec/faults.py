@@ -169,7 +169,7 @@ def backoff(earlier: int) -> float:
 
     :param earlier: repetitions or rounds so far, 0 or more
     """
-    return random.uniform(0.0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0**earlier))
+    return random.uniform(0.0, min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(earlier, 30)))
 
 
 def over_budget[E: Exception](exception: E) -> E:
