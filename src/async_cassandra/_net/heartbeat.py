@@ -63,11 +63,7 @@ class Heartbeat:
         for connection in self.connections():
             if connection.closed:
                 continue
-            if (
-                connection.on_worn is not None
-                and connection.orphans > connection.max_in_flight // 2
-            ):
-                self._check_wear(connection)
+            self._check_wear(connection)
             before = self._seen.get(connection)
             if before is None or before.reads != connection.reads:
                 before = _Seen(connection.reads, now)
@@ -77,7 +73,11 @@ class Heartbeat:
         self._seen = seen
 
     def _check_wear(self, connection: Connection) -> None:
-        if connection.old_orphans() > connection.max_in_flight // 2 and connection.on_worn:
+        most = connection.max_in_flight // 2
+        # Few have so many orphans: looking for the old ones among them walks the whole table.
+        if connection.on_worn is None or connection.orphans <= most:
+            return
+        if connection.old_orphans() > most:
             connection.on_worn(connection)
 
     def _check(self, connection: Connection, seen: _Seen, now: float) -> None:
