@@ -17,19 +17,13 @@ from async_cassandra import AsyncCassandraSession, AsyncCluster, exceptions
 from async_cassandra._exec.request import State
 from tests.support.native_protocol import Opcode
 from tests.support.peer_replies import ErrorCode
-from tests.support.request_rig import INT_ROW, RequestRig, until
-from tests.support.scripted_peer import ScriptedPeer, scripted_cluster
+from tests.support.request_rig import INT_ROW, nodes, until
+from tests.support.scripted_peer import ScriptedPeer
 
 pytestmark = pytest.mark.anyio
 
 HOSTS = ["127.0.4.51", "127.0.4.52", "127.0.4.53"]
 READ = "SELECT v FROM ks.t WHERE k = ?"
-
-
-@asynccontextmanager
-async def nodes(count: int = 1, **options: Any) -> AsyncIterator[RequestRig]:
-    async with scripted_cluster(HOSTS[:count]) as peers, RequestRig(*peers, **options) as rig:
-        yield rig
 
 
 @asynccontextmanager

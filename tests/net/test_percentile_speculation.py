@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from async_cassandra import PercentileSpeculativeExecutionPolicy
-from tests.support.request_rig import INT_ROW, RequestRig, values
-from tests.support.scripted_peer import scripted_cluster
+from tests.support.request_rig import INT_ROW, RequestRig, nodes, values
 
 pytestmark = pytest.mark.anyio
 
-HOSTS = ("127.0.4.11", "127.0.4.12")
 USUAL = 0.02
-
-
-@asynccontextmanager
-async def nodes() -> AsyncIterator[RequestRig]:
-    async with scripted_cluster(HOSTS) as peers, RequestRig(*peers) as rig:
-        yield rig
 
 
 def policy(**settings: Any) -> PercentileSpeculativeExecutionPolicy:
@@ -39,7 +29,7 @@ async def take(rig: RequestRig, speculation: Any, seconds: float) -> None:
 
 async def test_request_slower_than_most_asks_another_node() -> None:
     speculation = policy()
-    async with nodes() as rig:
+    async with nodes(2) as rig:
         for _ in range(5):
             await take(rig, speculation, USUAL)
         assert speculation.delay() == pytest.approx(USUAL, rel=1 / 32)
@@ -57,7 +47,7 @@ async def test_request_slower_than_most_asks_another_node() -> None:
 
 async def test_nothing_is_speculated_before_there_are_samples() -> None:
     speculation = policy()
-    async with nodes() as rig:
+    async with nodes(2) as rig:
         for _ in range(4):
             await take(rig, speculation, USUAL)
         assert speculation.delay() is None
@@ -68,7 +58,7 @@ async def test_nothing_is_speculated_before_there_are_samples() -> None:
 
 async def test_superseded_attempt_counts_with_what_it_waited() -> None:
     speculation = policy(per_host=True)
-    async with nodes() as rig:
+    async with nodes(2) as rig:
         for _ in range(5):
             await take(rig, speculation, USUAL)
         request = rig.read(speculation=speculation)
@@ -86,7 +76,7 @@ async def test_superseded_attempt_counts_with_what_it_waited() -> None:
 
 async def test_attempt_that_met_the_deadline_counts_too() -> None:
     speculation = policy(min_samples=1)
-    async with nodes() as rig:
+    async with nodes(2) as rig:
         request = rig.read(speculation=speculation, timeout=0.4)
         asked = [await rig.peers[0].next_request()]
         rig.advance(0.2)
@@ -100,7 +90,7 @@ async def test_attempt_that_met_the_deadline_counts_too() -> None:
 
 async def test_requests_that_must_not_be_repeated_teach_nothing() -> None:
     speculation = policy(min_samples=1)
-    async with nodes() as rig:
+    async with nodes(2) as rig:
         request = rig.write(speculation=speculation)
         asked = await rig.peers[0].next_request()
         rig.advance(USUAL)

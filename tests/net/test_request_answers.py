@@ -1,8 +1,6 @@
 """What a server answers, and what the user gets of it."""
 
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import cassandra
@@ -18,12 +16,17 @@ from async_cassandra import exceptions
 from async_cassandra._exec.request import State
 from async_cassandra._net.errors import ConnectionLost
 from tests.support.peer_replies import ErrorCode
-from tests.support.request_rig import INT_ROW, InOrder, RequestRig, until, values
-from tests.support.scripted_peer import scripted_cluster
+from tests.support.request_rig import (
+    INT_ROW,
+    InOrder,
+    nodes,
+    nothing_more,
+    until,
+    values,
+)
 
 pytestmark = pytest.mark.anyio
 
-HOSTS = ("127.0.4.1", "127.0.4.2", "127.0.4.3")
 ERRORS: dict[ErrorCode, type[Exception]] = {
     ErrorCode.SERVER: protocol.ServerError,
     ErrorCode.PROTOCOL: protocol.ProtocolException,
@@ -46,21 +49,6 @@ ERRORS: dict[ErrorCode, type[Exception]] = {
     ErrorCode.ALREADY_EXISTS: cassandra.AlreadyExists,
     ErrorCode.UNPREPARED: protocol.PreparedQueryNotFound,
 }
-
-
-@asynccontextmanager
-async def nodes(count: int = 1, **options: Any) -> AsyncIterator[RequestRig]:
-    async with (
-        scripted_cluster(HOSTS[:count]) as peers,
-        RequestRig(*peers, **options) as rig,
-    ):
-        yield rig
-
-
-async def nothing_more(rig: RequestRig) -> None:
-    """Check that no peer gets anything that it was not asked to answer yet."""
-    await rig.settle()
-    assert [peer.waiting_requests for peer in rig.peers] == [0] * len(rig.peers)
 
 
 def test_every_error_code_has_an_exception_here() -> None:

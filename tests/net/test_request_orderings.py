@@ -7,10 +7,9 @@ request has ended at most once; after the last, nothing of it is left.
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from math import inf
-from typing import Any
 
 import pytest
 
@@ -19,23 +18,10 @@ from async_cassandra._net.errors import ConnectionLost
 from async_cassandra.exceptions import ConnectionError, QueryError, QueryTimeoutError
 from tests.support.native_protocol import Opcode
 from tests.support.peer_replies import ErrorCode
-from tests.support.request_rig import INT_ROW, RequestRig, until, values
+from tests.support.request_rig import INT_ROW, RequestRig, nodes, until, values
 from tests.support.scripted_peer import Request as PeerRequest
-from tests.support.scripted_peer import ScriptedPeer
 
 pytestmark = pytest.mark.anyio
-
-HOSTS = ("127.0.4.1", "127.0.4.2")
-
-
-@asynccontextmanager
-async def two_nodes(**options: Any) -> AsyncIterator[RequestRig]:
-    async with (
-        ScriptedPeer(host=HOSTS[0]) as first,
-        ScriptedPeer(host=HOSTS[1]) as second,
-        RequestRig(first, second, **options) as rig,
-    ):
-        yield rig
 
 
 class Story:
@@ -153,7 +139,7 @@ PREPARED = ("unprepared", "reply", "attempt_limit", "deadline", "cancel", "lose_
 
 @pytest.mark.parametrize("first", PLAIN)
 async def test_every_ordering_of_a_read_ends_it_once_and_leaves_nothing(first: str) -> None:
-    async with two_nodes() as rig:
+    async with nodes(2) as rig:
         for rest in orderings(tuple(event for event in PLAIN if event != first), 2):
             story = Story(rig, rig.read())
             await story.collect()
@@ -164,7 +150,7 @@ async def test_every_ordering_of_a_read_ends_it_once_and_leaves_nothing(first: s
 
 @pytest.mark.parametrize("first", PLAIN)
 async def test_every_ordering_of_a_write_sends_it_once(first: str) -> None:
-    async with two_nodes() as rig:
+    async with nodes(2) as rig:
         for rest in orderings(tuple(event for event in PLAIN if event != first), 2):
             story = Story(rig, rig.write())
             await story.collect()
@@ -176,7 +162,7 @@ async def test_every_ordering_of_a_write_sends_it_once(first: str) -> None:
 
 @pytest.mark.parametrize("first", PREPARED)
 async def test_every_ordering_of_an_unprepared_statement_ends_it_once(first: str) -> None:
-    async with two_nodes() as rig:
+    async with nodes(2) as rig:
         statement = await rig.prepare()
         for rest in orderings(tuple(event for event in PREPARED if event != first), 2):
             story = Story(rig, rig.execute(statement, [1]))
@@ -188,7 +174,7 @@ async def test_every_ordering_of_an_unprepared_statement_ends_it_once(first: str
 
 @pytest.mark.parametrize("ending", ["reply", "error", "deadline", "cancel", "lose_first"])
 async def test_what_comes_after_the_end_changes_nothing(ending: str) -> None:
-    async with two_nodes() as rig:
+    async with nodes(2) as rig:
         for late in PLAIN:
             story = Story(rig, rig.write())
             await story.collect()
@@ -210,7 +196,7 @@ def _outcome(request: Request) -> object:
 
 
 async def test_losses_and_limits_before_the_flush_send_it_elsewhere() -> None:
-    async with two_nodes() as rig:
+    async with nodes(2) as rig:
         for events in orderings(("lose_first", "lose_second"), 2):
             request = rig.write()
             for event in events:
@@ -227,7 +213,7 @@ async def test_losses_and_limits_before_the_flush_send_it_elsewhere() -> None:
 
 
 async def test_deadline_of_a_lost_write_is_moot() -> None:
-    async with two_nodes() as rig:
+    async with nodes(2) as rig:
         story = Story(rig, rig.write(timeout=inf))
         await story.collect()
         await story.deadline()
@@ -239,7 +225,7 @@ async def test_deadline_of_a_lost_write_is_moot() -> None:
 
 
 async def test_deadline_fails_with_the_node_and_the_level_it_waited_for() -> None:
-    async with two_nodes() as rig:
+    async with nodes(2) as rig:
         story = Story(rig, rig.write(timeout=2.0))
         await story.collect()
         await story.deadline()

@@ -1,9 +1,6 @@
 """Statements that nodes forget: prepared again within the life of the requests that find out."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -11,20 +8,12 @@ from async_cassandra import exceptions
 from async_cassandra._driver.control_plane import schema_event
 from tests.support.native_protocol import Opcode
 from tests.support.peer_replies import ErrorCode
-from tests.support.request_rig import INT_ROW, RequestRig, until, values
-from tests.support.scripted_peer import scripted_cluster
+from tests.support.request_rig import INT_ROW, nodes, until, values
 
 pytestmark = pytest.mark.anyio
 
 KEY = [("k", "int")]
 TWO_COLUMNS = [("v", "int"), ("w", "text")]
-
-
-@asynccontextmanager
-async def nodes(count: int = 1, **options: Any) -> AsyncIterator[RequestRig]:
-    hosts = ["127.0.4.1", "127.0.4.2"][:count]
-    async with scripted_cluster(hosts) as peers, RequestRig(*peers, **options) as rig:
-        yield rig
 
 
 async def test_many_requests_wait_for_one_prepare() -> None:

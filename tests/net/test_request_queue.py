@@ -1,8 +1,7 @@
 """Admission: how many may wait, and every way out of the queue."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from math import inf
 from typing import Any
 
@@ -13,22 +12,18 @@ from async_cassandra import exceptions
 from async_cassandra._exec.request import State
 from async_cassandra._net.errors import ConnectionLost
 from tests.support.peer_replies import ErrorCode
-from tests.support.request_rig import INT_ROW, InOrder, RequestRig, until, values
-from tests.support.scripted_peer import scripted_cluster
+from tests.support.request_rig import INT_ROW, InOrder, RequestRig, nodes, until, values
 
 pytestmark = pytest.mark.anyio
 
 
-@asynccontextmanager
-async def nodes(count: int = 1, **options: Any) -> AsyncIterator[RequestRig]:
-    options = {"max_in_flight": 1, "max_queued": 2} | options
-    hosts = ["127.0.4.1", "127.0.4.2", "127.0.4.3"][:count]
-    async with scripted_cluster(hosts) as peers, RequestRig(*peers, **options) as rig:
-        yield rig
+def crowded(count: int = 1, **options: Any) -> AbstractAsyncContextManager[RequestRig]:
+    """Peers whose one connection takes one request, and a queue for two."""
+    return nodes(count, **{"max_in_flight": 1, "max_queued": 2} | options)
 
 
 async def test_full_queue_refuses_at_once() -> None:
-    async with nodes() as rig:
+    async with crowded() as rig:
         live = rig.write()
         queued = [rig.write() for _ in range(2)]
         assert [request.state for request in queued] == [State.QUEUED] * 2
@@ -43,7 +38,7 @@ async def test_full_queue_refuses_at_once() -> None:
 
 
 async def test_no_queue_refuses_whatever_finds_no_place() -> None:
-    async with nodes(max_queued=0) as rig:
+    async with crowded(max_queued=0) as rig:
         live = rig.write()
         with pytest.raises(exceptions.OverloadedError):
             rig.write().future.result()
@@ -52,7 +47,7 @@ async def test_no_queue_refuses_whatever_finds_no_place() -> None:
 
 
 async def test_freed_place_goes_to_the_oldest() -> None:
-    async with nodes(max_queued=10) as rig:
+    async with crowded(max_queued=10) as rig:
         texts = [f"SELECT v FROM t WHERE k = {k}" for k in range(6)]
         requests = [rig.query(text) for text in texts]
         for request in requests:
@@ -66,7 +61,7 @@ async def test_freed_place_goes_to_the_oldest() -> None:
 
 
 async def test_queued_request_times_out_without_having_been_sent() -> None:
-    async with nodes() as rig:
+    async with crowded() as rig:
         live = rig.write(timeout=100.0)
         queued = rig.write(timeout=1.0)
         rig.advance(1.1)
@@ -79,7 +74,7 @@ async def test_queued_request_times_out_without_having_been_sent() -> None:
 
 
 async def test_queued_request_that_is_cancelled_leaves_its_place_in_the_queue() -> None:
-    async with nodes() as rig:
+    async with crowded() as rig:
         live = rig.write()
         first, second = rig.write(), rig.write()
         first.cancel()
@@ -92,7 +87,7 @@ async def test_queued_request_that_is_cancelled_leaves_its_place_in_the_queue() 
 
 
 async def test_cancelled_live_request_frees_its_place_with_the_response() -> None:
-    async with nodes() as rig:
+    async with crowded() as rig:
         live = rig.write()
         asked = await rig.peers[0].next_request()
         live.cancel()
@@ -104,7 +99,7 @@ async def test_cancelled_live_request_frees_its_place_with_the_response() -> Non
 
 
 async def test_abandoned_executor_fails_what_waits() -> None:
-    async with nodes(2) as rig:
+    async with crowded(2) as rig:
         over = exceptions.ConnectionError("over")
         backing_off = rig.read()
         for peer in rig.peers:
@@ -128,7 +123,7 @@ async def test_abandoned_executor_fails_what_waits() -> None:
 
 
 async def test_request_pinned_to_a_dead_node_holds_up_nobody() -> None:
-    async with nodes(2, max_queued=500, max_in_flight=2) as rig:
+    async with crowded(2, max_queued=500, max_in_flight=2) as rig:
         rig.peers[0].refuse()
         rig.peers[0].drop_connections()
         await until(lambda: not rig.pools[0].connections)
@@ -144,7 +139,7 @@ async def test_request_pinned_to_a_dead_node_holds_up_nobody() -> None:
 
 
 async def test_many_free_places_are_taken_over_several_turns() -> None:
-    async with nodes(max_queued=300, max_in_flight=300) as rig:
+    async with crowded(max_queued=300, max_in_flight=300) as rig:
         rig.connection().pause_writing()
         requests = [rig.write() for _ in range(300)]
         assert rig.executor.queued == 300
@@ -159,7 +154,7 @@ async def test_many_free_places_are_taken_over_several_turns() -> None:
 
 
 async def test_policy_of_the_applications_own_is_not_asked_while_there_is_no_place() -> None:
-    async with nodes(max_queued=1000) as rig:
+    async with crowded(max_queued=1000) as rig:
         asked = 0
 
         class Counting(InOrder):
@@ -178,7 +173,7 @@ async def test_policy_of_the_applications_own_is_not_asked_while_there_is_no_pla
 
 
 async def test_queue_moves_when_the_node_comes_back() -> None:
-    async with nodes() as rig:
+    async with crowded() as rig:
         rig.peers[0].refuse()
         rig.peers[0].drop_connections()
         await until(lambda: not rig.pools[0].connections)
@@ -194,7 +189,7 @@ async def test_queue_moves_when_the_node_comes_back() -> None:
 
 
 async def test_paused_transport_queues_until_it_resumes() -> None:
-    async with nodes(max_in_flight=100) as rig:
+    async with crowded(max_in_flight=100) as rig:
         connection = rig.connection()
         connection.pause_writing()
         request = rig.write()
@@ -206,7 +201,7 @@ async def test_paused_transport_queues_until_it_resumes() -> None:
 
 
 async def test_stalled_peer_pauses_and_goes_on() -> None:
-    async with nodes(max_in_flight=100, max_queued=100) as rig:
+    async with crowded(max_in_flight=100, max_queued=100) as rig:
         peer = rig.peers[0].connections[0]
         peer.stall()
         text = f"SELECT v FROM t WHERE k = '{'x' * 500_000}'"
@@ -228,7 +223,7 @@ async def test_backoff_of_a_retry_is_a_pause_that_cancellation_ends() -> None:
         def on_request_error(self, *args: Any, **facts: Any) -> Any:
             return self.RETRY, None
 
-    async with nodes() as rig:
+    async with crowded() as rig:
         request = rig.read(retry_policy=Again())
         (await rig.peers[0].next_request()).reply_error(ErrorCode.OVERLOADED)
         await until(lambda: request.state == State.PAUSED)

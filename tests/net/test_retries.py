@@ -1,7 +1,5 @@
 """Which requests are sent again after a server's error, where to, and after which pause."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import cassandra
@@ -14,27 +12,9 @@ from async_cassandra._exec import faults
 from async_cassandra._exec.request import Request, State
 from async_cassandra.retry_policy import AsyncRetryPolicy, DefaultRetryPolicy
 from tests.support.peer_replies import ErrorCode
-from tests.support.request_rig import INT_ROW, RequestRig, until
-from tests.support.scripted_peer import scripted_cluster
+from tests.support.request_rig import INT_ROW, RequestRig, nodes, nothing_more, until
 
 pytestmark = pytest.mark.anyio
-
-HOSTS = ("127.0.4.1", "127.0.4.2", "127.0.4.3")
-
-
-@asynccontextmanager
-async def nodes(count: int = 1, **options: Any) -> AsyncIterator[RequestRig]:
-    async with (
-        scripted_cluster(HOSTS[:count]) as peers,
-        RequestRig(*peers, **options) as rig,
-    ):
-        yield rig
-
-
-async def nothing_more(rig: RequestRig) -> None:
-    """Check that no peer gets anything that it was not asked to answer yet."""
-    await rig.settle()
-    assert [peer.waiting_requests for peer in rig.peers] == [0] * len(rig.peers)
 
 
 # Every error, by the policies that come with the library and the driver

@@ -1,7 +1,5 @@
 """Retries and further attempts within the cluster's budget."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -11,22 +9,12 @@ from async_cassandra import AsyncCluster, exceptions
 from async_cassandra._exec.budget import Budget
 from async_cassandra._net.errors import ConnectionLost
 from tests.support.peer_replies import ErrorCode
-from tests.support.request_rig import INT_ROW, RequestRig, until
-from tests.support.scripted_peer import ScriptedPeer, scripted_cluster
+from tests.support.request_rig import INT_ROW, nodes, until
+from tests.support.scripted_peer import ScriptedPeer
 
 pytestmark = pytest.mark.anyio
 
-HOSTS = ("127.0.4.1", "127.0.4.2", "127.0.4.3")
 NOTHING = (0.0, 0.0, 0.0)
-
-
-@asynccontextmanager
-async def nodes(count: int, budget: Budget) -> AsyncIterator[RequestRig]:
-    async with (
-        scripted_cluster(HOSTS[:count]) as peers,
-        RequestRig(*peers, budget=budget) as rig,
-    ):
-        yield rig
 
 
 class Impatient(RetryPolicy):
@@ -45,7 +33,7 @@ async def test_storm_of_errors_adds_the_budgets_share_of_load_and_no_more() -> N
         request.reply_error(ErrorCode.OVERLOADED)
 
     budget = Budget(0.2, 0.5, 0.0)
-    async with nodes(1, budget) as rig:
+    async with nodes(1, budget=budget) as rig:
         rig.peers[0].respond_with(refuse)
         requests = [rig.read(retry_policy=Impatient()) for _ in range(500)]
         for request in requests:
@@ -59,7 +47,7 @@ async def test_storm_of_errors_adds_the_budgets_share_of_load_and_no_more() -> N
 
 
 async def test_error_beyond_the_budget_is_the_servers_own() -> None:
-    async with nodes(2, Budget(*NOTHING)) as rig:
+    async with nodes(2, budget=Budget(*NOTHING)) as rig:
         request = rig.read()
         (await rig.peers[0].next_request()).reply_error(ErrorCode.READ_TIMEOUT, "too slow")
         with pytest.raises(exceptions.QueryError, match="too slow") as caught:
@@ -69,7 +57,7 @@ async def test_error_beyond_the_budget_is_the_servers_own() -> None:
 
 
 async def test_first_lost_connection_is_made_good_and_the_second_costs() -> None:
-    async with nodes(1, Budget(*NOTHING)) as rig:
+    async with nodes(1, budget=Budget(*NOTHING)) as rig:
         request = rig.read()
         (await rig.peers[0].next_request()).drop()
         (await rig.peers[0].next_request()).drop()
@@ -83,7 +71,7 @@ async def test_first_lost_connection_is_made_good_and_the_second_costs() -> None
 
 async def test_request_that_was_never_sent_costs_nothing() -> None:
     budget = Budget(*NOTHING)
-    async with nodes(2, budget) as rig:
+    async with nodes(2, budget=budget) as rig:
         request = rig.write()
         rig.connection(0).abort(ConnectionLost("cut before the flush"))
         (await rig.peers[1].next_request()).reply_void()
@@ -94,7 +82,7 @@ async def test_request_that_was_never_sent_costs_nothing() -> None:
 async def test_further_attempt_beyond_the_budget_waits_for_a_token() -> None:
     budget = Budget(0.2, 0.0, 0.3)
     speculation = ConstantSpeculativeExecutionPolicy(0.1, 2)
-    async with nodes(2, budget) as rig:
+    async with nodes(2, budget=budget) as rig:
         for _ in range(3):
             spent = rig.read(speculation=speculation)
             first = await rig.peers[0].next_request()

@@ -5,7 +5,8 @@ per peer, and the loop's timers on a clock of their own.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -41,11 +42,21 @@ from async_cassandra._wire.responses import RowPlans
 from async_cassandra.retry_policy import DefaultRetryPolicy
 from tests.support.native_protocol import Opcode
 from tests.support.scripted_peer import Request as PeerRequest
-from tests.support.scripted_peer import ScriptedPeer
+from tests.support.scripted_peer import ScriptedPeer, scripted_cluster
 
-__all__ = ["INT_ROW", "Clock", "InOrder", "RequestRig", "until", "values"]
+__all__ = [
+    "INT_ROW",
+    "Clock",
+    "InOrder",
+    "RequestRig",
+    "nodes",
+    "nothing_more",
+    "until",
+    "values",
+]
 
 INT_ROW = [("v", "int")]
+HOSTS = ("127.0.4.1", "127.0.4.2", "127.0.4.3")
 
 
 class Clock:
@@ -261,3 +272,20 @@ class RequestRig:
         for pool in self.pools:
             for connection in pool.connections:
                 assert (connection.in_flight, connection.orphans) == (0, 0), connection
+
+
+@asynccontextmanager
+async def nodes(count: int = 1, **options: Any) -> AsyncIterator[RequestRig]:
+    """A rig on so many scripted peers.
+
+    :param count: 1 to 3
+    :param options: as :class:`RequestRig` takes them
+    """
+    async with scripted_cluster(HOSTS[:count]) as peers, RequestRig(*peers, **options) as rig:
+        yield rig
+
+
+async def nothing_more(rig: RequestRig) -> None:
+    """Check that no peer gets anything that it was not asked to answer yet."""
+    await rig.settle()
+    assert [peer.waiting_requests for peer in rig.peers] == [0] * len(rig.peers)
