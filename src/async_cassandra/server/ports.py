@@ -83,4 +83,5 @@ def can_bind(host: str, port: int) -> bool:
 
 
 # A forked process must not hold the ports of a server that it does not own.
-os.register_at_fork(after_in_child=lambda: release(list(_holders)))
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=lambda: release(list(_holders)))
