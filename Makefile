@@ -79,8 +79,9 @@ faults: $(VENV)/.core
 		outcome=$$?; $(BIN)/python scripts/reliability.py && exit $$outcome
 
 # Hostile bytes for _wire, built with gcc's sanitizers in build/fuzz: FUZZ_SECONDS=3600 make fuzz
-fuzz: $(VENV)/.tools
+fuzz: $(VENV)/.core
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
+	$(BIN)/python scripts/reliability.py
 
 # A quick part of the tests, on the oldest supported Python and driver.
 test-oldest: $(VENV)/.core

@@ -24,11 +24,11 @@ if os.name != "nt":
     compile_args += ["-O0", "-g"] if DEBUG else ["-O2", "-g0"]
     compile_args += ["-fno-strict-aliasing", "-Wno-unused-function"]
 if SANITIZE:
-    flags = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g"]
+    flags = ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g1"]
     compile_args += flags
     link_args += flags
 if COVERAGE:
-    compile_args += ["-O1", "--coverage", "-fsanitize-coverage=trace-pc"]
+    compile_args += ["-O0", "--coverage", "-fsanitize-coverage=trace-pc"]
     link_args += ["--coverage"]
 
 extensions = [

@@ -4,6 +4,7 @@ import struct
 import uuid
 from collections.abc import Iterator, Mapping
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from tests.support.cql_values import CqlTypeName, UserType, encode_value, write_type
@@ -26,7 +27,10 @@ from tests.support.peer_replies import (
     schema_change_fields,
 )
 
-__all__ = ["corpus"]
+__all__ = ["RECORDED", "corpus"]
+
+# What tests/fuzz/record.py wrote.
+RECORDED = Path(__file__).with_name("recorded.txt")
 
 _UUID = uuid.UUID("8f7e3d1c-0b5a-11ef-9262-0242ac120002")
 _DURATION = bytes.fromhex("02 04 06")
@@ -173,11 +177,20 @@ def responses() -> Iterator[bytes]:
     }
     flags, prefix = extras_prefix(extras)
     yield bytes((0, flags, Opcode.RESULT)) + prefix + bytes.fromhex("00000001")
+    for version, sent, opcode, body in recorded():
+        yield bytes((version == 4, sent, opcode)) + body
     without = rows_body(
         [("id", "int"), ("a", "text"), ("b", "int")], [(1, "x", b"\0\0\0\0")], metadata=False
     )
     yield bytes((0x18, 0, Opcode.RESULT)) + without
     yield bytes((0x08, 0, Opcode.RESULT)) + rows_body([("id", "int")], [(1,)] * 5, metadata=False)
+
+
+def recorded() -> Iterator[tuple[int, int, int, bytes]]:
+    """Protocol version, flags, opcode and body of what was recorded."""
+    for line in RECORDED.read_text().splitlines():
+        version, flags, opcode, body = line.split(" ")
+        yield int(version), int(flags, 16), int(opcode, 16), bytes.fromhex(body)
 
 
 def streams() -> Iterator[bytes]:
