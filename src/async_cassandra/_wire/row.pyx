@@ -76,8 +76,6 @@ cdef object row_subscript(object row, object key):
     position = kind._positions.get(key)
     if position is None:
         raise KeyError(f"no column {key!r}, there are: {', '.join(kind._column_names)}")
-    if <Py_ssize_t>position >= len(<tuple>row):
-        raise IndexError(f"no column {key!r}: the row has {len(row)} columns")
     return (<tuple>row)[<Py_ssize_t>position]
 
 
