@@ -103,6 +103,14 @@ CLASS_NAMES: Mapping[str, bytes] = {
     "SetType(UserType(ks,75,6964:Int32Type))": bytes.fromhex("00000001 00000008 00000004 00000001"),
     "ListType(Custom(x.Y))": bytes.fromhex("00000001 00000001 61"),
     "EmptyType": b"",
+    "VectorType(DoubleType, 2147483647)": b"",
+    "VectorType(UTF8Type, 5)": b"\0",
+    "VectorType(Int32Type, 99999999999)": b"",
+    "VectorType(VectorType(VectorType(LongType,65536),65536),65536)": b"",
+    "ListType(" * 70: b"",
+    "UserType(ks,zz)": b"",
+    "UserType(ks,61,62=Int32Type)": b"",
+    "TupleType(Int32Type": b"",
 }
 
 
@@ -116,6 +124,10 @@ def bodies(version: int) -> Iterator[tuple[int, bytes]]:
     """A body of every kind of response, with its opcode."""
     schema = (("KEYSPACE", "", ()), ("TABLE", "t", ()), ("FUNCTION", "f", ("int", "text")))
     all_types = [(f"c{at}", kind) for at, (kind, _) in enumerate(VALUES)]
+    yield (
+        Opcode.RESULT,
+        bytes.fromhex("00000002 00000001 00000001 00026b73 000174 000176") + b"\0\x20" * 80,
+    )
     unusual = UserType("ks", "a\0b", (("x", "int"), ("x", "int")))
     few = [("k", "int"), ("v", "text"), ("m", "map<text, int>")]
     yield Opcode.READY, b""
@@ -203,6 +215,12 @@ def streams() -> Iterator[bytes]:
         ][::3]
         for version in (4, 5)
     }
+    plain = encode_envelope(4, Opcode.RESULT, 1, b"\0\0\0\1")
+    lz4 = encode_envelope(4, Opcode.RESULT, 1, b"\0\0\0\1" * 9, compression=Compression.LZ4)
+    for mode in (4, 36, 68):
+        yield bytes((mode, 1)) + plain + lz4
+        yield bytes((mode, 1, 0x84, 1, 0, 1, 8, 0, 0, 0, 2, 0, 0))
+        yield bytes((mode, 1, 0x84, 1, 0, 1, 8, 0, 0, 0, 5, 0x7F, 0xFF, 0xFF, 0xFF, 0))
     packed = [
         encode_envelope(
             4, Opcode.RESULT, 1, b"\0\0\0\3\0\4" + b"k" * 90, compression=Compression.LZ4
@@ -248,12 +266,51 @@ def parameters() -> Iterator[bytes]:
         yield head + bytes((1, 12, 2, 0, 1, 7, 0, 1, 5, 1, 0))
 
 
+def chosen_values() -> Iterator[bytes]:
+    """Parameters of the kinds that only one type takes, each of their forms."""
+    fitting: tuple[tuple[str, int, int], ...] = (
+        ("timestamp", 7, 22), ("date", 7, 22), ("time", 7, 22), ("date", 4, 14), ("time", 4, 14),
+        ("inet", 4, 14), ("decimal", 4, 14), ("inet", 10, 12), ("uuid", 10, 12), ("duration", 8, 40),
+        ("varint", 1, 10), ("blob", 5, 12), ("ascii", 3, 12),
+    )  # fmt: skip
+    for kind, choice, forms in fitting:
+        described = struct.pack(">H", len(option(kind))) + option(kind) + b"\0"
+        for form in range(forms):
+            rest = (
+                bytes((form, form // 2)) * 12
+                if choice in (4, 7, 10)
+                else bytes(19) + bytes((form,) * 3)
+            )
+            yield b"\0" + described + bytes((1, choice)) + rest
+    for vector, code, size in (("float", 10, 4), ("double", 11, 8), ("int", 4, 4), ("int", 6, 8)):
+        described = struct.pack(">H", len(option(f"vector<{vector}, 2>"))) + option(
+            f"vector<{vector}, 2>"
+        )
+        for form in range(4):
+            for count in (2, 3):
+                array = bytes((1, 6, code, size * count)) + bytes(size * count) + bytes((form,))
+                yield b"\0" + described + b"\0" + array
+
+
+def parts() -> Iterator[bytes]:
+    """For the target of the same name: types, classes, forms, positions, rows."""
+    rows = bytes.fromhex("00000003" + "00000004 00000007" * 3)
+    for form in range(6):
+        yield bytes((0, form + 2, form, form, form, form, form, 0, 1, 0, 2, 0, 1, 0)) + rows
+        yield bytes((2, 0, form, 0, form, form, form, 0xFF, 0xFE, 0, 9, 0xFF, 0xFF, form)) + rows
+
+
 def requests() -> Iterator[bytes]:
     """For the target of the same name: mode, then bytes that choose messages."""
     for mode in range(4):
-        for kind in range(8):
-            chosen = bytes((2, 1, 97, 1, 98, 1, 99, 2, 98, 98, kind, 0x2F, 3, 49, 50, 51))
+        for kind in range(9):
+            chosen = bytes((2, 1, 97, 1, 98, 1, 99, 2, 98, 98, 0, kind, 0x2F, 3, 49, 50, 51))
             yield bytes((mode,)) + chosen + bytes((1, 2, 3, 1, 1, 1, 1, 0x3F, 3, 3, 3, kind, 1)) * 3
+    for kind in (1, 4, 6, 7, 8):
+        yield bytes((0, 0, 0, kind, 255)) + bytes(b"x" * 255) + bytes((255,)) + bytes(b"y" * 255)
+    for kind in (2, 4, 8):
+        yield bytes((0, 0, 253, kind, 1, 1, 1, 1))
+    yield bytes((0, 0, 0, 8, 0, 1, 0, 1, 97, 1, 1, 98, 254, 0, 0))
 
 
 def corpus() -> dict[str, list[bytes]]:
@@ -262,7 +319,8 @@ def corpus() -> dict[str, list[bytes]]:
         "streams": streams(),
         "responses": responses(),
         "values": values(),
-        "parameters": chain(parameters(), values()),
+        "parameters": chain(parameters(), chosen_values(), values()),
         "requests": requests(),
+        "parts": parts(),
     }
     return {name: list(dict.fromkeys(inputs)) for name, inputs in made.items()}

@@ -11,7 +11,7 @@ from typing import Any
 from cassandra.query import UNSET_VALUE
 from cassandra.util import Date, Duration, SortedSet, Time
 
-__all__ = ["Source", "draw_value"]
+__all__ = ["Interruption", "Source", "draw_value", "draw_values"]
 
 _DEPTH = 5
 
@@ -45,6 +45,10 @@ class Source:
 
     def rest(self) -> bytes:
         return self.take(self.remaining)
+
+
+class Interruption(BaseException):
+    """Passes through whatever it meets, as Ctrl-C does."""
 
 
 class LyingLength(list[Any]):
@@ -93,7 +97,7 @@ class Shrinking:
 class Raising:
     """Fails wherever it is used."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         self._error = error
 
     def _fail(self, *_: Any) -> Any:
@@ -267,9 +271,9 @@ def _identity(source: Source, _: int) -> Any:
 
 
 def _raising(source: Source, _: int) -> Any:
-    made = (
+    made: tuple[BaseException, ...] = (
         TypeError("odd"), ValueError("odd"), OverflowError("odd"), LookupError("odd"),
-        AttributeError("odd"), ZeroDivisionError("odd"),
+        AttributeError("odd"), ZeroDivisionError("odd"), Interruption(),
     )  # fmt: skip
     return Raising(made[source.byte() % len(made)])
 

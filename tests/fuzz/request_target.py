@@ -20,11 +20,13 @@ def compress(data: memoryview) -> bytes:
 
 
 def text(source: Source) -> str:
-    return source.sized(1).decode("utf-8", "surrogateescape")
+    """Any text; the last length of all makes it longer than a [string] can be."""
+    size = source.byte()
+    return source.take(size).decode("utf-8", "surrogateescape") * (1 if size < 255 else 300)
 
 
-def optional(source: Source, draw: Callable[[], str | bytes]) -> str | bytes | None:
-    return draw() if source.byte() & 1 else None
+def optional(source: Source) -> bytes | None:
+    return source.sized(1) if source.byte() & 1 else None
 
 
 def statement(source: Source, made: wire.Statement) -> wire.Statement:
@@ -38,9 +40,9 @@ def statement(source: Source, made: wire.Statement) -> wire.Statement:
 def query(source: Source, made: wire.Query) -> wire.Message:
     flags = source.byte()
     made.query = text(source) if flags & 0x20 else None
-    made.values = source.sized(1) if flags & 1 else None
+    made.values = optional(source)
     made.page_size = source.number(4, signed=True)
-    made.paging_state = source.sized(1) if flags & 2 else None
+    made.paging_state = optional(source)
     made.skip_metadata = bool(flags & 4)
     if isinstance(made, wire.Execute):
         made.prepared_id = source.sized(1) * 300 if flags & 8 else None
@@ -53,16 +55,21 @@ def batch(source: Source) -> wire.Message:
     made.batch_type = source.byte()
     for _ in range(source.byte() % 5):
         entry = text(source) if source.byte() & 1 else source.sized(1)
-        made.entries.append((entry, source.sized(1)))
+        made.entries.append((entry, optional(source)))  # type: ignore[arg-type]
+    if source.byte() == 254 and len(made.entries) == 1:
+        made.entries *= 70_000
     return statement(source, made)
 
 
 def message(source: Source) -> wire.Message:
     pairs = {text(source): text(source) for _ in range(source.byte() % 3)}
+    if source.byte() == 253 and not pairs:
+        pairs |= dict.fromkeys(map(str, range(66_000)), "")
     kinds: tuple[Callable[[], wire.Message], ...] = (
         wire.Options,
+        wire.Message,
         lambda: wire.Startup(pairs),
-        lambda: wire.AuthResponse(source.sized(1) if source.byte() & 1 else None),
+        lambda: wire.AuthResponse(optional(source)),
         lambda: wire.Register(list(pairs) * (1 + source.byte() * 300)),
         lambda: wire.Prepare(text(source), text(source) if source.byte() & 1 else None),
         lambda: query(source, wire.Query()),
@@ -73,6 +80,9 @@ def message(source: Source) -> wire.Message:
     made.tracing = bool(source.byte() & 1)
     if source.byte() & 1:
         made.custom_payload = dict.fromkeys(pairs, b"value") | {"null": None}
+    for name in dir(type(made)):
+        if not name.startswith("_"):
+            getattr(made, name)
     return made
 
 
@@ -89,7 +99,7 @@ def requests(data: bytes) -> None:
     while source.remaining:
         try:
             body = message(source).encode(version)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, NotImplementedError):
             continue
         # Sizes around those of a segment.
         body *= (1, 1, 1, 0x1FFFF // (len(body) + 9), 50)[source.byte() % 5] if body else 1
@@ -98,6 +108,8 @@ def requests(data: bytes) -> None:
         added.append((flags, len(added), opcode, body))
     assert read_back(version, writer.framing, writer.take()) == added
     assert writer.take() == b""
+    assert (len(writer.pending), writer.version, writer.compressing) == (0, version, bool(mode & 2))
+    writer.pending.clear()
 
 
 def read_back(version: int, framing: Framing, frames: bytes) -> list[Encoded]:

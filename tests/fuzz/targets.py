@@ -23,8 +23,8 @@ from async_cassandra._wire.errors import ColumnDecodeError, ParameterError, Prot
 from async_cassandra._wire.framing import EnvelopeList, FrameReader, Framing
 from async_cassandra._wire.murmur3 import token_of
 from async_cassandra._wire.responses import Response, RowPlans, decode
-from async_cassandra._wire.rows import Column, Page, RowPlan, decode_metadata
-from tests.fuzz.hostile_values import Source, draw_value, draw_values
+from async_cassandra._wire.rows import Column, Page, PageCursor, RowPlan, decode_metadata
+from tests.fuzz.hostile_values import Interruption, Source, draw_value, draw_values
 from tests.fuzz.request_target import requests
 from tests.support.native_protocol import (
     Compression,
@@ -73,6 +73,11 @@ def compress(data: memoryview) -> bytes:
 def decompress(data: memoryview, size: int) -> bytes:
     plain: bytes = lz4.block.decompress(data, uncompressed_size=size)
     return plain
+
+
+def short_of(data: memoryview, size: int) -> bytes:
+    """A decompression that gives less than it should."""
+    return decompress(data, size)[1:]
 
 
 class Point:
@@ -135,7 +140,7 @@ def streams(data: bytes) -> None:
     framing = (Framing.ENVELOPES, Framing.SEGMENTS, Framing.COMPRESSED_SEGMENTS)[(mode & 3) % 3]
     version = 4 if mode & 4 else 5
     limit = 500 if mode & 16 else 1 << 28
-    codec = None if mode & 32 else decompress
+    codec = None if mode & 32 else decompress if not mode & 64 else short_of
     stream = source.rest()
     if mode & 8 and framing is not Framing.ENVELOPES:
         stream = repaired(stream, 3 if framing is Framing.SEGMENTS else 5)
@@ -197,17 +202,29 @@ def through_framing(
     return sink.envelopes
 
 
+def look(thing: object) -> None:
+    """Read every attribute, and the ``repr``."""
+    repr(thing)
+    for name in dir(type(thing)):
+        if not name.startswith("_"):
+            getattr(thing, name)
+
+
 def walk_response(response: Response) -> None:
     """Look at everything that a response has."""
-    repr(response)
+    look(response)
+    if response.error is not None:
+        look(response.error)
+    if response.prepared is not None:
+        look(response.prepared)
     assert response.is_all in (True, False)
     assert response.paging_state is None or response.metadata is not None
     if response.schema_change is not None:
-        repr(response.schema_change)
+        look(response.schema_change)
     prepared = response.prepared
     for metadata in (response.metadata, None if prepared is None else prepared.bind_metadata):
         if metadata is not None:
-            repr(metadata)
+            look(metadata)
             assert metadata.has_more_pages in (True, False)
             assert metadata.columns is None or len(metadata.columns) == metadata.column_count
     if response.page is not None:
@@ -225,7 +242,8 @@ def row_or_none(read: Callable[[], Any]) -> Any:
 
 def walk_page(page: Page) -> None:
     """Read every row in each of the ways there are; they agree on which rows can be read."""
-    repr(page), repr(page.plan)
+    look(page)
+    look(page.plan)
     by_index = [row_or_none(partial(page.__getitem__, at)) is not None for at in range(len(page))]
     cursor = iter(page)
     by_cursor = [row_or_none(cursor.__next__) is not None for _ in range(len(page))]
@@ -256,6 +274,12 @@ def walk_row(page: Page, row: Any) -> None:
         assert row[names[0]] is row[row.__class__._positions[names[0]]]
         assert row._asdict().keys() == set(row._fields)
         assert len(row._replace(**{row._fields[0]: 1})) == len(row)
+        with suppress(ValueError):
+            row._replace(no_such_field=1)
+        repr(row)
+        with suppress(KeyError, IndexError):
+            row["no such column"], row[len(row)]
+        assert type(row)(*row) == type(row)(**row._asdict()) == row
         kind, arguments = row.__reduce__()
         assert type(kind(*arguments)) is type(row)
     with suppress(ParameterError):
@@ -272,11 +296,13 @@ def bind_to_prepared(response: Response, codecs: CodecRegistry) -> None:
         plan = BindPlan(columns, codecs, prepared.bind_metadata.partition_key_indexes)
     except ProtocolError:
         return
-    repr(plan)
+    look(plan)
     with suppress(ParameterError):
         bound = plan.bind([None] * len(columns))
         assert len(bound.encoded_values()) == len(columns)
     for column in columns:
+        look(column)
+        assert column != 1
         assert copy.copy(column) == column
         assert pickle.loads(pickle.dumps(column)) == column
 
@@ -308,7 +334,7 @@ def values(data: bytes) -> None:
         codec = registry().codec(cql_type)
     except ProtocolError:
         return
-    repr(codec)
+    look(codec)
     body = source.rest()
     try:
         value = codec.decode(body)
@@ -321,7 +347,8 @@ def values(data: bytes) -> None:
 
 
 def walk_type(cql_type: CqlType) -> None:
-    str(cql_type), repr(cql_type)
+    str(cql_type)
+    look(cql_type)
     again = pickle.loads(pickle.dumps(cql_type))
     assert again == cql_type
     assert hash(again) == hash(cql_type)
@@ -355,13 +382,16 @@ def bind(plan: BindPlan, given: Any) -> None:
     except ParameterError as error:
         pickle.loads(pickle.dumps(error))
         return
+    except Interruption:
+        return
     encoded = bound.encoded_values()
     assert len(encoded) == len(plan.columns)
     key = bound.routing_key
     assert bound.token == (None if key is None else token_of(key))
-    again = plan.bind_encoded(encoded)
-    assert (again.payload, again.token) == (bound.payload, bound.token)
-    repr(bound)
+    viewed = [memoryview(value) if isinstance(value, bytes) else value for value in encoded]
+    for again in (plan.bind_encoded(encoded), plan.bind_encoded(viewed)):
+        assert (again.payload, again.token) == (bound.payload, bound.token)
+    look(bound)
     codec = registry().codec(plan.columns[0].type)
     for value in encoded:
         if isinstance(value, bytes):
@@ -369,8 +399,41 @@ def bind(plan: BindPlan, given: Any) -> None:
                 codec.decode(value)
 
 
-def tokens(data: bytes) -> None:
-    assert -(2**63) < token_of(data) < 2**63
+# The parts themselves, with arguments of any kind
+
+
+def parts(data: bytes) -> None:
+    """Plans, pages, cursors and registries with numbers that do not fit them: refused, or bounded."""
+    source = Source(data)
+    types = PLAN_TYPES[source.byte() % len(PLAN_TYPES)]
+    columns = columns_of(types) * (1 + 22_000 * (source.byte() == 7))
+    codecs = registry()
+    codecs.register_user_type("ks", "u", (None, Point)[source.byte() & 1])
+    with suppress(ValueError):
+        BindPlan(columns, codecs, [source.byte() % 4])
+    kind = ("row", "tuple", "other")[source.byte() % 3]
+    try:
+        plan = RowPlan(columns[: source.byte() % 4], codecs, kind)  # type: ignore[arg-type]
+    except ValueError:
+        return
+    codecs.register_user_type("ks", "u", (Point, None)[source.byte() & 1])
+    start, stop, step = (source.number(2, signed=True) for _ in range(3))
+    offset = source.number(1, signed=True)
+    try:
+        page = Page(source.rest(), offset, plan)
+    except (ValueError, ProtocolError):
+        return
+    walk_page(page)
+    row_or_none(lambda: page.decode_slice(start, stop))
+    row_or_none(lambda: page[start : stop : step or 1])
+    with suppress(IndexError):
+        row_or_none(lambda: page[start])
+    cursor = PageCursor(page, start)
+    assert cursor.__length_hint__() >= 0
+    row_or_none(lambda: cursor.decode_next(stop))
+    look(cursor)
+    with suppress(RuntimeError):
+        page.__init__(b"", 0, plan)
 
 
 TARGETS: Mapping[str, Target] = {
@@ -379,10 +442,12 @@ TARGETS: Mapping[str, Target] = {
     "values": values,
     "parameters": parameters,
     "requests": requests,
+    "parts": parts,
 }
 
 DEFAULT_LIMITS = Limits()
 # Requests are written at sizes around that of a segment, whatever the input's own.
 LIMITS: Mapping[str, Limits] = dict.fromkeys(TARGETS, DEFAULT_LIMITS) | {
-    "requests": Limits(least_memory=64_000_000, memory_per_byte=400_000, work_per_byte=60_000)
+    "requests": Limits(500_000_000, 400_000, 4_000_000, 60_000),
+    "parts": Limits(64_000_000, 4_000, 40_000_000, 6_000),
 }
