@@ -309,7 +309,7 @@ def requests() -> Iterator[bytes]:
     for kind in (1, 4, 6, 7, 8):
         yield bytes((0, 0, 0, kind, 255)) + bytes(b"x" * 255) + bytes((255,)) + bytes(b"y" * 255)
     for kind in (2, 4, 8):
-        yield bytes((0, 0, 253, kind, 1, 1, 1, 1))
+        yield bytes((0, 0, 253, kind, 255, 1, 1, 1))
     yield bytes((0, 0, 0, 8, 0, 1, 0, 1, 97, 1, 1, 98, 254, 0, 0))
 
 
