@@ -127,6 +127,9 @@ class AsyncCassandraSession(AsyncClosing):
             raise
         except StatementChangedError:
             request, response = await self._once_more(request, query, parameters, options)
+        except Exception:
+            request.let_go()
+            raise
         if response is None or response.is_all:
             return AsyncResultSet(request, response, core)
         return await self._completed(request, response, options)

@@ -136,6 +136,7 @@ class AsyncStreamingResultSet(AsyncClosing):
             response = await request.future
         except BaseException:
             self._stop()
+            request.let_go()
             raise
         self._ahead = None
         self._request = request

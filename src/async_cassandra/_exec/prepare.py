@@ -181,6 +181,9 @@ async def run(request: Request) -> Response | None:
     except asyncio.CancelledError:
         request.cancel()
         raise
+    except Exception:
+        request.let_go()
+        raise
 
 
 def _forget(answer: asyncio.Future[Response]) -> None:

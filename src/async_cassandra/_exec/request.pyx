@@ -200,6 +200,14 @@ cdef class Request(Routed):
             self.keeps_place = False
             self.give_up_place()
 
+    def let_go(self):
+        """Drop the errors, once the future has raised its own.
+
+        An error's traceback has the frames of those who awaited it, and they have the request: as a cycle, each
+        failure would wait for the garbage collector, and thousands at once for a long collection.
+        """
+        self.future = self.failure = self.errors = None
+
     cdef int begin(self) except -1:
         cdef Executor executor = self.executor
         if not self.holds_place:
