@@ -5,6 +5,7 @@ from importlib.metadata import metadata as _metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from async_cassandra._driver.execution_profile import ExecutionProfile
     from async_cassandra._exec.config import ClientOptions
     from async_cassandra.cluster import AsyncCluster
     from async_cassandra.exceptions import (
@@ -67,6 +68,7 @@ __all__ = [
     "ConnectionMetrics",
     "ConnectionMonitor",
     "DefaultRetryPolicy",
+    "ExecutionProfile",
     "HostMetrics",
     "InMemoryMetricsCollector",
     "MetricsCollector",
@@ -95,6 +97,7 @@ __email__ = "maintainers@users.noreply.github.com"
 # installed, and so does ``python -m async_cassandra.server``: the compiled core and the driver are
 # imported when one of their names is first used.
 _NAMES = {
+    "._driver.execution_profile": ("ExecutionProfile",),
     "._exec.config": ("ClientOptions",),
     ".cluster": ("AsyncCluster",),
     ".exceptions": (
@@ -147,7 +150,7 @@ _NAMES = {
     ".tls": ("TlsOptions",),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
-_PUBLIC_MODULES = frozenset(_NAMES) - {"._exec.config"}
+_PUBLIC_MODULES = frozenset(name for name in _NAMES if not name.startswith("._"))
 
 
 def __getattr__(name: str) -> object:

@@ -1,7 +1,8 @@
 """Retry policies, in the driver's ``RetryPolicy`` interface.
 
 A policy is asked only about requests that may be sent again: what is not idempotent is never
-repeated once it may have reached a replica, whatever a policy decides.
+repeated once it may have reached a replica, whatever a policy decides. The ``is_idempotent`` of the
+write that a policy sees is what was decided: by its mark, its profile, or its CQL.
 
 How long to wait before a repetition is not theirs to say, though a policy may by a third value of
 its answer, in seconds: without one, the same node is asked again after an exponential backoff with
@@ -14,7 +15,7 @@ from cassandra import CDCWriteFailure, FunctionFailure, ReadFailure, WriteFailur
 from cassandra.policies import RetryPolicy
 from cassandra.protocol import TruncateError
 
-from async_cassandra._exec.cql import describe
+from async_cassandra._exec.statements import is_read
 
 __all__ = ["AsyncRetryPolicy", "DefaultRetryPolicy"]
 
@@ -29,11 +30,8 @@ _REPEATABLE_WRITES = frozenset({WriteType.SIMPLE, WriteType.BATCH, WriteType.UNL
 
 
 def _is_idempotent(query: Any) -> bool:
-    """Whether the statement is marked so, or is a read."""
-    if getattr(query, "is_idempotent", None) is True:
-        return True
-    text = getattr(getattr(query, "prepared_statement", query), "query_string", None)
-    return isinstance(text, str) and describe(text).is_read
+    """Whether the statement is marked so, by whatever decided that, or is a read."""
+    return getattr(query, "is_idempotent", None) is True or is_read(query)
 
 
 def _is_repeatable_write(write_type: int | str) -> bool:

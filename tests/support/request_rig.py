@@ -218,7 +218,7 @@ class RequestRig:
 
     def write(self, **options: Any) -> Request:
         """Build and start a request that must not be repeated, unless marked."""
-        return self._started(self.query("UPDATE t SET v = v + 1 WHERE k = 0", **options))
+        return self._started(self.query("UPDATE t SET v = v + [1] WHERE k = 0", **options))
 
     def execute(
         self, statement: PreparedStatement, values: Sequence[Any] = (), **options: Any

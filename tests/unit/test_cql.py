@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, StatementKind, analyze
+from async_cassandra._exec.cql import (
+    MarkerStyle,
+    MixedMarkersError,
+    Repetition,
+    StatementKind,
+    analyze,
+)
 
 NONE = MarkerStyle.NONE
 POSITIONAL = MarkerStyle.POSITIONAL
@@ -169,7 +175,13 @@ def test_keyspace_change_is_spelled_as_the_server_does(query: str, keyspace: str
         "INSERT INTO t (a) VALUES (-1)",
         "INSERT INTO t (a) VALUES (toTimestamp(?))",
         "INSERT INTO t (a) VALUES (textAsBlob('x'))",
-        "INSERT INTO t JSON ?",
+        "INSERT INTO t (a) VALUES ($$now() ' IF$$)",
+        "INSERT INTO t (a) /* now() [1] */ VALUES (1) -- IF NOT EXISTS",
+        'INSERT INTO t ("now", "if") VALUES (:now, :if)',
+        "INSERT INTO values (values) VALUES ({'a': 1, 'b': ?})",
+        "UPDATE t SET \"l + [1]\" = 'l + [1]' WHERE k = 1",
+        "UPDATE t SET \"m\"['k'] = 1 WHERE k = 1",
+        "UPDATE t USING TIMESTAMP 5 SET s = {1, 2} WHERE k = 1",
         "UPDATE t SET a = ?, b = -5, c = {'k': 'v'} WHERE k IN (?, ?) AND (c, d) > (?, ?)",
         "UPDATE t SET m['k'] = ? WHERE k = 1",
         "UPDATE t SET u = 550e8400-e29b-41d4-a716-446655440000 WHERE k = 1",
@@ -181,7 +193,7 @@ def test_keyspace_change_is_spelled_as_the_server_does(query: str, keyspace: str
     ],
 )
 def test_idempotence_is_inferred(query: str) -> None:
-    assert analyze(query).inferred_idempotent
+    assert analyze(query).repetition >= Repetition.HARMLESS
 
 
 @pytest.mark.parametrize(
@@ -205,6 +217,34 @@ def test_idempotence_is_inferred(query: str) -> None:
         "DELETE l[0] FROM t WHERE k = 1",
         "DELETE FROM t WHERE k < current_timestamp()",
         "INSERT INTO t (a) VALUES (uuid())",
+        "INSERT INTO t (a) VALUES (NoW ( ))",
+        "INSERT INTO t (a) VALUES (now/* x */())",
+        "INSERT INTO t (a) VALUES (now--\n())",
+        'INSERT INTO t (a) VALUES ("now"())',
+        "INSERT INTO t (a) VALUES (system.now())",
+        "INSERT INTO t (a) VALUES (currentTimestamp())",
+        "INSERT INTO t (a) VALUES (current_date())",
+        "INSERT INTO t (a) VALUES (textAsBlob(now()))",
+        "INSERT INTO t (a) VALUES (randomAsBlob())",
+        "INSERT INTO values (a) VALUES (now())",
+        "UPDATE t SET m['k'] = uuid() WHERE k = 1",
+        "DELETE FROM t WHERE k = ks.f(1)",
+        "UPDATE t SET a = 1 WHERE k = 1 /* */ iF /* */ EXISTS",
+        "UPDATE t SET s = s + {1} WHERE k = 1",
+        "UPDATE t SET m = m - {'k'} WHERE k = 1",
+        "UPDATE t SET l /**/ = /**/ l /**/ + /**/ ? WHERE k = 1",
+        "DELETE m[:key] FROM t WHERE k = 1",
+        "DELETE m[?] FROM t WHERE k = 1",
+        # What writes a whole list, or may: its repetition has the same timestamp and adds to it.
+        "INSERT INTO t (l) VALUES ([1, 2])",
+        "INSERT INTO t (l) VALUES (['a'])",
+        "INSERT INTO t (l) VALUES ((list<text>)['a'])",
+        "INSERT INTO t (l) VALUES (fromJson('[1]'))",
+        "INSERT INTO t JSON '{\"l\": [1]}'",
+        "INSERT INTO t JSON ?",
+        "UPDATE t SET l = ['a'] WHERE k = 1",
+        "UPDATE t SET l = (list<text>)['a'] WHERE k = 1",
+        "UPDATE t SET l = from_json(?) WHERE k = 1",
         "INSERT INTO t (a) VALUES (toTimestamp(now()))",
         "INSERT INTO t (a) VALUES (ks.token(1))",
         'INSERT INTO t (a) VALUES ("myFunction"(1))',
@@ -217,7 +257,40 @@ def test_idempotence_is_inferred(query: str) -> None:
     ],
 )
 def test_idempotence_is_not_inferred_when_unsure(query: str) -> None:
-    assert not analyze(query).inferred_idempotent
+    assert analyze(query).repetition < Repetition.HARMLESS
+
+
+COUNTED = [
+    "UPDATE t SET c = c + 1 WHERE k = ?",
+    "UPDATE t SET a = 1, c=c-1 WHERE k = 1",
+    "UPDATE t SET c = c + -1 WHERE k = 1",
+    "UPDATE t SET c += 1 WHERE k = 1",
+    "UPDATE t SET c -= -1 WHERE k = 1",
+    'UPDATE t SET "C" = "C" /* */ + /* */ 1 WHERE k = 1',
+    "BEGIN COUNTER BATCH UPDATE t SET c = c + ? WHERE k = 1 APPLY BATCH",
+    "BEGIN UNLOGGED BATCH UPDATE t SET c = C + 1 WHERE k = 1 APPLY BATCH",
+]
+LIGHTWEIGHT = [
+    "INSERT INTO t (a) VALUES (1) IF NOT EXISTS",
+    "BEGIN BATCH UPDATE t SET a = 1 WHERE k = 1 IF a = 2 APPLY BATCH",
+]
+UNKNOWN = [
+    "UPDATE t SET c = c + ? WHERE k = 1",
+    "UPDATE t SET l = l + [1] WHERE k = 1",
+    "UPDATE t SET s = s - {1} WHERE k = 1",
+    "UPDATE t SET l = 1 + l WHERE k = 1",
+    "UPDATE t SET v = 1 + 2 WHERE k = 1",
+]
+
+
+@pytest.mark.parametrize("query", COUNTED + LIGHTWEIGHT)
+def test_counter_and_lightweight_transaction_are_never_repeated(query: str) -> None:
+    assert analyze(query).repetition is Repetition.NEVER
+
+
+@pytest.mark.parametrize("query", UNKNOWN)
+def test_what_may_be_marked_is_not_ruled_out(query: str) -> None:
+    assert analyze(query).repetition is Repetition.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -254,6 +327,60 @@ _TEXT = st.lists(
     ),
     max_size=4,
 ).map(" ".join)
+
+
+_SPACE = st.sampled_from([" ", "\n", "\t", "/* IF */", "-- now()\n", "// +\n"])
+_FORBIDDEN = st.sampled_from(
+    [
+        ("now", "(", ")"),
+        ("UUID", "(", ")"),
+        ("currentTimestamp", "(", ")"),
+        ("current_timeuuid", "(", ")"),
+        ('"now"', "(", ")"),
+        ("ks", ".", "f", "(", "1", ")"),
+        ("[", "1", "]"),
+        ("c", "+", "1"),
+        ("l", "+", "?"),
+        ("?", "+", "l"),
+        ("l", "-", "[", "1", "]"),
+    ]
+)
+_WRITES = st.sampled_from(
+    [
+        "UPDATE t SET a = 1 , b = {} WHERE k = 1",
+        "BEGIN BATCH DELETE FROM t WHERE k = 1 UPDATE t SET b = {} WHERE k = 1 APPLY BATCH",
+    ]
+)
+_INSERT = "INSERT INTO t ( a ) VALUES ( 1 , {} )"
+
+
+@given(st.data())
+def test_forbidden_tokens_among_code_are_never_inferred(data: st.DataObject) -> None:
+    forbidden = data.draw(_FORBIDDEN)
+    is_operator = forbidden[1] in ("+", "-")
+    write = data.draw(_WRITES if is_operator else st.one_of(_WRITES, st.just(_INSERT)))
+    words = write.format(" ".join(forbidden)).split()
+    words = [data.draw(st.sampled_from([w, w.upper()])) if '"' not in w else w for w in words]
+    query = "".join(word + data.draw(_SPACE) for word in words)
+
+    assert analyze(query).repetition < Repetition.HARMLESS, query
+
+
+@given(st.data())
+def test_if_among_code_is_never_repeated(data: st.DataObject) -> None:
+    condition = data.draw(st.sampled_from(["IF NOT EXISTS", "if exists", "If a = 1"]))
+    write = data.draw(st.sampled_from(["INSERT INTO t (a) VALUES (1)", "DELETE FROM t WHERE k=1"]))
+    query = data.draw(_COMMENT) + write + data.draw(_SPACE) + condition
+
+    assert analyze(query).repetition is Repetition.NEVER, query
+
+
+@given(st.lists(_LITERAL | _DOLLARS | _COMMENT | _LINE_COMMENT, min_size=1, max_size=4))
+def test_text_never_hides_that_a_write_is_harmless(texts: list[str]) -> None:
+    parts = (text if text[0] in "-/" else f", b = {text} " for text in texts)
+    query = "UPDATE t SET a = 1 " + " ".join(parts)
+
+    assert analyze(query + " WHERE k = 1").repetition is Repetition.HARMLESS
 
 
 @given(st.lists(_TEXT, min_size=2, max_size=6))

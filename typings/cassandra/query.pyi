@@ -21,7 +21,7 @@ class Statement:
     fetch_size: Any
     keyspace: str | None
     custom_payload: Mapping[str, bytes] | None
-    is_idempotent: bool
+    is_idempotent: bool | None
     routing_key: Any
     def __init__(
         self,
@@ -32,7 +32,7 @@ class Statement:
         fetch_size: Any = ...,
         keyspace: str | None = None,
         custom_payload: Mapping[str, bytes] | None = None,
-        is_idempotent: bool = False,
+        is_idempotent: bool | None = False,
     ) -> None: ...
     def _set_routing_key(self, key: bytes | Sequence[bytes] | None) -> None: ...
 
@@ -47,7 +47,7 @@ class SimpleStatement(Statement):
         fetch_size: Any = ...,
         keyspace: str | None = None,
         custom_payload: Mapping[str, bytes] | None = None,
-        is_idempotent: bool = False,
+        is_idempotent: bool | None = False,
     ) -> None: ...
     @property
     def query_string(self) -> str: ...
@@ -64,7 +64,7 @@ class PreparedStatement:
     serial_consistency_level: int | None
     fetch_size: Any
     custom_payload: Mapping[str, bytes] | None
-    is_idempotent: bool
+    is_idempotent: bool | None
     def __init__(
         self,
         column_metadata: Any,

@@ -5,5 +5,6 @@ package was imported before; importing from here always works.
 """
 
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster
+from cassandra.cluster import ExecutionProfile as DriverExecutionProfile
 
-__all__ = ["EXEC_PROFILE_DEFAULT", "Cluster"]
+__all__ = ["EXEC_PROFILE_DEFAULT", "Cluster", "DriverExecutionProfile"]

@@ -19,6 +19,7 @@ cdef class CallOptions:
     cdef public object fetch_size
 
     cdef object setting(self, str name)
+    cdef object idempotence(self)
 
 
 cdef class RequestBuilder:
@@ -30,6 +31,7 @@ cdef class RequestBuilder:
     cdef int64_t last_timestamp
 
     cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options)
+    cdef bint may_repeat(self, int repetition, StatementOptions own, CallOptions options) except -1
     cdef int64_t next_timestamp(self) except? -1
     cdef int set_level(self, Statement message, StatementOptions own, CallOptions options, bint is_read) except -1
     cdef int set_paging(self, Query message, StatementOptions own, CallOptions options) except -1

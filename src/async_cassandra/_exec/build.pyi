@@ -85,7 +85,7 @@ class RequestBuilder:
         statement: DriverBatchStatement,
         entries: list[tuple[str | bytes, bytes]],
         queries: dict[bytes, PreparedQuery],
-        may_repeat: bool,
+        repetition: int,
         keyspace: str | None,
         options: CallOptions,
     ) -> Request: ...

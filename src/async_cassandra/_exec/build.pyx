@@ -12,6 +12,7 @@ from cassandra.query import FETCH_SIZE_UNSET, SimpleStatement, named_tuple_facto
 from cassandra.timestamps import MonotonicTimestampGenerator
 
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
+from async_cassandra._exec.cql import Repetition
 from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.murmur3 import token_of
@@ -35,6 +36,9 @@ cdef object PREPARED_STATEMENT = PreparedStatement
 cdef object NO_SPECULATION = NoSpeculativeExecutionPolicy
 cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
 cdef object current_time = time.time
+cdef int NEVER = Repetition.NEVER
+cdef int HARMLESS = Repetition.HARMLESS
+cdef int READ = Repetition.READ
 
 
 cdef class CallOptions:
@@ -70,6 +74,11 @@ cdef class CallOptions:
         cdef PyObject* found = PyDict_GetItemWithError(self.settings, name)
         return <object>found if found != NULL else getattr(self.profile, name)
 
+    cdef object idempotence(self):
+        """What the profile says of statements that say nothing: ``None`` where it is a driver's, which has no word."""
+        cdef PyObject* found = PyDict_GetItemWithError(self.settings, "is_idempotent")
+        return <object>found if found != NULL else getattr(self.profile, "is_idempotent", None)
+
 
 def seconds_of(CallOptions options not None):
     """The timeout of a call, ``math.inf`` for none."""
@@ -84,7 +93,7 @@ cdef class RequestBuilder:
 
     :param version: protocol version
     :param timestamps: the cluster's timestamp generator, ``None`` for the servers' clocks
-    :param infers_idempotence: whether a write's CQL may show it idempotent; a mark on the statement always may
+    :param infers_idempotence: whether a write's CQL may show that it is idempotent
     """
 
     def __init__(self, Executor executor not None, uint8_t version, *, int default_fetch_size=5000, timestamps=None,
@@ -147,9 +156,7 @@ cdef class RequestBuilder:
         if bound.has_token:
             request.token = bound.token_value
             request.has_token = True
-        request.idempotent = not prepared.is_conditional and not prepared.is_counter and (
-            prepared.is_read or own.is_idempotent
-            or (self.infers_idempotence and prepared.inferred_idempotent))
+        request.idempotent = self.may_repeat(prepared.repetition, own, options)
         self.set_life(request, own, options)
         return request
 
@@ -162,18 +169,17 @@ cdef class RequestBuilder:
         self.set_paging(message, own, options)
         cdef Request request = new_request(self.executor, message, statement, None)
         self.set_routing(request, statement)
-        request.idempotent = not info.is_conditional and (
-            info.is_read or own.is_idempotent or (self.infers_idempotence and info.inferred_idempotent))
+        request.idempotent = self.may_repeat(info.repetition, own, options)
         self.set_life(request, own, options)
         return request
 
-    def batch(self, statement, list entries not None, dict queries not None, bint may_repeat, keyspace,
+    def batch(self, statement, list entries not None, dict queries not None, int repetition, keyspace,
               CallOptions options not None):
         """A request that runs a batch.
 
         :param entries: ``(query or prepared id, encoded values)``
         :param queries: prepared id to its prepared query, for a node that has forgotten it
-        :param may_repeat: whether nothing in it forbids sending it twice
+        :param repetition: the lowest :class:`.cql.Repetition` of what is in it
         """
         cdef StatementOptions own = options_of(statement)
         cdef Batch message = Batch.__new__(Batch)
@@ -184,7 +190,7 @@ cdef class RequestBuilder:
         cdef Request request = new_request(self.executor, message, statement, None)
         request.batched = queries
         self.set_routing(request, statement)
-        request.idempotent = may_repeat
+        request.idempotent = self.may_repeat(repetition, own, options)
         self.set_life(request, own, options)
         return request
 
@@ -225,6 +231,20 @@ cdef class RequestBuilder:
         return request
 
     # What they share
+
+    cdef bint may_repeat(self, int repetition, StatementOptions own, CallOptions options) except -1:
+        """Whether a request may be sent again after it may have reached a replica; nothing else decides that.
+
+        First what the CQL rules out or makes sure, then the statement's mark, the profile's default, the CQL's look.
+        """
+        if repetition == NEVER or repetition == READ:
+            return repetition == READ
+        if own.is_idempotent is not None:
+            return own.is_idempotent
+        default = options.idempotence()
+        if default is not None and not (default and own.takes_no_default):
+            return default
+        return self.infers_idempotence and repetition == HARMLESS
 
     cdef int set_level(self, Statement message, StatementOptions own, CallOptions options, bint is_read) except -1:
         level = own.consistency_level

@@ -7,8 +7,11 @@ else is brought to a message by :meth:`SessionCore.resolve`, which may have to p
 import asyncio
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from cassandra.encoder import Encoder
 from cassandra.pool import Host
@@ -25,7 +28,14 @@ from async_cassandra._exec.agreement import wait_for_agreement
 from async_cassandra._exec.budget import Budget
 from async_cassandra._exec.build import CallOptions, RequestBuilder, seconds_of
 from async_cassandra._exec.config import ClientOptions
-from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, StatementInfo, describe
+from async_cassandra._exec.cql import (
+    MarkerStyle,
+    MixedMarkersError,
+    Repetition,
+    StatementInfo,
+    analyze,
+    describe,
+)
 from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.nodes import Nodes
 from async_cassandra._exec.prepare import Preparer, run
@@ -59,6 +69,10 @@ EXECUTE_AS = "ProxyExecute"
 # A [string] of the protocol, in bytes of UTF-8.
 LONGEST_STRING = 65535
 
+# Values that are written into a string as one literal each.
+_SCALARS = frozenset(
+    {bool, bytes, int, float, str, type(None), Decimal, UUID, date, datetime, time}
+)
 _PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
 
 _cores: "weakref.WeakSet[SessionCore]" = weakref.WeakSet()
@@ -285,7 +299,8 @@ class SessionCore:
     ) -> Request:
         match query:
             case str():
-                return await self._string(SimpleStatement(query), query, parameters, options)
+                unmarked = SimpleStatement(query, is_idempotent=None)
+                return await self._string(unmarked, query, parameters, options)
             case BoundStatement():
                 _refuse_parameters(parameters)
                 return self.builder.execute(
@@ -320,7 +335,9 @@ class SessionCore:
             prepared = await self._prepared_string(statement.keyspace, text, options)
             bound = self._bind(prepared, parameters)
             return self.builder.execute(statement, prepared.prepared, bound, options)
-        return self.builder.query(statement, self._format(text, parameters, info), info, options)
+        formatted = self._format(text, parameters, info)
+        info = _formatted_info(info, parameters, formatted)
+        return self.builder.query(statement, formatted, info, options)
 
     def _format(self, text: str, parameters: Parameters, info: StatementInfo) -> str:
         """Write the parameters into the string as the driver does for ``%s`` and ``%(name)s``."""
@@ -368,24 +385,21 @@ class SessionCore:
     async def _batch(self, batch: DriverBatchStatement, options: CallOptions) -> Request:
         entries: list[tuple[str | bytes, bytes]] = []
         queries: dict[bytes, PreparedQuery] = {}
-        repeatable = batch.batch_type is not BatchType.COUNTER
-        inferred = self.options.infer_idempotence
+        counts = batch.batch_type is BatchType.COUNTER
+        repetition: int = Repetition.NEVER if counts else Repetition.HARMLESS
         keyspace = batch.keyspace if isinstance(batch, BatchStatement) else None
         deadline = self.loop.time() + seconds_of(options)
         for _, statement, values in batch._statements_and_parameters:
             if isinstance(statement, str) and not values:
                 info = _described(statement)
-                repeatable = repeatable and not info.is_conditional
-                inferred = inferred and info.inferred_idempotent
+                repetition = min(repetition, info.repetition)
                 entries.append((statement, NO_VALUES))
                 continue
             prepared, payload = await self._batched(statement, values, keyspace, options, deadline)
             queries[prepared.prepared_id] = prepared
-            repeatable = repeatable and not prepared.is_conditional and not prepared.is_counter
-            inferred = inferred and prepared.inferred_idempotent
+            repetition = min(repetition, prepared.repetition)
             entries.append((prepared.prepared_id, payload))
-        repeatable = repeatable and (batch.is_idempotent or inferred)
-        request = self.builder.batch(batch, entries, queries, repeatable, keyspace, options)
+        request = self.builder.batch(batch, entries, queries, repetition, keyspace, options)
         if isinstance(batch, BatchStatement) and batch.routing_keyspace is not None:
             request.routing_keyspace = batch.routing_keyspace
         return request
@@ -482,9 +496,19 @@ class SessionCore:
 NO_VALUES = b"\x00\x00"
 
 
-def _described(text: str) -> StatementInfo:
+def _formatted_info(info: StatementInfo, values: Parameters, formatted: str) -> StatementInfo:
+    """What a string says with its parameters written into it, where they can make a difference."""
+    if info.repetition in (Repetition.READ, Repetition.NEVER):
+        return info
+    plain = values.values() if isinstance(values, Mapping) else values or ()
+    if info.repetition is Repetition.HARMLESS and all(type(value) in _SCALARS for value in plain):
+        return info
+    return _described(formatted, analyze)
+
+
+def _described(text: str, reader: Callable[[str], StatementInfo] = describe) -> StatementInfo:
     try:
-        return describe(text)
+        return reader(text)
     except MixedMarkersError as error:
         raise ParameterValueError(f"query: {error}", error) from error
 

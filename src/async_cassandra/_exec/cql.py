@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 __all__ = [
     "MarkerStyle",
     "MixedMarkersError",
+    "Repetition",
     "StatementInfo",
     "StatementKind",
     "analyze",
@@ -48,6 +49,19 @@ class StatementKind(enum.Enum):
     OTHER = "other"
 
 
+class Repetition(enum.IntEnum):
+    """What a statement's CQL says about applying it twice; of a batch's, the lowest holds."""
+
+    NEVER = 0
+    """It changes the outcome, and no mark can say otherwise: a paxos round, a counter."""
+    UNKNOWN = 1
+    """It may change the outcome."""
+    HARMLESS = 2
+    """Applying it twice leaves what applying it once does."""
+    READ = 3
+    """It changes nothing."""
+
+
 class MixedMarkersError(ValueError):
     """A statement uses two styles of bind marker; the message names the position of one of each."""
 
@@ -63,8 +77,7 @@ class StatementInfo:
         it (lower case unless quoted); empty for ``?`` and ``%s``
     :param is_read: sending it twice changes nothing, whatever it contains
     :param is_conditional: a lightweight transaction (``IF``), alone or within a batch
-    :param inferred_idempotent: applying it twice leaves what applying it once does; false when
-        unsure
+    :param repetition: what its text says of applying it twice; its parameters' types may say more
     :param keyspace_change: the keyspace named by a ``USE``, as the server spells it
     """
 
@@ -74,7 +87,7 @@ class StatementInfo:
     kind: StatementKind
     is_read: bool
     is_conditional: bool
-    inferred_idempotent: bool
+    repetition: Repetition
     keyspace_change: str | None
 
 
@@ -111,6 +124,10 @@ _SCANNER: Final = re.compile(
 _KINDS: Final = {kind.name: kind for kind in _TokenKind}
 _PERCENT: Final = re.compile(r"%(?:%|s|\(([^()]*+)\)s)")
 
+_SIGNS: Final = ("+", "-")
+_OPERATORS: Final = (*_SIGNS, "*", "/", "%")
+_NOTHING: Final = (_Token(_TokenKind.SYMBOL, "", 0),) * 5
+
 _DDL: Final = frozenset({"create", "alter", "drop", "truncate"})
 _READS: Final = frozenset({"select", "list", "describe", "desc"})
 _MODIFICATIONS: Final = frozenset({"insert", "update", "delete"})
@@ -125,12 +142,18 @@ _NOT_CALLS: Final = frozenset(
 )
 # Native functions of their arguments only; any other may be now(), or a user's.
 _PURE_FUNCTIONS: Final = frozenset(
-    {"token", "cast", "fromjson", "from_json", "tojson", "to_json", "dateof", "unixtimestampof"}
+    {"token", "cast", "tojson", "to_json", "dateof", "unixtimestampof"}
     | {"todate", "totimestamp", "tounixtimestamp", "to_date", "to_timestamp", "to_unix_timestamp"}
     | {"mintimeuuid", "maxtimeuuid", "min_timeuuid", "max_timeuuid"}
     | {"abs", "exp", "log", "log10", "round"}
 )
-_PURE_FUNCTION: Final = re.compile(r"\w+asblob|blobas\w+|\w+_as_blob|blob_as_\w+")
+_NATIVE: Final = (
+    "(?:ascii|bigint|boolean|counter|date|decimal|double|duration|float|inet|int|smallint|text"
+    "|time|timestamp|timeuuid|tinyint|uuid|varchar|varint)"
+)
+_PURE_FUNCTION: Final = re.compile(
+    f"{_NATIVE}asblob|blobas{_NATIVE}|{_NATIVE}_as_blob|blob_as_{_NATIVE}"
+)
 
 
 def analyze(query: str) -> StatementInfo:
@@ -145,12 +168,13 @@ def analyze(query: str) -> StatementInfo:
     modifications = list(_modifications(tokens, kind))
     is_conditional = any(_has_word(part, "if") for part in modifications)
     is_read = bool(words) and words[0] in _READS
-    is_idempotent = (
-        bool(modifications)
-        and not is_conditional
-        and words[:2] != ["begin", "counter"]
-        and all(map(_is_idempotent, modifications))
-    )
+    repetition = Repetition.UNKNOWN
+    if is_read:
+        repetition = Repetition.READ
+    elif is_conditional or words[:2] == ["begin", "counter"] or any(map(_counts, modifications)):
+        repetition = Repetition.NEVER
+    elif kind is StatementKind.USE or (modifications and all(map(_is_harmless, modifications))):
+        repetition = Repetition.HARMLESS
     return StatementInfo(
         markers=style,
         marker_count=count,
@@ -158,7 +182,7 @@ def analyze(query: str) -> StatementInfo:
         kind=kind,
         is_read=is_read,
         is_conditional=is_conditional,
-        inferred_idempotent=is_read or kind is StatementKind.USE or is_idempotent,
+        repetition=repetition,
         keyspace_change=_name(tokens[1]) if kind is StatementKind.USE and len(tokens) > 1 else None,
     )
 
@@ -329,20 +353,44 @@ def _modifications(tokens: Sequence[_Token], kind: StatementKind) -> Iterator[Se
         yield tokens[begin:]
 
 
-def _is_idempotent(tokens: Sequence[_Token]) -> bool:
-    """Whether a single unconditional modification leaves the same when applied twice."""
+def _is_harmless(tokens: Sequence[_Token]) -> bool:
+    """Whether a single unconditional modification leaves the same when applied twice.
+
+    A list that is written as a whole is not: each repetition has the timestamp of the first, so it
+    does not delete what that wrote, and the elements are there twice.
+    """
     verb = tokens[0].text.lower()
     if verb == "insert":
-        # Before VALUES a name and a parenthesis are the table and its columns.
-        return not _calls_unknown_function(_after(tokens, "values"))
+        # Before VALUES a name and a parenthesis are the table and its columns; JSON has none.
+        values = _after(tokens, "values")
+        return bool(values) and not (_may_touch_a_list(values) or _calls_unknown_function(values))
     if verb == "update":
         assignments = _before(_after(tokens, "set"), "where")
         return not (
             _changes_by_operator(assignments)
-            or _subscripts_a_list(assignments)
+            or _may_touch_a_list(assignments)
             or _calls_unknown_function(tokens)
         )
-    return not (_subscripts_a_list(_before(tokens, "from")) or _calls_unknown_function(tokens))
+    return not (_may_touch_a_list(_before(tokens, "from")) or _calls_unknown_function(tokens))
+
+
+def _counts(tokens: Sequence[_Token]) -> bool:
+    """Whether a number is added to a column, which then is a counter: ``c = c + 1``, ``c -= 1``."""
+    assignments = [*_before(_after(tokens, "set"), "where"), *_NOTHING]
+    for at in range(1, len(assignments) - len(_NOTHING)):
+        if assignments[at].text != "=":
+            continue
+        column, first, sign = assignments[at - 1], assignments[at + 1], assignments[at + 2]
+        if column.text in _SIGNS:
+            operand = at + 1
+        elif sign.text in _SIGNS and _name(first) == _name(column):
+            operand = at + 3
+        else:
+            continue
+        operand += assignments[operand].text in _SIGNS
+        if assignments[operand].kind is _TokenKind.NUMBER:
+            return True
+    return False
 
 
 def _before(tokens: Sequence[_Token], word: str) -> Sequence[_Token]:
@@ -360,16 +408,21 @@ def _ends_operand(token: _Token) -> bool:
 def _changes_by_operator(assignments: Sequence[_Token]) -> bool:
     """Find ``c = c + ?``, ``c += ?``, ``l = ? + l``: a counter, a list, or what may be one."""
     return any(
-        token.text in ("+", "-") and _ends_operand(previous)
+        token.text in _OPERATORS and _ends_operand(previous)
         for previous, token in pairwise(assignments)
     )
 
 
-def _subscripts_a_list(tokens: Sequence[_Token]) -> bool:
-    """Find ``x[?]``, unless its key is text and ``x`` so a map: the positions in a list move."""
+def _may_touch_a_list(tokens: Sequence[_Token]) -> bool:
+    """Find ``x[0]`` and ``[1, 2]``; what has a text in brackets behind its name is a map."""
+    padded = [*_NOTHING, *tokens, *_NOTHING]
     return any(
-        token.text == "[" and _ends_operand(previous) and key.kind is not _TokenKind.LITERAL
-        for previous, token, key in zip(tokens, tokens[1:], tokens[2:], strict=False)
+        token.text == "["
+        and not (
+            name.kind in (_TokenKind.WORD, _TokenKind.QUOTED_NAME)
+            and key.kind is _TokenKind.LITERAL
+        )
+        for name, token, key in zip(padded, padded[1:], padded[2:], strict=False)
     )
 
 

@@ -9,6 +9,7 @@ a repetition on the same node waits, exponentially longer each time and with ful
 clients that failed together do not come back together; another node is asked at once.
 """
 
+import copy
 import random
 from collections.abc import Iterable
 from math import inf
@@ -18,6 +19,7 @@ from cassandra import ConsistencyLevel, WriteType
 from cassandra.policies import RetryPolicy
 
 from async_cassandra._driver.errors import KeyspaceRefusedError, connection_lost, server_error
+from async_cassandra._exec.statements import is_read
 from async_cassandra._net.errors import AuthenticationRefused, ConnectFailed, KeyspaceRefused
 from async_cassandra._wire.responses import ErrorCode
 from async_cassandra.exceptions import (
@@ -112,9 +114,18 @@ def _ask(request: "Request", error: "ServerError", exception: Exception) -> Answ
 def _ask_about_request(request: "Request", exception: Exception) -> Answer:
     return _answer(
         request.retry_policy.on_request_error(
-            request.statement, consistency_of(request), error=exception, retry_num=request.retries
+            _decided(request), consistency_of(request), error=exception, retry_num=request.retries
         )
     )
+
+
+def _decided(request: "Request") -> Any:
+    """The request's statement for its policy; the ``is_idempotent`` of a write says what was decided."""
+    statement = request.statement
+    if bool(statement.is_idempotent) is not request.idempotent and not is_read(statement):
+        request.statement = statement = copy.copy(statement)
+        statement.is_idempotent = request.idempotent
+    return statement
 
 
 def _answer(answer: Any) -> Answer:
@@ -130,7 +141,7 @@ def _ask_about_replicas(request: "Request", error: "ServerError") -> Any:
     fields = error.fields
     if error.code == ErrorCode.UNAVAILABLE:
         return policy.on_unavailable(
-            request.statement,
+            _decided(request),
             consistency=fields["consistency"],
             required_replicas=fields["required_replicas"],
             alive_replicas=fields["alive_replicas"],
@@ -138,7 +149,7 @@ def _ask_about_replicas(request: "Request", error: "ServerError") -> Any:
         )
     if error.code == ErrorCode.READ_TIMEOUT:
         return policy.on_read_timeout(
-            request.statement,
+            _decided(request),
             consistency=fields["consistency"],
             required_responses=fields["required_responses"],
             received_responses=fields["received_responses"],
@@ -147,7 +158,7 @@ def _ask_about_replicas(request: "Request", error: "ServerError") -> Any:
         )
     write_type: str = fields["write_type"]
     return policy.on_write_timeout(
-        request.statement,
+        _decided(request),
         consistency=fields["consistency"],
         write_type=WriteType.name_to_value.get(write_type, write_type),
         required_responses=fields["required_responses"],

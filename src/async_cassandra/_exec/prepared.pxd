@@ -24,11 +24,9 @@ cdef class PreparedQuery:
     cdef readonly tuple bind_columns
     cdef readonly tuple partition_key
     cdef readonly str routing_keyspace
-    cdef readonly bint is_counter
     cdef object __weakref__
     cdef readonly bint is_read
-    cdef readonly bint is_conditional
-    cdef readonly bint inferred_idempotent
+    cdef readonly int repetition
 
 
 cdef class StatementOptions:
@@ -37,7 +35,8 @@ cdef class StatementOptions:
     cdef public object serial_consistency_level
     cdef public object fetch_size
     cdef public object custom_payload
-    cdef public bint is_idempotent
+    cdef public object is_idempotent
+    cdef bint takes_no_default
 
 
 cdef StatementOptions options_of(statement)

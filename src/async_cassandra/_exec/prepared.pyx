@@ -11,10 +11,14 @@ from async_cassandra._wire.requests cimport Prepare
 from async_cassandra._wire.responses cimport Prepared, Response, RowPlans, decode_response
 from async_cassandra._wire.rows cimport ResultMetadata, RowPlan
 
+from async_cassandra._exec.cql import Repetition
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.errors import ProtocolError
 
 cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
+cdef int READ = Repetition.READ
+# What a parameter's type says of its write: a list may be written as a whole, which a repetition does not replace.
+cdef dict BY_TYPE = {"counter": Repetition.NEVER, "list": Repetition.UNKNOWN}
 
 
 cdef class ResultShape:
@@ -52,10 +56,11 @@ cdef class PreparedQuery:
         self.bind_plan = BindPlan(bound.columns, plans.registry, bound.partition_key_indexes)
         self.shape = ResultShape(prepared.result_metadata_id, prepared.result_metadata.columns)
         self.routing_keyspace = bound.columns[0].keyspace if bound.columns else keyspace
-        self.is_counter = any(column.type.name == "counter" for column in bound.columns)
         self.is_read = info.is_read
-        self.is_conditional = info.is_conditional
-        self.inferred_idempotent = info.inferred_idempotent
+        self.repetition = info.repetition
+        if not info.is_read:
+            for column in bound.columns:
+                self.repetition = min(self.repetition, BY_TYPE.get(column.type.name, READ))
 
     def message(self, str connection_keyspace):
         """The PREPARE to send; the keyspace is left out where the connection has it already."""
@@ -81,10 +86,16 @@ cdef class StatementOptions:
     """What a statement asks for each of its executions.
 
     ``None``, and the driver's mark for no ``fetch_size``, leave it to the execution profile and the session.
+
+    :ivar takes_no_default: ``is_idempotent`` may be meant as no, so the profile's yes is not for it
     """
 
     def __cinit__(self, *args, **kwargs):
         self.fetch_size = UNSET_FETCH_SIZE
+
+
+class OwnMark:
+    """A statement whose ``is_idempotent`` is ``None`` as long as nobody sets it, so that ``False`` is a no."""
 
 
 cdef StatementOptions options_of(statement):
@@ -99,6 +110,10 @@ cdef StatementOptions options_of(statement):
     options.fetch_size = statement.fetch_size
     options.custom_payload = statement.custom_payload
     options.is_idempotent = statement.is_idempotent
+    if options.is_idempotent is False and not isinstance(statement, OwnMark):
+        # The driver's classes say False where nothing was said.
+        options.is_idempotent = None
+        options.takes_no_default = True
     return options
 
 

@@ -29,7 +29,7 @@ cdef class Request(Routed):
     cdef readonly Message message
     cdef readonly object future
     cdef readonly int state
-    cdef readonly object statement
+    cdef public object statement
     cdef readonly PreparedQuery prepared
     cdef ResultShape shape
     cdef public bint idempotent

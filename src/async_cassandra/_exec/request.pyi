@@ -1,5 +1,6 @@
 import asyncio
 from enum import IntEnum
+from typing import Any
 
 from cassandra.policies import (
     LoadBalancingPolicy,
@@ -31,6 +32,7 @@ class Attempt(Preparing):
     def started(self) -> float: ...
 
 class Request(Routed):
+    statement: Any
     idempotent: bool
     retry_policy: RetryPolicy
     speculation: SpeculativeExecutionPlan | None
@@ -58,8 +60,6 @@ class Request(Routed):
     def future(self) -> asyncio.Future[Response | None]: ...
     @property
     def state(self) -> int: ...
-    @property
-    def statement(self) -> Statement | PreparedStatement | None: ...
     @property
     def prepared(self) -> PreparedQuery | None: ...
     @property

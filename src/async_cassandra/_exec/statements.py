@@ -13,7 +13,7 @@ from cassandra.protocol import ColumnMetadata
 
 from async_cassandra._driver.types import driver_type
 from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, describe
-from async_cassandra._exec.prepared import PreparedQuery, StatementOptions
+from async_cassandra._exec.prepared import OwnMark, PreparedQuery, StatementOptions
 from async_cassandra._wire.binding import BoundValues
 from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.rows import Column
@@ -22,6 +22,22 @@ from async_cassandra.exceptions import ConfigurationError, ParameterValueError, 
 type AnyStatement = str | driver.Statement | driver.PreparedStatement
 type Parameters = Sequence[Any] | Mapping[str, Any] | None
 type RowFactory = Callable[[list[str], list[Any]], Any]
+
+# What a bound statement takes from the prepared one.
+_INHERITED = (
+    "retry_policy",
+    "consistency_level",
+    "serial_consistency_level",
+    "fetch_size",
+    "custom_payload",
+)
+
+
+def is_read(statement: object) -> bool:
+    """Whether executing a statement of any class changes nothing."""
+    prepared = getattr(statement, "prepared_statement", statement)
+    text = getattr(prepared, "query_string", None)
+    return isinstance(text, str) and describe(text).is_read
 
 
 def _driver_column(column: Column) -> ColumnMetadata:
@@ -61,6 +77,13 @@ class PreparedStatement(StatementOptions, driver.PreparedStatement):
         """The server's id of those columns; ``None`` on protocol v4."""
         return self.prepared.shape.metadata_id
 
+    def __copy__(self) -> "PreparedStatement":
+        twin = PreparedStatement(self.prepared, self.protocol_version)
+        vars(twin).update(vars(self))
+        for name in (*_INHERITED, "is_idempotent"):
+            setattr(twin, name, getattr(self, name))
+        return twin
+
     def bind(self, values: Parameters) -> "BoundStatement":
         """Bind values by position or by name; those that are missing stay unset.
 
@@ -71,7 +94,7 @@ class PreparedStatement(StatementOptions, driver.PreparedStatement):
         return BoundStatement(self).bind(values)
 
 
-class BoundStatement(driver.BoundStatement):
+class BoundStatement(OwnMark, driver.BoundStatement):
     """A prepared statement with its values; build it with :meth:`PreparedStatement.bind`."""
 
     prepared_statement: PreparedStatement
@@ -88,13 +111,7 @@ class BoundStatement(driver.BoundStatement):
         custom_payload: Mapping[str, bytes] | None = None,
     ) -> None:
         self.prepared_statement = prepared_statement
-        for name in (
-            "retry_policy",
-            "consistency_level",
-            "serial_consistency_level",
-            "fetch_size",
-            "custom_payload",
-        ):
+        for name in _INHERITED:
             setattr(self, name, getattr(prepared_statement, name))
         self.keyspace: str | None = prepared_statement.prepared.routing_keyspace
         self.raw_values: Parameters = None
@@ -157,7 +174,7 @@ def _markers(query: str) -> MarkerStyle:
         raise ParameterValueError(f"query: {error}", error) from error
 
 
-class BatchStatement(driver.BatchStatement):
+class BatchStatement(OwnMark, driver.BatchStatement):
     """A batch that also takes strings with ``?`` or ``:name`` and their parameters.
 
     Those are prepared when the batch is executed, each once per session.
@@ -166,6 +183,25 @@ class BatchStatement(driver.BatchStatement):
     keyspace: str | None
     """What unqualified names in it mean; a simple statement's, or set here."""
     routing_keyspace: str | None = None
+
+    def __init__(self, *settings: Any, **more_settings: Any) -> None:
+        super().__init__(*settings, **more_settings)
+        self._mark: bool | None = None
+
+    @property
+    def is_idempotent(self) -> bool | None:
+        """What was set, else what its bound statements say: no if one does, yes if it has no others."""
+        if self._mark is not None:
+            return self._mark
+        marks = {
+            statement.is_idempotent if isinstance(statement, BoundStatement) else None
+            for _, statement, _ in self._statements_and_parameters
+        }
+        return False if False in marks else True if marks == {True} else None
+
+    @is_idempotent.setter
+    def is_idempotent(self, mark: bool | None) -> None:
+        self._mark = mark
 
     def add(self, statement: Any, parameters: Parameters = None) -> Self:
         """Add a statement and its parameters.
