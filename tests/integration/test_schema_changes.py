@@ -11,7 +11,7 @@ import pytest
 from cassandra.metadata import TableMetadata
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, QueryError
-from async_cassandra.exceptions import ConfigurationError, StatementChangedError
+from async_cassandra.exceptions import ConfigurationError, ParameterTypeError, StatementChangedError
 from async_cassandra.statements import BatchStatement
 from tests.integration.conftest import Backend, NewTable
 
@@ -438,6 +438,35 @@ async def test_string_fits_table_that_others_created_again_with_other_python_typ
     await versioned.execute(insert, (1, "text"))
     select = f"SELECT v FROM {table} WHERE id = ?"
     assert (await versioned.execute(select, (1,))).one().v == "text"
+
+
+async def test_string_fits_other_python_type_before_the_change_is_heard_of(
+    versioned: AsyncCassandraSession, plain_session: Any, new_table: NewTable
+) -> None:
+    table = await new_table("id int PRIMARY KEY, v int")
+    insert = f"INSERT INTO {table} (id, v) VALUES (?, ?)"
+    await versioned.execute(insert, (1, 5))
+    await asyncio.to_thread(recreate, plain_session, table, "id int PRIMARY KEY, v text")
+    await versioned.execute(insert, (1, "text"))
+    batch = BatchStatement()
+    batch.add(insert, (2, "text"))
+    await versioned.execute(batch)
+    result = await versioned.execute(f"SELECT v FROM {table}")
+    assert [row.v for row in result] == ["text", "text"]
+
+
+async def test_string_whose_parameters_never_fit_is_prepared_again_once(
+    versioned: AsyncCassandraSession, new_table: NewTable
+) -> None:
+    table = await new_table("id int PRIMARY KEY, v int")
+    insert = f"INSERT INTO {table} (id, v) VALUES (?, ?)"
+    await versioned.execute(insert, (1, 5))
+    before = versioned._core.executor.requests
+    for _ in range(10):
+        with pytest.raises(ParameterTypeError, match="v"):
+            await versioned.execute(insert, (1, "text"))
+    # The late event of the table's own creation may have it prepared once more.
+    assert before + 1 <= versioned._core.executor.requests <= before + 2
 
 
 async def test_prepared_select_decodes_right_after_table_was_created_again(

@@ -60,6 +60,7 @@ from async_cassandra._wire.responses import Response, RowPlans, SchemaChange
 from async_cassandra.exceptions import (
     ConfigurationError,
     ConnectionError,
+    ParameterTypeError,
     ParameterValueError,
     StatementChangedError,
     from_wire,
@@ -332,8 +333,9 @@ class SessionCore:
         if parameters is None or (not parameters and info.markers not in _PREPARED_MARKERS):
             return self.builder.query(statement, text, info, options)
         if info.markers in _PREPARED_MARKERS:
-            prepared = await self._prepared_string(statement.keyspace, text, options)
-            bound = self._bind(prepared, parameters)
+            prepared, bound = await self._bound_string(
+                statement.keyspace, text, parameters, options
+            )
             return self.builder.execute(statement, prepared.prepared, bound, options)
         formatted = self._format(text, parameters, info)
         info = _formatted_info(info, parameters, formatted)
@@ -364,6 +366,26 @@ class SessionCore:
             plain.timeout = options.timeout
             statement = await self.preparer.for_string(keyspace, text, plain)
         return statement
+
+    async def _bound_string(
+        self, keyspace: str | None, text: str, parameters: Parameters, options: CallOptions
+    ) -> tuple[PreparedStatement, BoundValues]:
+        """A string's hidden statement and its encoded parameters.
+
+        Another client may have created the table again with other types, and its schema event is
+        still to come: what was prepared before is prepared once more before a parameter is refused.
+        """
+        known = self.preparer.cached(keyspace or self.keyspace, text)
+        statement = known or await self._prepared_string(keyspace, text, options)
+        try:
+            return statement, self._bind(statement, parameters)
+        except (ParameterTypeError, ParameterValueError) as error:
+            is_miscounted = error.index < 0
+            if known is None or is_miscounted or self.preparer.has_confirmed(known):
+                raise
+            self.preparer.forget(known)
+        statement = await self._prepared_string(keyspace, text, options)
+        return statement, self._bind(statement, parameters)
 
     def _bind(self, statement: PreparedStatement, parameters: Parameters) -> BoundValues:
         try:
@@ -428,8 +450,8 @@ class SessionCore:
                 )
             return prepared, prepared.bind_plan.bind_encoded(values).payload
         left = self._left(options, deadline)
-        prepared_statement = await self._prepared_string(keyspace, statement, left)
-        return prepared_statement.prepared, self._bind(prepared_statement, values).payload
+        hidden, bound = await self._bound_string(keyspace, statement, values, left)
+        return hidden.prepared, bound.payload
 
     def _left(self, options: CallOptions, deadline: float) -> CallOptions:
         """Options that leave a PREPARE the time until ``deadline``."""

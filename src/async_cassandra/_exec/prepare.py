@@ -10,7 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Mapping
 from math import inf
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 from async_cassandra._exec.build import CallOptions, RequestBuilder, seconds_of
 from async_cassandra._exec.cql import describe
@@ -44,6 +44,7 @@ class Preparer:
         self._cache: OrderedDict[Key, PreparedStatement] = OrderedDict()
         self._flights: dict[Key, asyncio.Task[PreparedStatement]] = {}
         self._queries: WeakValueDictionary[bytes, PreparedQuery] = WeakValueDictionary()
+        self._confirmed: WeakSet[PreparedQuery] = WeakSet()
         # A batch of the driver's class names a statement by its id alone.
         self._recent: deque[PreparedQuery] = deque(maxlen=MAX_STATEMENTS)
         self._teaching: set[asyncio.Task[None]] = set()
@@ -163,6 +164,16 @@ class Preparer:
         for key, known in list(self._cache.items()):
             if known is statement:
                 del self._cache[key]
+
+    def has_confirmed(self, statement: PreparedStatement) -> bool:
+        """Whether a string's parameter types have been asked for once more; the first time, they are to be.
+
+        An application whose parameters never fit thus prepares each string twice at most.
+        """
+        if statement.prepared in self._confirmed:
+            return statement in self._cache.values()
+        self._confirmed.add(statement.prepared)
+        return False
 
     def close(self) -> None:
         """Stop what goes on in the background."""
