@@ -11,7 +11,6 @@ cdef class TimerList:
     cdef double delay
     cdef Timer head
     cdef Timer tail
-    cdef TimerQueue queue
 
     cdef void unlink(self, Timer timer) noexcept
 
@@ -20,12 +19,15 @@ cdef class TimerQueue:
     cdef object loop
     cdef object clock
     cdef dict lists
+    cdef TimerList recent
+    cdef double recent_delay
     cdef object handle
     cdef object fire_callback
     cdef double armed_for
     cdef readonly Py_ssize_t size
 
     cdef double now(self) except? -1.0
+    cdef TimerList list_of(self, double delay)
     cdef int start(self, Timer timer, double delay, double now) except -1
     cdef void stop(self, Timer timer) noexcept
     cdef int arm(self, double due) except -1

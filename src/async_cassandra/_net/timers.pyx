@@ -6,9 +6,8 @@ up to a thousandth of their size and at least a millisecond, which bounds the nu
 timer is never early. Of many that are due at once, a turn of the loop runs a bounded number.
 """
 
+from cpython.time cimport monotonic
 from libc.math cimport ceil, floor, log10, pow
-
-import time
 
 # The error of a request that timed out takes some 30 µs to make.
 DEF DUE_PER_TURN = 128
@@ -49,10 +48,10 @@ cdef class TimerQueue:
     """The timers of one loop.
 
     :param loop: runs the callbacks; every call is on its thread
-    :param clock: seconds, the one that ``loop.call_at`` counts in
+    :param clock: seconds; ``None`` for the one that ``loop.call_at`` counts in
     """
 
-    def __cinit__(self, loop, clock=time.monotonic):
+    def __cinit__(self, loop, clock=None):
         self.loop = loop
         self.clock = clock
         self.lists = {}
@@ -63,20 +62,30 @@ cdef class TimerQueue:
         return self.size
 
     cdef double now(self) except? -1.0:
-        return self.clock()
+        return monotonic() if self.clock is None else self.clock()
+
+    cdef TimerList list_of(self, double delay):
+        """The timers of this delay; most are of the same one as those before."""
+        cdef double whole
+        cdef TimerList timers = self.recent
+        if timers is not None and delay == self.recent_delay:
+            return timers
+        whole = rounded(delay) if delay > 0 else 0.0
+        timers = <TimerList>self.lists.get(whole)
+        if timers is None:
+            timers = TimerList()
+            timers.delay = whole
+            self.lists[whole] = timers
+        self.recent = timers
+        self.recent_delay = delay
+        return timers
 
     cdef int start(self, Timer timer, double delay, double now) except -1:
         """Let ``timer`` be due ``delay`` seconds after ``now``; a timer that runs already starts again."""
         if timer.timer_list is not None:
             self.stop(timer)
-        delay = rounded(delay) if delay > 0 else 0.0
-        cdef TimerList timers = <TimerList>self.lists.get(delay)
-        if timers is None:
-            timers = TimerList()
-            timers.delay = delay
-            timers.queue = self
-            self.lists[delay] = timers
-        timer.due = now + delay
+        cdef TimerList timers = self.list_of(delay)
+        timer.due = now + timers.delay
         timer.timer_list = timers
         timer.previous = timers.tail
         if timers.tail is None:
@@ -112,6 +121,8 @@ cdef class TimerQueue:
             budget = self.fire_list(timers, now, budget)
             if timers.head is None:
                 del self.lists[timers.delay]
+                # Whatever is due next may start a timer of this delay.
+                self.recent = None
         for timers in self.lists.values():
             if timers.head is not None and (earliest == 0.0 or timers.head.due < earliest):
                 earliest = timers.head.due
@@ -156,6 +167,7 @@ cdef class TimerQueue:
             while timers.head is not None:
                 self.stop(timers.head)
         self.lists.clear()
+        self.recent = None
         if self.handle is not None:
             self.handle.cancel()
             self.handle = None
