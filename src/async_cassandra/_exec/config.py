@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import inf
+from typing import Literal
 
 from async_cassandra.exceptions import ConfigurationError
 
@@ -25,6 +26,9 @@ class ClientOptions:
     :ivar min_retries_per_second: of either, that are allowed beyond that; 0 or more
     :ivar throw_on_overload: have an overloaded server answer with an error, which the retry policy
         sees, rather than read this client's connections slower
+    :ivar vectors: what vectors of ``float``, ``double``, ``int`` and ``bigint`` become: ``"list"``;
+        ``"array"``, an ``array.array``; ``"memoryview"``, the server's own bytes without a copy,
+        big-endian, which keep their page in memory
     """
 
     connections_per_node: int = 1
@@ -37,8 +41,13 @@ class ClientOptions:
     hedge_budget: float = 0.5
     min_retries_per_second: float = 10.0
     throw_on_overload: bool = False
+    vectors: Literal["list", "array", "memoryview"] = "list"
 
     def __post_init__(self) -> None:
+        if self.vectors not in ("list", "array", "memoryview"):
+            raise ConfigurationError(
+                f"vectors takes 'list', 'array' or 'memoryview', not {self.vectors!r}"
+            )
         for name, low, high in (
             ("connections_per_node", 1, 1024),
             ("max_in_flight", 1, 32767),

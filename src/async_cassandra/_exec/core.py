@@ -8,6 +8,7 @@ import asyncio
 import os
 import weakref
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -114,7 +115,8 @@ class SessionCore:
         self.is_inherited = False
         self.version: int = connect.protocol_version
         self.timers: TimerQueue = TimerQueue(self.loop)
-        self.plans: RowPlans = RowPlans(CodecRegistry(PYTHON_TYPES, dict(control.user_types)))
+        python_types = replace(PYTHON_TYPES, vectors=options.vectors)
+        self.plans: RowPlans = RowPlans(CodecRegistry(python_types, dict(control.user_types)))
         self.executor: Executor = self._make_executor(budget)
         self.builder: RequestBuilder = self._make_builder()
         self.preparer: Preparer = Preparer(self.executor, self.builder)

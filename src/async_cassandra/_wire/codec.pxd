@@ -8,9 +8,12 @@ cdef class Codec:
     cdef bint atomic
     # ``<`` is a total order of the values.
     cdef bint ordered
+    # Values are views of the bytes that they come in, see ``view``.
+    cdef bint views
 
     cdef int write(self, WriteBuffer out, object value) except -1
     cdef object read(self, const unsigned char* at, Py_ssize_t size)
+    cdef object view(self, bytes data, Py_ssize_t start, Py_ssize_t size)
 
 
 cdef int raise_size(Codec codec, Py_ssize_t size) except -1

@@ -27,6 +27,10 @@ cdef class Codec:
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         raise ValueError(f"values of type {self.cql_type} cannot be read")
 
+    cdef object view(self, bytes data, Py_ssize_t start, Py_ssize_t size):
+        """As ``read``, of the ``size`` bytes of ``data`` from ``start`` on, all of which the value may keep."""
+        return self.read(<const unsigned char*>PyBytes_AS_STRING(data) + start, size)
+
     def encode(self, value):
         """Encode a value without its length.
 
@@ -44,7 +48,7 @@ cdef class Codec:
         :raises ProtocolError: if the bytes are no value of this type
         :raises ValueError: if Python cannot hold the value (or OverflowError)
         """
-        return self.read(<const unsigned char*>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+        return self.view(data, 0, PyBytes_GET_SIZE(data))
 
     def __repr__(self):
         return f"<{type(self).__name__} {self.cql_type}>"

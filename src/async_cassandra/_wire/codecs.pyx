@@ -91,7 +91,7 @@ cdef class CodecRegistry:
         if code == TUPLE:
             return collection.TupleCodec(cql_type, inner)
         if code == VECTOR:
-            return collection.VectorCodec(cql_type, inner[0])
+            return collection.vector_codec(cql_type, inner[0], python_types.vectors)
         if code == COMPOSITE:
             return collection.CompositeCodec(cql_type, inner)
         python_class = self.user_types.get((cql_type.keyspace, cql_type.name))

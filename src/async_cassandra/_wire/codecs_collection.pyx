@@ -5,9 +5,10 @@ Source: native protocol v5, section 6. Counts from the network are compared with
 are left before anything of that size is allocated.
 """
 
+from array import array
 from collections.abc import Mapping
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_AsDouble, PyFloat_FromDouble
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
 from cpython.object cimport PyObject_Call
@@ -390,6 +391,9 @@ cdef class UserTypeCodec(TupleCodec):
 
 # Vectors
 
+# Of the ``array`` module, for the types that it has too.
+cdef dict TYPECODES = {FLOAT: "f", DOUBLE: "d", INT: "i", BIGINT: "q"}
+
 cdef class VectorCodec(Codec):
     """Layout: elements of a fixed size without lengths, others each after an [unsigned vint]."""
 
@@ -422,6 +426,11 @@ cdef class VectorCodec(Codec):
             raise ValueError(f"{self.cql_type} has {self.dimension} elements, got {count}")
         return 0
 
+    cdef int check_size(self, Py_ssize_t size) except -1:
+        if size != self.element_size * self.dimension:
+            raise_size(self, size)
+        return 0
+
     cdef int write_element(self, WriteBuffer out, object item) except -1:
         cdef WriteBuffer body
         if self.element_size < 0:
@@ -437,7 +446,8 @@ cdef class VectorCodec(Codec):
     cdef bint write_buffer(self, WriteBuffer out, object value) except -1:
         """Append an array of the elements' own format; false if it is none."""
         cdef Py_buffer view
-        if self.element.cql_type.code not in (FLOAT, DOUBLE, INT, BIGINT):
+        cdef const char* format
+        if self.element.cql_type.code not in TYPECODES:
             return False
         if type(value) is list or type(value) is tuple or not PyObject_CheckBuffer(value):
             return False
@@ -446,23 +456,25 @@ cdef class VectorCodec(Codec):
         except (BufferError, ValueError):
             return False
         try:
-            if not self.fits(&view):
+            format = view.format
+            if format == NULL or view.ndim != 1 or view.itemsize != self.element_size:
+                return False
+            if not self.fits(format + (format[0] in (b"@", b"=", b"<", b">", b"!"))):
                 return False
             self.check_count(view.shape[0])
-            self.copy_swapped(out, <const unsigned char*>view.buf)
+            if format[0] in (b">", b"!"):
+                write_raw(out, view.buf, view.len)
+            elif AC_BIG_ENDIAN and format[0] == b"<":
+                return False
+            else:
+                self.copy_swapped(out, <const unsigned char*>view.buf)
             return True
         finally:
             PyBuffer_Release(&view)
 
-    cdef bint fits(self, Py_buffer* view):
-        cdef const char* format = view.format
+    cdef bint fits(self, const char* format):
+        """Whether a format without its byte order is that of the elements, whose size it has."""
         cdef int code = self.element.cql_type.code
-        if view.ndim != 1 or view.itemsize != self.element_size or format == NULL:
-            return False
-        if format[0] == b"@" or format[0] == b"=" or (
-            format[0] == (b">" if AC_BIG_ENDIAN else b"<")
-        ):
-            format += 1
         if format[0] == 0 or format[1] != 0:
             return False
         if code == FLOAT:
@@ -493,8 +505,7 @@ cdef class VectorCodec(Codec):
             return None
         if self.element_size < 0:
             return self.read_variable(at, end)
-        if size != self.element_size * self.dimension:
-            raise_size(self, size)
+        self.check_size(size)
         cdef Py_ssize_t index
         cdef list items = PyList_New(self.dimension)
         cdef int code = self.element.cql_type.code
@@ -524,3 +535,55 @@ cdef class VectorCodec(Codec):
         if at != end:
             raise ProtocolError(f"{end - at} bytes after a value of {self.cql_type}")
         return items
+
+
+cdef class ArrayVectorCodec(VectorCodec):
+    """A vector of numbers as an ``array.array``."""
+
+    cdef str typecode
+
+    def __init__(self, CqlType cql_type not None, Codec element not None):
+        VectorCodec.__init__(self, cql_type, element)
+        self.atomic = True
+        self.typecode = TYPECODES[element.cql_type.code]
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        if size == 0:
+            return None
+        self.check_size(size)
+        items = array(self.typecode, PyBytes_FromStringAndSize(<const char*>at, size))
+        if not AC_BIG_ENDIAN:
+            items.byteswap()
+        return items
+
+
+cdef class ViewVectorCodec(VectorCodec):
+    """A vector of numbers as a ``memoryview`` of the server's bytes, which it takes too."""
+
+    def __init__(self, CqlType cql_type not None, Codec element not None):
+        VectorCodec.__init__(self, cql_type, element)
+        self.atomic = self.views = True
+
+    cdef int write(self, WriteBuffer out, object value) except -1:
+        if type(value) is memoryview and value.format == "B":
+            data = bytes(value)
+            if PyBytes_GET_SIZE(data) != self.element_size * self.dimension:
+                raise ValueError(f"{self.cql_type} has no {PyBytes_GET_SIZE(data)} bytes")
+            return write_raw(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
+        return VectorCodec.write(self, out, value)
+
+    cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        return self.view(PyBytes_FromStringAndSize(<const char*>at, size), 0, size)
+
+    cdef object view(self, bytes data, Py_ssize_t start, Py_ssize_t size):
+        if size == 0:
+            return None
+        self.check_size(size)
+        return memoryview(data)[start:start + size]
+
+
+def vector_codec(CqlType cql_type not None, Codec element not None, str vectors not None):
+    """The codec of a vector type; ``vectors`` is what those of numbers become: list, array or memoryview."""
+    if element.cql_type.code not in TYPECODES or vectors == "list":
+        return VectorCodec(cql_type, element)
+    return ArrayVectorCodec(cql_type, element) if vectors == "array" else ViewVectorCodec(cql_type, element)

@@ -21,6 +21,7 @@ class PythonTypes:
     :ivar user_tuple: a user-defined type's named tuple; ``None`` where its name cannot have one
     :ivar pack_inet: an address as a string or ``ipaddress`` object -> its 4 or 16 bytes
     :ivar format_inet: 4 or 16 bytes -> the address as a string
+    :ivar vectors: what vectors of numbers become: ``"list"``, ``"array"`` or ``"memoryview"``
     :ivar unset: the parameter value that stands for "leave the column as it is"
     """
 
@@ -35,3 +36,4 @@ class PythonTypes:
     pack_inet: Callable[[Any], bytes]
     format_inet: Callable[[bytes], str]
     unset: Any
+    vectors: str = "list"

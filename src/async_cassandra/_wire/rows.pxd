@@ -38,7 +38,7 @@ cdef class RowPlan:
     cdef Py_ssize_t column_count
     cdef bint atomic
 
-    cdef object decode_row(self, const unsigned char* at, Py_ssize_t* column)
+    cdef object decode_row(self, bytes payload, Py_ssize_t start, Py_ssize_t* column)
 
 
 @cython.final
@@ -49,8 +49,9 @@ cdef class Page:
     cdef Py_ssize_t start
     cdef uint32_t* offsets
 
+    cdef int fill(self, bytes payload, Py_ssize_t offset, RowPlan plan) except -1
     cdef int scan(self, Cursor* cursor) except -1
-    cdef const unsigned char* row_start(self, Py_ssize_t row) noexcept
+    cdef Py_ssize_t row_start(self, Py_ssize_t row) noexcept
     cdef object row_at(self, Py_ssize_t row)
     cdef object decode_error(self, Py_ssize_t row, Py_ssize_t column, error)
     cpdef list decode_slice(self, Py_ssize_t start, Py_ssize_t stop)

@@ -193,14 +193,17 @@ cdef class RowPlan:
     def column_types(self):
         return tuple([(<Column>column).type for column in self.columns])
 
-    cdef object decode_row(self, const unsigned char* at, Py_ssize_t* column):
-        """Decode the row at ``at``, whose lengths were checked; ``column`` tells where it failed.
+    cdef object decode_row(self, bytes payload, Py_ssize_t start, Py_ssize_t* column):
+        """Decode the row at ``start``, whose lengths were checked; ``column`` tells where it failed.
 
         A row whose values cannot be part of a cycle is left out of garbage collection, as the
         interpreter itself does with such tuples.
         """
         cdef Py_ssize_t index
         cdef Py_ssize_t size
+        cdef Codec codec
+        cdef const unsigned char* base = <const unsigned char*>PyBytes_AS_STRING(payload)
+        cdef const unsigned char* at = base + start
         cdef PyTypeObject* kind = <PyTypeObject*>self.row_type
         cdef object row
         if self.row_type is tuple:
@@ -214,7 +217,8 @@ cdef class RowPlan:
             if size < 0:
                 value = None
             else:
-                value = (<Codec>PyTuple_GET_ITEM(self.codecs, index)).read(at, size)
+                codec = <Codec>PyTuple_GET_ITEM(self.codecs, index)
+                value = codec.view(payload, at - base, size) if codec.views else codec.read(at, size)
                 at += size
             Py_INCREF(value)
             PyTuple_SET_ITEM(row, index, value)
@@ -240,6 +244,9 @@ cdef class Page:
         self.offsets = NULL
 
     def __init__(self, bytes payload not None, Py_ssize_t offset, RowPlan plan not None):
+        self.fill(payload, offset, plan)
+
+    cdef int fill(self, bytes payload, Py_ssize_t offset, RowPlan plan) except -1:
         cdef Cursor cursor
         cdef const unsigned char* start = <const unsigned char*>PyBytes_AS_STRING(payload)
         cdef Py_ssize_t size = PyBytes_GET_SIZE(payload)
@@ -251,7 +258,7 @@ cdef class Page:
         cursor.end = start + size
         self.payload = payload
         self.plan = plan
-        self.scan(&cursor)
+        return self.scan(&cursor)
 
     def __dealloc__(self):
         PyMem_Free(self.offsets)
@@ -281,15 +288,14 @@ cdef class Page:
         self.row_count = count
         return 0
 
-    cdef const unsigned char* row_start(self, Py_ssize_t row) noexcept:
-        cdef const unsigned char* base = <const unsigned char*>PyBytes_AS_STRING(self.payload)
-        return base + (self.offsets[row] if self.offsets != NULL else self.start)
+    cdef Py_ssize_t row_start(self, Py_ssize_t row) noexcept:
+        return self.offsets[row] if self.offsets != NULL else self.start
 
     cdef object row_at(self, Py_ssize_t row):
         """Decode row ``row``, which is inside the page."""
         cdef Py_ssize_t column = 0
         try:
-            return self.plan.decode_row(self.row_start(row), &column)
+            return self.plan.decode_row(self.payload, self.row_start(row), &column)
         except MemoryError:
             raise
         except Exception as error:
@@ -297,7 +303,7 @@ cdef class Page:
 
     cdef object decode_error(self, Py_ssize_t row, Py_ssize_t column, error):
         """The error that names the row's column which could not be read."""
-        cdef const unsigned char* at = self.row_start(row)
+        cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(self.payload) + self.row_start(row)
         cdef Py_ssize_t size = <int32_t>get_int(at)
         for _ in range(column):
             at += 4 + max(size, 0)
