@@ -14,8 +14,8 @@ from async_cassandra._exec.build import CallOptions
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.prepare import run
 from async_cassandra._exec.request import Request
+from async_cassandra._exec.rows import whole_result
 from async_cassandra._exec.statements import AnyStatement, Parameters, PreparedStatement
-from async_cassandra._wire.responses import Response
 from async_cassandra.exceptions import ConfigurationError, StatementChangedError
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.result import AsyncResultSet
@@ -121,22 +121,21 @@ class AsyncCassandraSession(AsyncClosing):
             request = await core.resolve(query, parameters, options)
         request.start()
         try:
-            response = await request.future
+            await request
         except asyncio.CancelledError:
             request.cancel()
             raise
         except StatementChangedError:
-            request, response = await self._once_more(request, query, parameters, options)
+            request = await self._once_more(request, query, parameters, options)
         except Exception:
             request.let_go()
             raise
-        if response is None or response.is_all:
-            return AsyncResultSet(request, response, core)
-        return await self._completed(request, response, options)
+        result = whole_result(AsyncResultSet, request, core)
+        return await self._completed(request, options) if result is None else result
 
     async def _once_more(
         self, request: Request, query: AnyStatement, parameters: Parameters, options: CallOptions
-    ) -> tuple[Request, Response | None]:
+    ) -> Request:
         """Execute a string again whose hidden statement no longer fitted the schema.
 
         Nothing had been executed.
@@ -145,15 +144,17 @@ class AsyncCassandraSession(AsyncClosing):
         if request.prepared is not None:
             hidden = self._core.preparer.cached(self.keyspace, request.prepared.query)
         if hidden is None or isinstance(query, PreparedStatement):
-            return request, await request.future
+            await request
+            return request
         self._core.preparer.forget(hidden)
         again = await self._core.resolve(query, parameters, options)
-        return again, await run(again)
+        await run(again)
+        return again
 
-    async def _completed(
-        self, request: Request, response: Response, options: CallOptions
-    ) -> AsyncResultSet:
+    async def _completed(self, request: Request, options: CallOptions) -> AsyncResultSet:
         """The result once what follows from the response is done; each page has its own timeout."""
+        response = request.response
+        assert response is not None
         if response.page is None:
             await self._core.follow_up(response, request.coordinator)
             return AsyncResultSet(request, response, self._core)

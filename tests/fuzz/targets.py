@@ -217,7 +217,6 @@ def walk_response(response: Response) -> None:
         look(response.error)
     if response.prepared is not None:
         look(response.prepared)
-    assert response.is_all in (True, False)
     assert response.paging_state is None or response.metadata is not None
     if response.schema_change is not None:
         look(response.schema_change)

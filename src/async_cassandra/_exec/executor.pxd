@@ -9,7 +9,7 @@ from async_cassandra._wire.responses cimport RowPlans
 
 cdef class Executor:
     cdef readonly object loop
-    cdef object new_future
+    cdef dict future_options
     cdef public object refuse
     cdef readonly TimerQueue timers
     cdef readonly dict nodes
@@ -30,4 +30,5 @@ cdef class Executor:
     cdef public object on_idle
     cdef PrepareFlights flights
 
+    cdef object make_future(self)
     cdef int free_place(self) except -1

@@ -1,18 +1,16 @@
 """What the requests of one session share: its nodes, its queue, its clock and its counters."""
 
-from asyncio import BaseEventLoop, Future
-from functools import partial
+from asyncio import Future
+
+from cpython.object cimport PyObject_Call
 
 from async_cassandra._exec.budget cimport Budget
 from async_cassandra._exec.prepared cimport PrepareFlights
 from async_cassandra._exec.queue cimport QueueEntry, WaitQueue
 
 
-cdef object future_maker(loop):
-    """What makes a future of ``loop``: its own method, or asyncio's class where that is all the method would call."""
-    if getattr(type(loop), "create_future", None) is BaseEventLoop.create_future:
-        return partial(Future, loop=loop)
-    return loop.create_future
+cdef object FUTURE = Future
+cdef tuple NO_ARGUMENTS = ()
 
 
 cdef class Executor:
@@ -30,7 +28,7 @@ cdef class Executor:
     def __init__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *,
                  Py_ssize_t max_queued=100_000, double attempt_fraction=0.3, Budget budget=None):
         self.loop = loop
-        self.new_future = future_maker(loop)
+        self.future_options = {"loop": loop} if type(loop.create_future()) is Future else None
         self.timers = timers
         self.faults = faults
         self.max_queued = max_queued
@@ -56,6 +54,12 @@ cdef class Executor:
     def on_available(self):
         """Send what is queued, oldest first, as far as there is place."""
         self.queue.serve()
+
+    cdef object make_future(self):
+        """A future of the loop, made without its method where that gives one of asyncio's own class."""
+        if self.future_options is not None:
+            return PyObject_Call(FUTURE, NO_ARGUMENTS, self.future_options)
+        return self.loop.create_future()
 
     cdef int free_place(self) except -1:
         self.running -= 1

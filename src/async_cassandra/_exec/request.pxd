@@ -60,6 +60,7 @@ cdef class Request(Routed):
     cdef int rounds
     cdef bint sent_once
     cdef public bint wants_all
+    cdef bint is_answered
     cdef bint holds_place
     cdef bint keeps_place
 

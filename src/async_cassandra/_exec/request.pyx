@@ -177,7 +177,7 @@ cdef class Request(Routed):
         self.statement = statement
         self.prepared = prepared
         self.timeout = inf
-        self.future = executor.new_future()
+        self.future = executor.make_future()
         self.batched = NO_QUERIES
         if prepared is not None:
             self.shape = prepared.shape
@@ -190,6 +190,22 @@ cdef class Request(Routed):
     def start(self):
         """Admit the request; its future gets the :class:`Response` or the exception."""
         self.begin()
+
+    def __await__(self):
+        """Wait until :attr:`response` is there; raises what the future got. Cancellation: call :meth:`cancel`."""
+        return self
+
+    def __next__(self):
+        """Hand the future to the task that awaits, as the future's own iterator does.
+
+        An iterator that ends without an exception ends an ``await``; to carry a value it would have to raise one.
+        """
+        if not self.is_answered:
+            if not self.future.done():
+                self.future._asyncio_future_blocking = True
+                return self.future
+            self.future.result()
+        raise StopIteration
 
     def cancel(self):
         """Stop waiting: frees the place, the timer and every attempt; the stream ids stay taken until answered."""
@@ -384,8 +400,13 @@ cdef class Request(Routed):
 
     cdef int arm(self, double now) except -1:
         cdef double due = self.next_event if self.next_event < self.deadline else self.deadline
+        cdef double delay
         if due != inf:
-            return self.executor.timers.start(self, due - now, now)
+            # The first deadline's delay is the timeout itself, which rounding errors would make many delays of.
+            delay = due - now
+            if now == self.started and due == self.deadline:
+                delay = self.timeout
+            return self.executor.timers.start(self, delay, now)
         self.executor.timers.stop(self)
         return 0
 
@@ -423,6 +444,7 @@ cdef class Request(Routed):
         self.keeps_place = self.wants_all and metadata is not None and metadata.paging_state is not None
         self.finish()
         if not future.done():
+            self.is_answered = True
             future.set_result(response)
         return 0
 
@@ -497,6 +519,7 @@ cdef class Request(Routed):
             self.failure = exception
             return 0
         if decision == IGNORE:
+            self.response = None
             self.coordinator = attempt.node
             future = self.future
             self.finish()

@@ -1,3 +1,4 @@
+from async_cassandra._exec.request cimport Request
 from async_cassandra._net.connection cimport NodeConnections
 from async_cassandra._wire.responses cimport Response
 
@@ -8,6 +9,7 @@ cdef class Rows:
     cdef list kept
     cdef object convert
 
+    cdef int fill(self, tuple pages, convert) except -1
     cdef object row(self, Py_ssize_t index)
     cdef object decode(self, Py_ssize_t index)
 
@@ -22,4 +24,6 @@ cdef class ResultRows:
     cdef readonly bytes paging_state
     cdef readonly object core
 
+    cdef int fill(self, Request request, Response response, core) except -1
     cdef object make_rows(self)
+    cdef object all_rows(self)

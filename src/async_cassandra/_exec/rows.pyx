@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from cassandra.query import dict_factory, named_tuple_factory, tuple_factory
 
+from cpython.object cimport PyObject
+
 from async_cassandra._exec.request cimport Request
 from async_cassandra._wire.responses cimport Response
 from async_cassandra._wire.rows cimport Page
@@ -12,6 +14,10 @@ from async_cassandra._wire.rows cimport Page
 from async_cassandra._driver.types import driver_type
 from async_cassandra._wire.errors import ColumnDecodeError
 from async_cassandra.exceptions import from_wire
+
+cdef extern from "Python.h":
+    ctypedef struct PyTypeObject:
+        object (*tp_new)(PyTypeObject* kind, object arguments, PyObject* named)
 
 cdef object NAMED_TUPLES = named_tuple_factory
 cdef tuple NO_PAGES = ()
@@ -36,6 +42,9 @@ cdef class Rows:
     """
 
     def __init__(self, tuple pages not None, convert=None):
+        self.fill(pages, convert)
+
+    cdef int fill(self, tuple pages, convert) except -1:
         cdef Page page
         cdef Py_ssize_t count = 0
         self.pages = pages
@@ -47,6 +56,7 @@ cdef class Rows:
                 self.starts.append(count)
             count += page.row_count
         self.kept = [None] * count
+        return 0
 
     def __len__(self):
         return len(self.kept)
@@ -134,31 +144,41 @@ cdef class ResultRows:
 
     def __init__(self, Request request not None, Response response, core, tuple pages=None, bytes paging_state=None,
                  list later_warnings=None):
-        if pages is None:
-            pages = (response.page,) if response is not None and response.page is not None else NO_PAGES
-        self.response = response
-        self.pages = pages
-        self.row_factory = request.row_factory
-        self.node = request.coordinator
+        self.fill(request, response, core)
+        if pages is not None:
+            self.pages = pages
         self.paging_state = paging_state
-        self.core = core
         self.later_warnings = later_warnings
 
+    cdef int fill(self, Request request, Response response, core) except -1:
+        self.response = response
+        self.pages = (response.page,) if response is not None and response.page is not None else NO_PAGES
+        self.row_factory = request.row_factory
+        self.node = request.coordinator
+        self.core = core
+        return 0
+
     cdef object make_rows(self):
+        cdef Rows rows
         if self.row_factory is NAMED_TUPLES or not self.pages:
-            return Rows(self.pages)
+            rows = Rows.__new__(Rows)
+            rows.fill(self.pages, None)
+            return rows
         names = self.column_names
         try:
             return Rows(self.pages, row_maker(self.row_factory, names))
         except LookupError:
             return self.row_factory(list(names), list(Rows(self.pages)))
 
-    @property
-    def rows(self):
-        """All rows: a sequence that decodes on access, or what the ``row_factory`` of the profile makes of them."""
+    cdef object all_rows(self):
         if self.made is None:
             self.made = self.make_rows()
         return self.made
+
+    @property
+    def rows(self):
+        """All rows: a sequence that decodes on access, or what the ``row_factory`` of the profile makes of them."""
+        return self.all_rows()
 
     @property
     def column_names(self):
@@ -200,14 +220,14 @@ cdef class ResultRows:
 
     def one(self):
         """The first row, ``None`` if there is none."""
-        rows = self.rows
+        rows = self.all_rows()
         if type(rows) is Rows:
             return (<Rows>rows).row(0) if len((<Rows>rows).kept) else None
         return rows[0] if len(rows) else None
 
     def all(self):
         """All rows as a list."""
-        return list(self.rows)
+        return list(self.all_rows())
 
     @property
     def was_applied(self):
@@ -235,7 +255,20 @@ cdef class ResultRows:
         return len(self) > 0
 
     def __getitem__(self, key):
-        return self.rows[key]
+        return self.all_rows()[key]
 
     def __iter__(self):
-        return iter(self.rows)
+        return iter(self.all_rows())
+
+
+def whole_result(kind, Request request not None, core):
+    """The result of a request that is done; ``None`` if something follows: a page, a changed schema or keyspace.
+
+    :param kind: subclass of :class:`ResultRows`
+    """
+    cdef Response response = request.response
+    if response is not None and not response.has_all():
+        return None
+    cdef ResultRows result = (<PyTypeObject*>kind).tp_new(<PyTypeObject*>kind, NO_PAGES, NULL)
+    result.fill(request, response, core)
+    return result

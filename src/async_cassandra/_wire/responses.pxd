@@ -48,6 +48,8 @@ cdef class Response:
     cdef readonly str authenticator
     cdef readonly bytes token
 
+    cdef bint has_all(self) noexcept
+
 
 cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
                               Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples)

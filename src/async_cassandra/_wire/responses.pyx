@@ -127,8 +127,7 @@ cdef class Response:
             return f"<Response {self.error!r}>"
         return f"<Response opcode=0x{self.opcode:02x} kind={self.kind}>"
 
-    @property
-    def is_all(self):
+    cdef bint has_all(self) noexcept:
         """Whether nothing follows from it: no further page, no changed schema or keyspace."""
         if self.metadata is not None:
             return self.metadata.paging_state is None
@@ -211,7 +210,9 @@ cdef int decode_rows(Response response, Cursor* cursor, RowPlan plan, RowPlans p
         raise ProtocolError("rows without metadata for a request that did not ask to leave it out")
     elif plan.column_count != metadata.column_count:
         raise ProtocolError(f"rows of {metadata.column_count} columns where {plan.column_count} were announced")
-    response.page = Page(PyBytes_FromStringAndSize(<const char*>cursor.at, cursor.end - cursor.at), 0, plan)
+    cdef Page page = Page.__new__(Page)
+    page.fill(PyBytes_FromStringAndSize(<const char*>cursor.at, cursor.end - cursor.at), 0, plan)
+    response.page = page
     return 0
 
 
