@@ -12,6 +12,7 @@ UV      := $(BIN)/uv
 EDITABLE := --no-build-isolation --no-deps --no-index -q -e .
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 180
+BENCH ?=
 # For the oldest versions: all layers, of the real server's tests those that touch the driver.
 QUICK_TESTS = -k "not asyncio-debug" tests/unit tests/wire tests/net $(wildcard $(patsubst \
     %,tests/integration/test_%.py,batches connect control_plane parameters policies results \
@@ -26,11 +27,11 @@ COMPILED := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi')
 BUILD    := setup.py pyproject.toml MANIFEST.in
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-main test-oldest faults fuzz lint types format core build dist docs lock clean
+.PHONY: help demo bench bench-quick test test-main test-oldest faults fuzz lint types format core build dist docs lock clean
 
 help:
 	@sed -n '1,3p' Makefile | cut -c3-
-	@echo "make faults | fuzz | lint | types | format | core | build | dist | docs | lock | clean"
+	@echo "make bench | bench-quick | faults | fuzz | lint | types | format | core | build | dist | docs | lock | clean"
 
 # The environments
 
@@ -58,6 +59,13 @@ core: $(VENV)/.core
 
 demo: $(VENV)/.core
 	@$(BIN)/python examples/demo.py
+
+# Every client beside every other. BENCH="--clients floor async-cassandra" and the like.
+bench: $(VENV)/.core
+	@$(BIN)/python -m benchmarks $(BENCH)
+
+bench-quick: $(VENV)/.core
+	@$(BIN)/python -m benchmarks --quick $(BENCH)
 
 test: lint types test-main test-oldest
 

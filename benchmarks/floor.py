@@ -8,7 +8,6 @@ checksum and has no deadlines, routing, retries or rows.
 import asyncio
 import struct
 import zlib
-from collections import deque
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Self
 
@@ -17,13 +16,14 @@ __all__ = [
     "FloorError",
     "Prepared",
     "Request",
+    "batch_request",
     "execute_request",
     "paging_state_of",
     "row_count_of",
 ]
 
 MAX_SEGMENT_PAYLOAD: Final = 128 * 1024 - 1
-STREAM_IDS: Final = 1024
+STREAM_IDS: Final = 16 * 1024
 
 _VERSION: Final = 5
 _HEADER: Final = struct.Struct(">BBhBI")
@@ -34,7 +34,8 @@ _SEGMENT_HEADER_SIZE: Final = 6
 _CRC32_SIZE: Final = 4
 _CRC32_SEED: Final = zlib.crc32(b"\xfa\x2d\x55\xca")
 
-_ERROR, _STARTUP, _QUERY, _PREPARE, _EXECUTE = 0x00, 0x01, 0x07, 0x09, 0x0A
+_ERROR, _STARTUP, _QUERY, _PREPARE, _EXECUTE, _BATCH = 0x00, 0x01, 0x07, 0x09, 0x0A, 0x0D
+_UNLOGGED: Final = 1
 _VALUES, _SKIP_METADATA, _PAGE_SIZE, _PAGING_STATE = 0x01, 0x02, 0x04, 0x08
 _HAS_MORE_PAGES: Final = 0x02
 _ONE: Final = 1
@@ -70,8 +71,8 @@ _HEADS: Final = tuple(
 )
 
 
-def _segment(payload: bytes) -> bytes:
-    header = len(payload) | 1 << 17
+def _segment(payload: bytes, *, is_self_contained: bool = True) -> bytes:
+    header = len(payload) | is_self_contained << 17
     crc = 0x875060
     for byte in (header & 0xFF, header >> 8 & 0xFF, header >> 16):
         crc = (crc << 8 ^ _CRC24[crc >> 16 ^ byte]) & 0xFFFFFF
@@ -95,12 +96,12 @@ class FloorConnection(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport
-        self._free = deque(range(STREAM_IDS))
+        self._free = list(range(STREAM_IDS))
         self._futures: list[asyncio.Future[bytes] | None] = [None] * STREAM_IDS
         self._queued: list[bytes] = []
         self._queued_bytes = 0
         self._received = b""
-        self._partial = b""
+        self._partial = bytearray()
         self._is_framed = False
 
     @classmethod
@@ -121,17 +122,25 @@ class FloorConnection(asyncio.Protocol):
 
     def send(self, request: Request) -> asyncio.Future[bytes]:
         """Queue a request for the end of the loop's turn; the future gets the response's body."""
-        stream_id = self._free.popleft()
+        stream_id = self._free.pop()
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._futures[stream_id] = future
         size = len(request) + 4
         if self._queued_bytes + size > MAX_SEGMENT_PAYLOAD:
             self._flush()
+        if size > MAX_SEGMENT_PAYLOAD:
+            self._send_large(_HEADS[stream_id] + request)
+            return future
         if not self._queued:
             self._loop.call_soon(self._flush)
         self._queued += (_HEADS[stream_id], request)
         self._queued_bytes += size
         return future
+
+    def _send_large(self, envelope: bytes) -> None:
+        for start in range(0, len(envelope), MAX_SEGMENT_PAYLOAD):
+            part = envelope[start : start + MAX_SEGMENT_PAYLOAD]
+            self._transport.write(_segment(part, is_self_contained=False))
 
     def _flush(self) -> None:
         if not self._queued:
@@ -157,10 +166,17 @@ class FloorConnection(asyncio.Protocol):
             if data[at + 2] & 2:
                 self._take_envelopes(data, start, stop)
             else:
-                partial = self._partial + data[start:stop]
-                self._partial = self._take_envelopes(partial, 0, len(partial))
+                self._take_part(data[start:stop])
             at = stop + _CRC32_SIZE
         self._received = data[at:] if at < end else b""
+
+    def _take_part(self, part: bytes) -> None:
+        """Collect a large envelope, which comes alone, in several segments."""
+        self._partial += part
+        (length,) = _LENGTH.unpack_from(self._partial, 5)
+        if len(self._partial) == _HEADER_SIZE + length:
+            whole, self._partial = bytes(self._partial), bytearray()
+            self._take_envelopes(whole, 0, len(whole))
 
     def _take_envelopes(self, data: bytes, at: int, end: int) -> bytes:
         """Resolve the futures of whole envelopes; return what is left."""
@@ -223,6 +239,16 @@ def execute_request(
         tail,
     )
     return _request(_EXECUTE, b"".join(parts))
+
+
+def batch_request(prepared: Prepared, rows: Sequence[Sequence[bytes]]) -> Request:
+    """Encode an unlogged BATCH of one statement at consistency ONE."""
+    statement = b"\x01" + _short_bytes(prepared.prepared_id)
+    parts = [struct.pack(">BH", _UNLOGGED, len(rows))]
+    for values in rows:
+        parts += (statement, struct.pack(">H", len(values)), *map(_value, values))
+    parts.append(struct.pack(">HI", _ONE, 0))
+    return _request(_BATCH, b"".join(parts))
 
 
 def paging_state_of(rows: bytes) -> bytes | None:

@@ -1,114 +1,121 @@
-"""One client in a process of its own, measured as the lines of its standard input say.
+"""One client in a process of its own, obeying the lines of its standard input.
 
-Each line in is a JSON object ``{"workload": …, "seconds": …, "concurrency": …}``, each line out the
-measurement.
+Each line in is a JSON object, each line out the answer to it; ``runner`` is at the other end. An
+exception of a client is an answer too. Only the standard library and the client's own library are
+imported here.
 """
 
 import asyncio
 import json
-import resource
+import os
 import sys
-from dataclasses import asdict, dataclass
-from statistics import median
-from time import perf_counter
+import traceback
+from dataclasses import asdict
+from typing import Any
 
-from benchmarks.clients import CLIENTS, Client
-from benchmarks.workload import keys
+from benchmarks.clients import ENTRANTS
+from benchmarks.clients.base import Client, Server
+from benchmarks.data import STATEMENTS
+from benchmarks.measure import Load
+from benchmarks.workloads import WORKLOADS
 
-__all__ = ["Measurement"]
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """What a client did in one round.
-
-    :ivar operations: requests, or rows of a scan
-    :ivar cpu_seconds: user and system time of the whole process
-    :ivar context_switches: voluntary and involuntary ones of all threads
-    :ivar median_latency: seconds, of a lone read; 0 in other workloads
-    """
-
-    operations: int
-    seconds: float
-    cpu_seconds: float
-    context_switches: int
-    median_latency: float = 0.0
+OPERATION_SECONDS = 20.0
 
 
-def _used() -> tuple[float, int]:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime, usage.ru_nvcsw + usage.ru_nivcsw
+class Worker:
+    """A client and the loads it has made ready."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._siblings: list[Client] = []
+        self._loads: dict[str, Load] = {}
+
+    async def _load(self, name: str) -> Load:
+        if name in self._loads:
+            return self._loads[name]
+        workload = WORKLOADS[name]
+        await self._client.prepare(STATEMENTS[workload.statement])
+        clients = [self._client]
+        if workload.sessions > 1:
+            self._siblings = [await self._client.sibling() for _ in range(workload.sessions - 1)]
+            for sibling in self._siblings:
+                await sibling.prepare(STATEMENTS[workload.statement])
+            clients += self._siblings
+        load = self._loads[name] = Load(workload, clients)
+        return load
+
+    async def obey(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Do what one line says: verify, measure, or send the requests of given keys.
+
+        Loads with many sessions are closed again, so that they disturb no other workload.
+        """
+        name = order["workload"]
+        load = await self._load(name)
+        try:
+            async with asyncio.timeout(order.get("seconds", 0) + OPERATION_SECONDS):
+                if order["do"] == "verify":
+                    digest = await load.verify()
+                    return {"digest": str(digest) if self._client.decodes else None}
+                if order["do"] == "send":
+                    await load.send(order["keys"])
+                    return {"sent": len(order["keys"])}
+                return asdict(await load.measure(order["seconds"]))
+        finally:
+            if load.workload.sessions > 1:
+                await self._close_siblings(name)
+
+    async def _close_siblings(self, name: str) -> None:
+        del self._loads[name]
+        for sibling in self._siblings:
+            await sibling.close()
+        self._siblings = []
 
 
-async def _repeat(client: Client, operation: str, seconds: float, concurrency: int) -> int:
-    """Keep so many operations in flight for a time; return how many were done."""
-    work = getattr(client, operation)
-    sequence = keys()
-    deadline = perf_counter() + seconds
-
-    async def one_after_the_other() -> int:
-        count = 0
-        while perf_counter() < deadline:
-            await work(next(sequence))
-            count += 1
-        return count
-
-    return sum(await asyncio.gather(*(one_after_the_other() for _ in range(concurrency))))
-
-
-async def _read_alone(client: Client, seconds: float) -> list[float]:
-    latencies = []
-    sequence = keys()
-    deadline = perf_counter() + seconds
-    while (started := perf_counter()) < deadline:
-        await client.read(next(sequence))
-        latencies.append(perf_counter() - started)
-    return latencies
-
-
-async def measure(client: Client, workload: str, seconds: float, concurrency: int) -> Measurement:
-    """Run one workload: ``read``, ``write``, ``lone read`` or ``scan``."""
-    latency = 0.0
-    cpu, switches = _used()
-    started = perf_counter()
-    if workload == "scan":
-        operations = await client.scan()
-    elif workload == "lone read":
-        latencies = await _read_alone(client, seconds)
-        operations = len(latencies)
-    else:
-        operations = await _repeat(client, workload, seconds, concurrency)
-    elapsed = perf_counter() - started
-    cpu_now, switches_now = _used()
-    if workload == "lone read":
-        latency = median(latencies)
-    return Measurement(operations, elapsed, cpu_now - cpu, switches_now - switches, latency)
-
-
-async def serve(name: str, host: str, port: int) -> None:
+async def serve(name: str, server: Server) -> None:
     """Connect, then obey the lines of standard input until it ends."""
-    client = CLIENTS[name]()
-    await client.open(host, port)
-    lines = asyncio.StreamReader()
+    client = ENTRANTS[name].load()()
+    async with asyncio.timeout(OPERATION_SECONDS):
+        await client.open(server)
+    lines = asyncio.StreamReader(limit=2**24)
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
     )
-    print(json.dumps({"ready": name}), flush=True)
+    answer({"ready": name})
+    worker = Worker(client)
     while line := await lines.readline():
-        order = json.loads(line)
-        result = await measure(client, order["workload"], order["seconds"], order["concurrency"])
-        print(json.dumps(asdict(result)), flush=True)
-    await client.close()
+        try:
+            answer(await worker.obey(json.loads(line)))
+        except Exception as error:  # noqa: BLE001 - whatever a client raises is its result
+            traceback.print_exc()
+            answer({"error": describe(error)})
+    # Some clients' threads hang in their shutdown, and nothing is left to be saved.
+    os._exit(0)
+
+
+def describe(error: BaseException) -> str:
+    text = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def answer(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
-    name, loop, host, port = sys.argv[1:]
-    if loop == "uvloop":
-        import uvloop
+    name, loop, server = sys.argv[1:]
+    coroutine = serve(name, Server(**json.loads(server)))
+    try:
+        if loop == "uvloop":
+            import uvloop
 
-        uvloop.run(serve(name, host, int(port)))
-    else:
-        asyncio.run(serve(name, host, int(port)))
+            uvloop.run(coroutine)
+        else:
+            asyncio.run(coroutine)
+    except Exception as error:  # noqa: BLE001 - the runner shows it
+        traceback.print_exc()
+        answer({"error": describe(error)})
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,120 @@
+"""The plain driver, or its fork of the same import name; callbacks cross into the loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, ClassVar, Self
+
+from cassandra.cluster import (
+    EXEC_PROFILE_DEFAULT,
+    Cluster,
+    ExecutionProfile,
+    Session,
+)
+from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
+from cassandra.query import BatchStatement, BatchType, PreparedStatement
+
+from benchmarks.clients.base import Server
+from benchmarks.data import Statement
+
+type Request = tuple[PreparedStatement, Sequence[Any]]
+
+
+def new_cluster(server: Server) -> Cluster:
+    policy = TokenAwarePolicy(DCAwareRoundRobinPolicy(local_dc="datacenter1"))
+    profiles = {EXEC_PROFILE_DEFAULT: ExecutionProfile(load_balancing_policy=policy)}
+    return Cluster(
+        list(server.contact_points),
+        port=server.port,
+        protocol_version=5,
+        execution_profiles=profiles,
+    )
+
+
+class BenchmarkClient:
+    """One session of one cluster object; siblings share the cluster."""
+
+    decodes: ClassVar[bool] = True
+
+    async def open(self, server: Server) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._cluster = new_cluster(server)
+        self._session: Session = await asyncio.to_thread(self._cluster.connect)
+        self._owns_cluster = True
+        self._prepared: dict[str, PreparedStatement] = {}
+
+    async def sibling(self) -> Self:
+        other = type(self)()
+        other._loop = self._loop
+        other._cluster = self._cluster
+        other._session = await asyncio.to_thread(self._cluster.connect)
+        other._owns_cluster = False
+        other._prepared = self._prepared
+        return other
+
+    async def prepare(self, statement: Statement) -> None:
+        prepared = await asyncio.to_thread(self._session.prepare, statement.cql)
+        self._prepared[statement.name] = prepared
+
+    def request(self, statement: Statement, key: int) -> Request:
+        return self._prepared[statement.name], statement.values(key)
+
+    def batch_request(self, statement: Statement, keys: Sequence[int]) -> list[Request]:
+        return [self.request(statement, key) for key in keys]
+
+    async def _execute(self, statement: Any, values: Any = None) -> Any:
+        future: asyncio.Future[Any] = self._loop.create_future()
+        threadsafe = self._loop.call_soon_threadsafe
+        self._session.execute_async(statement, values).add_callbacks(
+            lambda result: threadsafe(_resolve, future, result),
+            lambda error: threadsafe(_fail, future, error),
+        )
+        return await future
+
+    async def read(self, request: Request) -> Sequence[Sequence[Any]]:
+        rows: Sequence[Sequence[Any]] = await self._execute(*request)
+        return rows
+
+    async def write(self, request: Request) -> Sequence[Sequence[Any]]:
+        return await self._execute(*request) or ()
+
+    async def batch(self, request: list[Request]) -> object:
+        batch = BatchStatement(BatchType.UNLOGGED)
+        for prepared, values in request:
+            batch.add(prepared, values)
+        return await self._execute(batch)
+
+    async def pages(
+        self, statement: Statement, page_rows: int
+    ) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        self._session.default_fetch_size = page_rows
+        pages: asyncio.Queue[Any] = asyncio.Queue()
+        threadsafe = self._loop.call_soon_threadsafe
+        response = self._session.execute_async(self._prepared[statement.name])
+        response.add_callbacks(
+            lambda rows: threadsafe(pages.put_nowait, rows),
+            lambda error: threadsafe(pages.put_nowait, error),
+        )
+        while True:
+            rows = await pages.get()
+            if isinstance(rows, BaseException):
+                raise rows
+            has_more_pages = response.has_more_pages
+            if has_more_pages:
+                response.start_fetching_next_page()
+            yield rows
+            if not has_more_pages:
+                return
+
+    async def close(self) -> None:
+        end = self._cluster.shutdown if self._owns_cluster else self._session.shutdown
+        await asyncio.to_thread(end)
+
+
+def _resolve(future: asyncio.Future[Any], result: Any) -> None:
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,221 @@
+"""The tables, the statements and the rows that every client works on.
+
+Rows are made from their keys, so that each client's process can make them without talking to
+anybody. Only the standard library is imported here: the clients run in environments of their own.
+"""
+
+import struct
+import uuid
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+__all__ = ["KEYSPACE", "STATEMENTS", "TABLES", "Row", "Statement", "Table", "schema"]
+
+type Row = tuple[Any, ...]
+
+KEYSPACE: Final = "async_cassandra_benchmark"
+FLIGHTS: Final = 336_776
+PARTITION_ROWS: Final = 100
+PARTITIONS: Final = 200
+BATCH_ROWS: Final = 50
+DIMENSIONS: Final = 1536
+BLOB_BYTES: Final = 1024 * 1024
+
+_FIRST: Final = datetime(2024, 1, 1, tzinfo=UTC)
+_FLIGHT_COLUMNS: Final = {
+    "year": "smallint",
+    "month": "tinyint",
+    "day": "tinyint",
+    "dep_time": "smallint",
+    "sched_dep_time": "smallint",
+    "dep_delay": "int",
+    "arr_time": "smallint",
+    "sched_arr_time": "smallint",
+    "arr_delay": "int",
+    "carrier": "text",
+    "flight": "int",
+    "tailnum": "text",
+    "origin": "ascii",
+    "dest": "ascii",
+    "air_time": "bigint",
+    "distance": "varint",
+    "hour": "tinyint",
+    "minute": "tinyint",
+    "time_hour": "timestamp",
+}
+
+
+class Address(NamedTuple):
+    """A value of the user-defined type."""
+
+    street: str
+    number: int
+    city: str
+
+
+def point_row(key: int) -> Row:
+    """Return a customer: five columns of five types."""
+    return (
+        key,
+        f"customer number {key}",
+        key / 7,
+        _FIRST + timedelta(seconds=key),
+        uuid.UUID(int=key << 64 | key),
+    )
+
+
+def partition_row(key: int) -> Row:
+    """Return a customer of a partition: its bucket, then as :func:`point_row`."""
+    return (key // PARTITION_ROWS, *point_row(key))
+
+
+def rich_row(key: int) -> Row:
+    """Return a row of collections and a user-defined type."""
+    return (
+        key,
+        {f"tag {key % 7}", f"tag {7 + key % 5}", "customer"},
+        {f"year {year}": key + year for year in range(5)},
+        [key / 3, key / 5, key / 7, key / 11],
+        Address(f"street {key}", key % 200, "Amsterdam"),
+    )
+
+
+def blob_row(key: int) -> Row:
+    return key, struct.pack(">I", key) * (BLOB_BYTES // 4)
+
+
+def vector_row(key: int) -> Row:
+    return key, array("f", [(key + number) % 1000 / 8 for number in range(DIMENSIONS)])
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the benchmark.
+
+    :ivar columns: name and CQL type, in the order of the rows
+    :ivar key: the primary key, as CQL has it
+    :ivar rows: how many rows are written before anything is measured
+    :ivar row: makes the row of a key, None where the rows come from a file
+    """
+
+    name: str
+    columns: dict[str, str]
+    key: str
+    rows: int
+    row: Callable[[int], Row] | None
+
+    @property
+    def create(self) -> str:
+        columns = ", ".join(f"{name} {cql_type}" for name, cql_type in self.columns.items())
+        return f"CREATE TABLE {KEYSPACE}.{self.name} ({columns}, PRIMARY KEY ({self.key}))"
+
+    @property
+    def insert(self) -> str:
+        marks = ", ".join("?" * len(self.columns))
+        return f"INSERT INTO {KEYSPACE}.{self.name} ({', '.join(self.columns)}) VALUES ({marks})"
+
+    @property
+    def select(self) -> str:
+        return f"SELECT {', '.join(self.columns)} FROM {KEYSPACE}.{self.name}"
+
+
+_POINT_COLUMNS: Final = {
+    "id": "int",
+    "name": "text",
+    "score": "double",
+    "created": "timestamp",
+    "account": "uuid",
+}
+_RICH_COLUMNS: Final = {
+    "id": "int",
+    "tags": "set<text>",
+    "scores": "map<text, int>",
+    "path": "list<double>",
+    "home": "frozen<address>",
+}
+POINT: Final = Table("point", _POINT_COLUMNS, "id", 10_000, point_row)
+CLUSTERED: Final = Table(
+    "clustered",
+    {"bucket": "int"} | _POINT_COLUMNS,
+    "bucket, id",
+    PARTITIONS * PARTITION_ROWS,
+    partition_row,
+)
+RICH: Final = Table("rich", _RICH_COLUMNS, "id", 5_000, rich_row)
+BLOB: Final = Table("large", {"id": "int", "content": "blob"}, "id", 32, blob_row)
+VECTOR: Final = Table(
+    "vectors", {"id": "int", "embedding": f"vector<float, {DIMENSIONS}>"}, "id", 1_000, vector_row
+)
+FLIGHT: Final = Table("flights", _FLIGHT_COLUMNS, "(carrier, flight), time_hour", FLIGHTS, None)
+TABLES: Final = (POINT, CLUSTERED, RICH, BLOB, VECTOR, FLIGHT)
+
+
+def schema(replication_factor: int = 1) -> tuple[str, ...]:
+    """Return the CQL that makes an empty keyspace with all tables."""
+    return (
+        f"DROP KEYSPACE IF EXISTS {KEYSPACE}",
+        f"CREATE KEYSPACE {KEYSPACE} WITH replication ="
+        f" {{'class': 'SimpleStrategy', 'replication_factor': {replication_factor}}}",
+        f"CREATE TYPE {KEYSPACE}.address (street text, number int, city text)",
+        *(table.create.replace("<address>", f"<{KEYSPACE}.address>") for table in TABLES),
+    )
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What a client prepares.
+
+    :ivar parameters: the CQL type of each value
+    :ivar columns: the names of the result's columns, in the order to use; empty without rows
+    :ivar values: makes the values of a key
+    """
+
+    name: str
+    table: Table
+    cql: str
+    parameters: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: Callable[[int], Row]
+
+
+def _read(table: Table, where: str, values: Callable[[int], Row]) -> Statement:
+    cql = f"{table.select} WHERE {where} = ?"
+    return Statement(f"read {table.name}", table, cql, ("int",), tuple(table.columns), values)
+
+
+def _write(table: Table) -> Statement:
+    assert table.row is not None
+    return Statement(
+        f"write {table.name}", table, table.insert, tuple(table.columns.values()), (), table.row
+    )
+
+
+def _only_key(key: int) -> Row:
+    return (key,)
+
+
+# Cassandra puts the key first and sorts the rest of the row that was in the way by name.
+_LWT: Final = Statement(
+    "insert if not exists",
+    POINT,
+    f"{POINT.insert} IF NOT EXISTS",
+    tuple(POINT.columns.values()),
+    ("[applied]", "id", "account", "created", "name", "score"),
+    point_row,
+)
+_SCAN: Final = Statement(
+    "scan flights", FLIGHT, FLIGHT.select, (), tuple(FLIGHT.columns), lambda key: ()
+)
+STATEMENTS: Final = {
+    statement.name: statement
+    for statement in (
+        *(_read(table, "id", _only_key) for table in (POINT, RICH, BLOB, VECTOR)),
+        _read(CLUSTERED, "bucket", _only_key),
+        *(_write(table) for table in (POINT, CLUSTERED, RICH, BLOB, VECTOR)),
+        _LWT,
+        _SCAN,
+    )
+}
