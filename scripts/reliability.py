@@ -12,8 +12,9 @@ import platform
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -37,6 +38,8 @@ PROMISES = {
     "9": "Security",
     "10": "Idempotence",
 }
+# What tests/support/figures.py says of a test without a figure.
+HOLDS = "holds"
 LOOPS = ("asyncio-debug", "asyncio", "uvloop")
 
 
@@ -46,6 +49,7 @@ class Row:
 
     :ivar item: a key of :data:`PROMISES`
     :ivar day: when it ran, as ``2026-01-31``
+    :ivar module: the test's file, where it is known
     """
 
     item: str
@@ -53,6 +57,7 @@ class Row:
     figure: str
     loop: str
     day: str
+    module: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         promise = f"{self.item}. {PROMISES[self.item]}"
@@ -72,13 +77,23 @@ def named(test: str) -> tuple[str, str]:
 
 
 def read_figures(folder: Path) -> list[Row]:
-    """The rows of what has been measured since the table was last written."""
+    """The results of the tests that ran since the table was last written."""
     rows = []
     for path in sorted(folder.glob("*.json")):
         figure = json.loads(path.read_text())
         test, loop = named(figure["test"])
-        rows.append(Row(str(figure["item"]), test, figure["figure"], loop, figure["date"]))
+        module = figure["test"].partition("::")[0]
+        rows.append(Row(str(figure["item"]), test, figure["figure"], loop, figure["date"], module))
     return rows
+
+
+def together(rows: Iterable[Row]) -> list[Row]:
+    """One row for those tests of a module that hold and have no figure."""
+    modules = Counter((row.item, row.module, row.day) for row in rows if row.figure == HOLDS)
+    return [
+        Row(item, module.removeprefix("tests/"), f"{count} tests hold", "", day)
+        for (item, module, day), count in modules.items()
+    ]
 
 
 def read_table(text: str) -> tuple[list[Row], dict[str, str]]:
@@ -94,7 +109,7 @@ def read_table(text: str) -> tuple[list[Row], dict[str, str]]:
     return rows, versions
 
 
-def updated(text: str, measured: Iterable[Row], tests: list[str], versions: str) -> str:
+def updated(text: str, measured: list[Row], tests: list[str], versions: str) -> str:
     """The document's text with ``measured`` in its table.
 
     :param tests: the ids of all tests of a promise, in their order; rows of others are dropped
@@ -105,6 +120,8 @@ def updated(text: str, measured: Iterable[Row], tests: list[str], versions: str)
     for row in measured:
         table[row.item, row.test, row.loop] = row
         known[row.day] = versions
+    table = {key: row for key, row in table.items() if row.figure != HOLDS}
+    table |= {(row.item, row.test, row.loop): row for row in together(measured)}
     present = list(dict.fromkeys(named(test)[0] for test in tests))
     functions = [test.partition(",")[0] for test in present]
     kept = [row for row in table.values() if not row.loop or row.test in present]

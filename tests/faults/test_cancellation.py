@@ -25,7 +25,7 @@ from tests.faults.conftest import Report
 from tests.support.request_rig import until
 from tests.support.servers import cluster_options
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(5), pytest.mark.timeout(180)]
 
 CANCELLED = 10_000
 AT_ONCE = 500

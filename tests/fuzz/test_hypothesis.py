@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from tests.fuzz.corpus import corpus
 from tests.fuzz.targets import TARGETS
 
+pytestmark = pytest.mark.promise(8)
+
 CORPUS = corpus()
 
 targets = pytest.mark.parametrize("name", TARGETS)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.promise(8)
+
 ROOT = Path(__file__).parents[2]
 
 # Claims of almost 2 and 4 GB, in many of the places where lengths and counts are.

@@ -10,6 +10,8 @@ from tests.fuzz.corpus import corpus
 from tests.fuzz.search import Search
 from tests.fuzz.targets import LIMITS, TARGETS
 
+pytestmark = pytest.mark.promise(8)
+
 INPUTS = 600
 CORPUS = corpus()
 

@@ -23,7 +23,7 @@ from async_cassandra.statements import BatchStatement
 from tests.integration.conftest import Backend
 from tests.support.cutting_proxy import CuttingProxy
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(7)]
 
 QUERY = "SELECT cluster_name FROM system.local"
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

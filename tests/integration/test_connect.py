@@ -26,7 +26,7 @@ from async_cassandra import (
 from async_cassandra.server import RunningServer
 from tests.support.cutting_proxy import CuttingProxy
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(7)]
 
 CLUSTER_NAME = "SELECT cluster_name FROM system.local"
 

@@ -22,6 +22,7 @@ from async_cassandra import (
 )
 from tests.integration.conftest import Backend, NewTable
 from tests.support.cutting_proxy import CuttingProxy
+from tests.support.request_rig import until
 
 pytestmark = pytest.mark.anyio
 
@@ -72,7 +73,8 @@ async def test_answers_of_many_requests_are_not_mixed_up(
             assert row == (key, key * 100, bytes([key]) * (key * 100))
 
         await asyncio.gather(*(read(number) for number in range(1500)))
-        assert in_flight(session) == 0
+        # A slow machine makes the heartbeat ask a connection too; its question is answered as well.
+        await until(lambda: in_flight(session) == 0)
 
 
 async def test_requests_past_the_queue_are_refused_at_once(settings: dict[str, Any]) -> None:

@@ -36,7 +36,7 @@ from async_cassandra.server import CassandraServer
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.servers import cluster_options
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(9)]
 
 ME = "SELECT username, ssl_enabled, driver_name, address, port FROM system_views.clients"
 CLUSTER_NAME = "SELECT cluster_name FROM system.local"

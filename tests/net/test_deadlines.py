@@ -20,7 +20,7 @@ from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, nodes, until
 from tests.support.scripted_peer import ScriptedPeer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(6)]
 
 HOSTS = ["127.0.4.51", "127.0.4.52", "127.0.4.53"]
 READ = "SELECT v FROM ks.t WHERE k = ?"

@@ -15,7 +15,7 @@ from tests.fuzz.mutation import mutated
 from tests.support.native_protocol import Opcode, encode_envelope, encode_segment, split_payload
 from tests.support.scripted_peer import ScriptedPeer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(8)]
 
 HOST = "127.0.4.9"
 CONNECTIONS = 25

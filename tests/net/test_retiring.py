@@ -13,7 +13,7 @@ from async_cassandra._net.heartbeat import Heartbeat
 from tests.support.request_rig import INT_ROW, RequestRig, until
 from tests.support.scripted_peer import Automatic, ScriptedPeer, scripted_cluster
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(5)]
 
 HOST = "127.0.4.41"
 

@@ -14,7 +14,7 @@ from async_cassandra.retry_policy import AsyncRetryPolicy, DefaultRetryPolicy
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, RequestRig, nodes, nothing_more, until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(4)]
 
 
 # Every error, by the policies that come with the library and the driver

@@ -12,7 +12,7 @@ from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, nodes, until
 from tests.support.scripted_peer import ScriptedPeer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.promise(4)]
 
 NOTHING = (0.0, 0.0, 0.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from scripts.reliability import BEGIN, DOCUMENT, END, Row, named, read_figures, read_table, updated
@@ -32,6 +33,17 @@ def test_row_is_replaced_and_others_stay() -> None:
     assert versions == {"2026-01-01": "one", "2026-01-03": "two"}
     assert text.partition(BEGIN)[0] == "before\n\n"
     assert text.partition(END)[2] == "\n\nafter\n"
+
+
+def test_tests_of_a_module_that_hold_share_a_row() -> None:
+    failed = Row("6", "a", "**failed**", "uvloop", "2026-01-02", "tests/net/test_times.py")
+    others = [replace(failed, test=test, figure="holds") for test in ("b", "c")]
+    ids = [f"tests/net/test_times.py::test_{name}[uvloop]" for name in "abc"]
+    text = updated(EMPTY, [failed, *others], ids, "one")
+    shared = Row("6", "net/test_times.py", "2 tests hold", "", "2026-01-02")
+    assert read_table(text)[0] == [shared, failed]
+    text = updated(text, [replace(failed, figure="holds"), *others], ids, "two")
+    assert read_table(text)[0] == [replace(shared, figure="3 tests hold")]
 
 
 def test_row_of_a_removed_test_goes() -> None:
