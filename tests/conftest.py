@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -22,6 +23,10 @@ from tests.support.figures import (  # noqa: F401  a fixture and hooks
 LOOPS = [pytest.param(("asyncio", {"debug": True}), id="asyncio-debug")]
 if sys.platform != "win32":
     LOOPS.append(pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop"))
+
+# A shell has its background jobs ignore interrupts, and so would the programs that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TIME_LIMIT = pytest.StashKey[float]()
 # After its time limit an async test may take so long to clean up; then the process ends.
