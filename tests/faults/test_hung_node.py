@@ -57,8 +57,8 @@ WARM_UP_SECONDS = 60
 SPECULATIVE_RETRY = "50ms"
 # Fresh at each use: the policies learn.
 POLICIES: dict[str, Callable[[], SpeculativeExecutionPolicy]] = {
-    "constant": lambda: ConstantSpeculativeExecutionPolicy(0.05, 2),
-    "percentile": lambda: PercentileSpeculativeExecutionPolicy(99.0, max_executions=2),
+    "constant": lambda: ConstantSpeculativeExecutionPolicy(0.02, 2),
+    "percentile": lambda: PercentileSpeculativeExecutionPolicy(max_executions=2),
 }
 
 

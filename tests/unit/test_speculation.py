@@ -126,7 +126,7 @@ def test_policy_waits_for_samples_by_default() -> None:
     policy = PercentileSpeculativeExecutionPolicy()
     assert policy.delay() is None
     assert policy.new_plan(None, None).next_execution(HOST) < 0
-    assert repr(policy) == "PercentileSpeculativeExecutionPolicy(99.0, max_executions=1)"
+    assert repr(policy) == "PercentileSpeculativeExecutionPolicy(95.0, max_executions=1)"
 
 
 @pytest.mark.parametrize(
