@@ -10,15 +10,16 @@ import sys
 from pathlib import Path
 
 from async_cassandra.server import ServerError
-from benchmarks.clients import ENTRANTS, FLOOR, LIBRARY
+from benchmarks.clients import ENTRANTS, FLOOR, LIBRARY, LOOPS
+from benchmarks.document import write_documents
 from benchmarks.environments import BUILD
+from benchmarks.plots import plots
 from benchmarks.report import as_json, show
-from benchmarks.results import Results
+from benchmarks.results import Results, forget
 from benchmarks.runner import Plan, Runner
 from benchmarks.screen import Screen
 from benchmarks.workloads import QUICK, WORKLOADS
 
-LOOPS = ("asyncio", "uvloop")
 QUICK_CLIENTS = (FLOOR, LIBRARY, "acsylla", "scyllapy", "cassandra-driver")
 
 
@@ -34,6 +35,15 @@ def parse_arguments() -> argparse.Namespace:
         "--output", type=Path, default=BUILD, metavar="FOLDER", help="of run.jsonl, results.json"
     )
     parser.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    parser.add_argument(
+        "--again", action="store_true", help="as --resume, but the workloads named are done anew"
+    )
+    parser.add_argument(
+        "--report", action="store_true", help="measure nothing, show the run in the folder"
+    )
+    parser.add_argument(
+        "--document", action="store_true", help="write tables and plots into docs and README"
+    )
     parser.add_argument("--list", action="store_true", help="name clients and workloads, then end")
     return parser.parse_args()
 
@@ -56,17 +66,8 @@ def list_choices() -> None:
         print(f"  {workload.name:14} {workload.title}")
 
 
-def main() -> int:
-    arguments = parse_arguments()
-    if arguments.list:
-        list_choices()
-        return 0
-    plan, screen = plan_of(arguments), Screen()
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    lines = arguments.output / "run.jsonl"
-    if not arguments.resume:
-        lines.unlink(missing_ok=True)
-    results = Results(lines)
+def measure(plan: Plan, results: Results, screen: Screen) -> int:
+    """Return the status to end with; 0 when the run is complete."""
     try:
         asyncio.run(Runner(plan, results, screen).run())
     except ServerError as error:
@@ -75,10 +76,34 @@ def main() -> int:
     except KeyboardInterrupt:
         screen.notice("Interrupted; --resume goes on.")
         return 130
-    show(results, plan, screen.console)
-    path = arguments.output / "results.json"
-    path.write_text(as_json(results, plan))
-    screen.notice(f"Every figure is in {path}")
+    return 0
+
+
+def main() -> int:
+    arguments = parse_arguments()
+    if arguments.list:
+        list_choices()
+        return 0
+    plan, screen = plan_of(arguments), Screen()
+    folder: Path = arguments.output
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = folder / "run.jsonl"
+    if not (arguments.resume or arguments.again or arguments.report):
+        lines.unlink(missing_ok=True)
+    if arguments.again:
+        forget(lines, plan.workloads)
+    results = Results(lines)
+    status = 0 if arguments.report else measure(plan, results, screen)
+    if status:
+        return status
+    show(results, screen.console)
+    (folder / "results.json").write_text(as_json(results))
+    for name, picture in plots(results).items():
+        (folder / name).write_text(picture)
+    screen.notice(f"Every figure is in {folder / 'results.json'}, with plots beside it")
+    if arguments.document:
+        write_documents(results)
+        screen.notice("docs/performance.md and README.md show them")
     return 0
 
 

@@ -12,7 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-__all__ = ["KEYSPACE", "STATEMENTS", "TABLES", "Row", "Statement", "Table", "schema"]
+__all__ = [
+    "KEYSPACE",
+    "STATEMENTS",
+    "TABLES",
+    "Row",
+    "Statement",
+    "Table",
+    "new_keys",
+    "new_partitions",
+    "schema",
+]
 
 type Row = tuple[Any, ...]
 
@@ -118,6 +128,11 @@ class Table:
         return f"INSERT INTO {KEYSPACE}.{self.name} ({', '.join(self.columns)}) VALUES ({marks})"
 
     @property
+    def partition_key(self) -> str:
+        """The first column, for the tables whose rows are made."""
+        return next(iter(self.columns))
+
+    @property
     def select(self) -> str:
         return f"SELECT {', '.join(self.columns)} FROM {KEYSPACE}.{self.name}"
 
@@ -181,9 +196,9 @@ class Statement:
     values: Callable[[int], Row]
 
 
-def _read(table: Table, where: str, values: Callable[[int], Row]) -> Statement:
-    cql = f"{table.select} WHERE {where} = ?"
-    return Statement(f"read {table.name}", table, cql, ("int",), tuple(table.columns), values)
+def _read(table: Table) -> Statement:
+    cql = f"{table.select} WHERE {table.partition_key} = ?"
+    return Statement(f"read {table.name}", table, cql, ("int",), tuple(table.columns), _only_key)
 
 
 def _write(table: Table) -> Statement:
@@ -191,6 +206,17 @@ def _write(table: Table) -> Statement:
     return Statement(
         f"write {table.name}", table, table.insert, tuple(table.columns.values()), (), table.row
     )
+
+
+def new_keys(table: Table) -> range:
+    """Return the keys of rows that nothing but the check of a client's writes writes."""
+    return range(table.rows, table.rows + (8 if table is BLOB else BATCH_ROWS))
+
+
+def new_partitions(table: Table) -> list[int]:
+    """Return the partitions that those rows make up."""
+    assert table.row is not None
+    return sorted({table.row(key)[0] for key in new_keys(table)})
 
 
 def _only_key(key: int) -> Row:
@@ -212,8 +238,7 @@ _SCAN: Final = Statement(
 STATEMENTS: Final = {
     statement.name: statement
     for statement in (
-        *(_read(table, "id", _only_key) for table in (POINT, RICH, BLOB, VECTOR)),
-        _read(CLUSTERED, "bucket", _only_key),
+        *map(_read, (POINT, CLUSTERED, RICH, BLOB, VECTOR)),
         *(_write(table) for table in (POINT, CLUSTERED, RICH, BLOB, VECTOR)),
         _LWT,
         _SCAN,

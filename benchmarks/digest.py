@@ -21,13 +21,13 @@ def canonical(value: Any) -> Any:
     if isinstance(value, dict) and "street" in value:
         return tuple(value.values())
     if isinstance(value, Mapping) or hasattr(value, "items"):
-        return sorted((canonical(key), canonical(item)) for key, item in value.items())
+        return tuple(sorted((canonical(key), canonical(item)) for key, item in value.items()))
     if isinstance(value, Set):
-        return sorted(map(canonical, value))
+        return tuple(sorted(map(canonical, value)))
     if isinstance(value, Sequence) or hasattr(value, "__getitem__"):
         return tuple(map(canonical, value))
     if hasattr(value, "__iter__"):
-        return sorted(map(canonical, value))
+        return tuple(sorted(map(canonical, value)))
     return str(value)
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "execute_request",
     "paging_state_of",
     "row_count_of",
+    "segment",
 ]
 
 MAX_SEGMENT_PAYLOAD: Final = 128 * 1024 - 1
@@ -38,7 +39,7 @@ _ERROR, _STARTUP, _QUERY, _PREPARE, _EXECUTE, _BATCH = 0x00, 0x01, 0x07, 0x09, 0
 _UNLOGGED: Final = 1
 _VALUES, _SKIP_METADATA, _PAGE_SIZE, _PAGING_STATE = 0x01, 0x02, 0x04, 0x08
 _HAS_MORE_PAGES: Final = 0x02
-_ONE: Final = 1
+_LOCAL_ONE: Final = 0x0A
 
 
 class FloorError(Exception):
@@ -71,7 +72,7 @@ _HEADS: Final = tuple(
 )
 
 
-def _segment(payload: bytes, *, is_self_contained: bool = True) -> bytes:
+def segment(payload: bytes, *, is_self_contained: bool = True) -> bytes:
     header = len(payload) | is_self_contained << 17
     crc = 0x875060
     for byte in (header & 0xFF, header >> 8 & 0xFF, header >> 16):
@@ -140,7 +141,7 @@ class FloorConnection(asyncio.Protocol):
     def _send_large(self, envelope: bytes) -> None:
         for start in range(0, len(envelope), MAX_SEGMENT_PAYLOAD):
             part = envelope[start : start + MAX_SEGMENT_PAYLOAD]
-            self._transport.write(_segment(part, is_self_contained=False))
+            self._transport.write(segment(part, is_self_contained=False))
 
     def _flush(self) -> None:
         if not self._queued:
@@ -148,7 +149,7 @@ class FloorConnection(asyncio.Protocol):
         payload = b"".join(self._queued)
         self._queued.clear()
         self._queued_bytes = 0
-        self._transport.write(_segment(payload) if self._is_framed else payload)
+        self._transport.write(segment(payload) if self._is_framed else payload)
 
     def data_received(self, data: bytes) -> None:
         if self._received:
@@ -200,7 +201,7 @@ class FloorConnection(asyncio.Protocol):
 
     async def query(self, text: str) -> None:
         """Run a statement without values."""
-        parameters = struct.pack(">HI", _ONE, 0)
+        parameters = struct.pack(">HI", _LOCAL_ONE, 0)
         await self.send(_request(_QUERY, _value(text.encode()) + parameters))
 
     async def prepare(self, text: str) -> Prepared:
@@ -222,7 +223,7 @@ def execute_request(
     page_size: int | None = None,
     paging_state: bytes | None = None,
 ) -> Request:
-    """Encode an EXECUTE at consistency ONE that skips the metadata."""
+    """Encode an EXECUTE at consistency LOCAL_ONE that skips the metadata."""
     flags = _VALUES | _SKIP_METADATA
     tail = b""
     if page_size is not None:
@@ -234,7 +235,7 @@ def execute_request(
     parts = (
         _short_bytes(prepared.prepared_id),
         _short_bytes(prepared.result_metadata_id),
-        struct.pack(">HIH", _ONE, flags, len(values)),
+        struct.pack(">HIH", _LOCAL_ONE, flags, len(values)),
         *map(_value, values),
         tail,
     )
@@ -242,12 +243,12 @@ def execute_request(
 
 
 def batch_request(prepared: Prepared, rows: Sequence[Sequence[bytes]]) -> Request:
-    """Encode an unlogged BATCH of one statement at consistency ONE."""
+    """Encode an unlogged BATCH of one statement at consistency LOCAL_ONE."""
     statement = b"\x01" + _short_bytes(prepared.prepared_id)
     parts = [struct.pack(">BH", _UNLOGGED, len(rows))]
     for values in rows:
         parts += (statement, struct.pack(">H", len(values)), *map(_value, values))
-    parts.append(struct.pack(">HI", _ONE, 0))
+    parts.append(struct.pack(">HI", _LOCAL_ONE, 0))
     return _request(_BATCH, b"".join(parts))
 
 

@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import Any, Final
 
 from benchmarks.clients.base import Client
-from benchmarks.data import BATCH_ROWS, FLIGHTS, STATEMENTS
+from benchmarks.data import BATCH_ROWS, FLIGHTS, STATEMENTS, new_keys, new_partitions
 from benchmarks.digest import Digest
 from benchmarks.workloads import SCAN_PAGE_ROWS, Workload
 
@@ -201,15 +201,16 @@ class Load:
         return count
 
     async def verify(self) -> Digest:
-        """Do a fixed part of the work once; return the digest of all values that came back."""
+        """Do a fixed part of the work once; return the digest of all values that came back.
+
+        Rows that were written, which nobody wrote before, are read back.
+        """
         digest = Digest()
         client = self.clients[0]
         if self.workload.operation != "scan":
-            operation = self._operation(client)
-            for request in self._requests[:VERIFIED_REQUESTS]:
-                rows = await operation(request)
-                if client.decodes and self.workload.operation != "batch":
-                    digest.add(rows)
+            await self._each(range(min(VERIFIED_REQUESTS, len(self._requests))), digest)
+            if self.workload.writes:
+                await self._write_new(digest)
             return digest
         async with contextlib.aclosing(client.pages(self._statement, SCAN_PAGE_ROWS)) as pages:  # type: ignore[type-var]
             async for page in pages:
@@ -219,16 +220,40 @@ class Load:
                     break
         return digest
 
+    async def _write_new(self, digest: Digest) -> None:
+        """Write rows that are not there, read them back."""
+        client, statement = self.clients[0], self._statement
+        read = STATEMENTS[f"read {statement.table.name}"]
+        await client.prepare(read)
+        keys = new_keys(statement.table)
+        if self.workload.operation == "batch":
+            await client.batch(client.batch_request(statement, keys))
+        else:
+            for key in keys:
+                await client.write(client.request(statement, key))
+        for key in new_partitions(statement.table):
+            rows = await client.read(client.request(read, key))
+            if client.decodes:
+                digest.add(rows)
+
     async def send(self, keys: Sequence[int]) -> None:
-        """Send the requests of these keys once, 64 at a time."""
-        operation = self._operation(self.clients[0])
+        """Send the requests of these keys once."""
+        await self._each(keys, None)
+
+    async def _each(self, keys: Sequence[int], digest: Digest | None) -> None:
+        """Send the requests of these keys once; the digest gets the rows that come back."""
+        client = self.clients[0]
+        operation = self._operation(client)
+        has_rows = client.decodes and self.workload.operation != "batch"
         pending = iter(keys)
 
         async def work() -> None:
             for key in pending:
-                await operation(self._requests[key])
+                rows = await operation(self._requests[key])
+                if digest is not None and has_rows:
+                    digest.add(rows)
 
-        await asyncio.gather(*(work() for _ in range(64)))
+        await asyncio.gather(*(work() for _ in range(min(self.workload.in_flight, 16))))
 
 
 def _summary(

@@ -85,18 +85,27 @@ class ClientProcess:
             raise ClientError(answer["error"])
         return answer
 
+    async def repeat(self, seconds: float, workload: str) -> None:
+        """Keep the client at a workload for a time, however short one measurement is.
+
+        :raises ClientError: as :meth:`ask`
+        """
+        end = asyncio.get_running_loop().time() + seconds
+        while (left := end - asyncio.get_running_loop().time()) > 0:
+            await self.ask(left, do="measure", workload=workload)
+
     @property
-    def has_ended(self) -> bool:
-        return self._process.returncode is not None
+    def pid(self) -> int:
+        return self._process.pid
 
     async def stop(self) -> None:
         """Let the process end, within a second, or end it."""
         assert self._process.stdin is not None
         self._process.stdin.close()
-        try:
-            async with asyncio.timeout(1):
-                await self._process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
-            await self._process.wait()
+        for end in (None, self._process.kill):
+            with contextlib.suppress(ProcessLookupError, TimeoutError):
+                if end is not None:
+                    end()
+                async with asyncio.timeout(1):
+                    await self._process.wait()
+                return

@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.clients import FLOOR, LIBRARY
-from benchmarks.results import FIGURES, Figure, Key, Results, machine, spread, summary
-from benchmarks.runner import Plan
+from benchmarks.results import FIGURES, Figure, Key, Results, spread, summary
 from benchmarks.targets import outcomes
 from benchmarks.workloads import WORKLOADS, Workload
 
@@ -19,11 +18,11 @@ __all__ = ["as_json", "show"]
 _SHOWN = ("p50_ms", "p99_ms", "p999_ms", "switches", "lag_p99_ms", "lag_max_ms")
 
 
-def show(results: Results, plan: Plan, console: Console) -> None:
+def show(results: Results, console: Console) -> None:
     """Print a table for each workload and loop, then the targets."""
-    for name in plan.workloads:
-        for loop in plan.loops:
-            keys = [Key(name, client, loop) for client in plan.clients]
+    for name in results.workloads:
+        for loop in results.loops:
+            keys = [Key(name, client, loop) for client in results.clients]
             if any(results.rounds(key) or key in results.failed for key in keys):
                 console.print(_table(results, WORKLOADS[name], keys))
     console.print(
@@ -31,7 +30,7 @@ def show(results: Results, plan: Plan, console: Console) -> None:
         f"'ours' that of {LIBRARY} to this client's, in the same rounds.",
         highlight=False,
     )
-    console.print(_targets(results, plan.loops))
+    console.print(_targets(results))
     for key, difference in results.wrong(LIBRARY):
         console.print(f"[red]{' '.join(key)}: {difference}[/]")
 
@@ -83,11 +82,11 @@ def _ratio(results: Results, key: Key, other: Key, figure: Figure) -> str:
     return "-" if ratio is None else f"{ratio:.2f}"
 
 
-def _targets(results: Results, loops: Iterable[str]) -> Table:
+def _targets(results: Results) -> Table:
     table = Table(title=f"targets of {LIBRARY}")
     for title in ("target", "loop", "measured", "wanted", ""):
         table.add_column(title, justify="left" if title == "target" else "right")
-    for loop in loops:
+    for loop in results.loops:
         for outcome in outcomes(results, loop):
             verdict = "[green]met[/]" if outcome.is_met else "[red]missed[/]"
             sign = ">=" if outcome.at_least else "<="
@@ -96,16 +95,14 @@ def _targets(results: Results, loops: Iterable[str]) -> Table:
     return table
 
 
-def as_json(results: Results, plan: Plan) -> str:
+def as_json(results: Results) -> str:
     """Return the medians, spreads and ratios, the targets, and every measurement."""
     report: dict[str, Any] = {
-        "machine": machine(),
-        "plan": asdict(plan),
-        "workloads": {name: WORKLOADS[name].title for name in plan.workloads},
-        "results": summary(results, plan.clients),
+        "workloads": {name: WORKLOADS[name].title for name in results.workloads},
+        "results": summary(results),
         "targets": [
             asdict(outcome) | {"is_met": outcome.is_met}
-            for loop in plan.loops
+            for loop in results.loops
             for outcome in outcomes(results, loop)
         ],
         "wrong_rows": {" ".join(key): text for key, text in results.wrong(LIBRARY)},

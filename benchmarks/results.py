@@ -6,13 +6,18 @@ import platform
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
 
+from async_cassandra.server.distribution import DEFAULT_VERSION
+from benchmarks.clients import ENTRANTS, LOOPS
 from benchmarks.measure import Measurement
+from benchmarks.workloads import WORKLOADS
 
-__all__ = ["FIGURES", "Figure", "Key", "Results", "Slice", "machine"]
+__all__ = ["FIGURES", "Figure", "Key", "Results", "Slice", "forget", "machine", "spread", "summary"]
 
 
 class Key(NamedTuple):
@@ -72,10 +77,20 @@ def spread(values: Sequence[float]) -> tuple[float, float]:
 def machine() -> dict[str, str]:
     """Say what a run was made on."""
     return {
+        "day": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
+        "uvloop": version("uvloop"),
+        "cassandra": DEFAULT_VERSION,
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": str(os.cpu_count()),
     }
+
+
+def forget(path: Path, workloads: Iterable[str]) -> None:
+    """Drop all lines of some workloads from a run's file, so that they are measured anew."""
+    dropped = set(workloads)
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else ()
+    path.write_text("".join(line for line in lines if json.loads(line)["workload"] not in dropped))
 
 
 class Results:
@@ -89,6 +104,7 @@ class Results:
         self.failed: dict[Key, str] = {}
         self.digests: dict[Key, str] = {}
         self.routed: dict[Key, float] = {}
+        self.machines: dict[Key, dict[str, str]] = {}
         self._path = path
         if path is not None and path.exists():
             for line in path.read_text().splitlines():
@@ -105,6 +121,8 @@ class Results:
                 self.digests[key] = line["value"]
             case "routed":
                 self.routed[key] = line["value"]
+            case "machine":
+                self.machines[key] = line["value"]
 
     def _append(self, kind: str, key: Key, value: Any, **more: int) -> None:
         line = {"kind": kind, **key._asdict(), **more, "value": value}
@@ -124,6 +142,10 @@ class Results:
 
     def route(self, key: Key, share: float) -> None:
         self._append("routed", key, share)
+
+    def begin(self, key: Key) -> None:
+        """Note on what and when a client was measured."""
+        self._append("machine", key, machine())
 
     def has(self, key: Key, number: int) -> bool:
         """Whether a slice needs no measuring (any more)."""
@@ -160,9 +182,29 @@ class Results:
         return max(found) if found else None
 
     def keys(self) -> list[Key]:
-        """Return all keys in the order in which they came."""
-        found = dict.fromkeys(at.key for at in self.measured)
-        return list(found | dict.fromkeys(self.failed))
+        """Return all keys in the order of the workloads, the clients and the loops."""
+        known = {at.key for at in self.measured} | self.failed.keys()
+        return [
+            key
+            for workload in WORKLOADS
+            for client in ENTRANTS
+            for loop in LOOPS
+            if (key := Key(workload, client, loop)) in known
+        ]
+
+    @property
+    def workloads(self) -> list[str]:
+        return list(dict.fromkeys(key.workload for key in self.keys()))
+
+    @property
+    def clients(self) -> list[str]:
+        known = {key.client for key in self.keys()}
+        return [client for client in ENTRANTS if client in known]
+
+    @property
+    def loops(self) -> list[str]:
+        known = {key.loop for key in self.keys()}
+        return [loop for loop in LOOPS if loop in known]
 
     def wrong(self, reference: str) -> Iterator[tuple[Key, str]]:
         """Yield whose rows differ from those of the reference client, with what it had."""
@@ -172,28 +214,34 @@ class Results:
                 yield key, f"other rows than {reference}: {digest}, not {wanted}"
 
 
-def summary(results: Results, clients: Iterable[str]) -> list[dict[str, Any]]:
+def summary(results: Results) -> list[dict[str, Any]]:
     """Return each key's medians, spreads and ratios, ready for JSON."""
-    names = list(clients)
     entries = []
     for key in results.keys():  # noqa: SIM118 - it is no mapping
         entry: dict[str, Any] = dict(key._asdict())
         if key in results.failed:
             entries.append(entry | {"failed": results.failed[key]})
             continue
-        ratios: dict[str, dict[str, float]] = defaultdict(dict)
         for figure in FIGURES.values():
             values = results.values(key, figure)
-            if not values:
-                continue
-            low, high = spread(values)
-            entry[figure.name] = {"median": median(values), "min": low, "max": high}
-            for name in names:
-                ratio = results.ratio(key, key._replace(client=name), figure)
-                if name != key.client and ratio is not None:
-                    ratios[name][figure.name] = ratio
+            if values:
+                low, high = spread(values)
+                entry[figure.name] = {"median": median(values), "min": low, "max": high}
+        entry["rounds"] = len(results.rounds(key))
         entry["memory_growth_bytes"] = results.memory_growth(key)
         entry["digest"] = results.digests.get(key)
         entry["share_to_owner"] = results.routed.get(key)
-        entries.append(entry | {"ratios": ratios})
+        entry["machine"] = results.machines.get(key)
+        entries.append(entry | {"ratios": _ratios(results, key)})
     return entries
+
+
+def _ratios(results: Results, key: Key) -> dict[str, dict[str, float]]:
+    """Return each figure's ratio to that of every other client, by client and figure."""
+    ratios: dict[str, dict[str, float]] = defaultdict(dict)
+    for name in results.clients:
+        for figure in FIGURES.values():
+            ratio = results.ratio(key, key._replace(client=name), figure)
+            if name != key.client and ratio is not None:
+                ratios[name][figure.name] = ratio
+    return ratios

@@ -14,7 +14,7 @@ from benchmarks.measure import Measurement
 from benchmarks.processes import ClientError, ClientProcess
 from benchmarks.results import Key, Results
 from benchmarks.screen import Screen
-from benchmarks.servers import coordinated, running_server
+from benchmarks.servers import coordinated, delete_new, running_server
 from benchmarks.workloads import WORKLOADS, Workload
 
 __all__ = ["Plan", "Runner", "turns"]
@@ -111,6 +111,10 @@ class Runner:
         try:
             process = await self._process(server, contestant)
             if number == 0:
+                self._results.begin(key)
+                if workload.writes:
+                    table = STATEMENTS[workload.statement].table
+                    await asyncio.to_thread(delete_new, server, table)
                 answer = await process.ask(do="verify", workload=workload.name)
                 if answer["digest"] is not None:
                     self._results.verify(key, answer["digest"])

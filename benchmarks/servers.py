@@ -20,9 +20,9 @@ from async_cassandra import AsyncCassandraSession, AsyncCluster
 from async_cassandra._wire.murmur3 import token_of
 from async_cassandra.server import CassandraServer, ExistingServer, ServerError
 from benchmarks.clients.base import Server
-from benchmarks.data import FLIGHT, KEYSPACE, POINT, TABLES, Row, Table, schema
+from benchmarks.data import FLIGHT, KEYSPACE, POINT, TABLES, Row, Table, new_partitions, schema
 
-__all__ = ["coordinated", "running_server"]
+__all__ = ["coordinated", "delete_new", "running_server"]
 
 LOADS_IN_FLIGHT = 128
 
@@ -103,6 +103,13 @@ def coordinated(server: Server) -> list[int]:
         rows = ExistingServer([address], server.port).execute(cql)
         counts.append(int(rows[0]["count"] or 0) if rows else 0)
     return counts
+
+
+def delete_new(server: Server, table: Table) -> None:
+    """Delete the rows with which a client's writes are checked."""
+    partitions = ", ".join(map(str, new_partitions(table)))
+    cql = f"DELETE FROM {KEYSPACE}.{table.name} WHERE {table.partition_key} IN ({partitions})"
+    ExistingServer(list(server.contact_points), server.port).execute(cql)
 
 
 def _flights() -> Iterator[Row]:

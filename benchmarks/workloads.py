@@ -40,6 +40,11 @@ class Workload:
         return "row" if self.operation == "scan" else "request"
 
     @property
+    def writes(self) -> bool:
+        """Whether rows are written, unconditionally."""
+        return self.statement.startswith("write")
+
+    @property
     def is_lone(self) -> bool:
         return self.in_flight == 1 and self.operation != "scan"
 

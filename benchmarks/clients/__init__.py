@@ -6,8 +6,9 @@ from typing import Final
 
 from benchmarks.clients.base import Client
 
-__all__ = ["ENTRANTS", "FLOOR", "LIBRARY", "Entrant"]
+__all__ = ["ENTRANTS", "FLOOR", "LIBRARY", "LOOPS", "Entrant"]
 
+LOOPS: Final = ("asyncio", "uvloop")
 FLOOR: Final = "floor"
 LIBRARY: Final = "async-cassandra"
 OLDER: Final = "async-cassandra-0.0.1"

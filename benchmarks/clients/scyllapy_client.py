@@ -27,14 +27,20 @@ class Home(ScyllaPyUDT):  # type: ignore[misc]
 
 
 class BenchmarkClient:
-    """One session; a sibling is a whole cluster object."""
+    """One session; a sibling is a whole cluster object.
+
+    It would ask for LOCAL_QUORUM; LOCAL_ONE is what the others ask for.
+    """
 
     decodes: ClassVar[bool] = True
 
     async def open(self, server: Server) -> None:
         self._server = server
         self._session = scyllapy.Scylla(
-            [f"{address}:{server.port}" for address in server.contact_points]
+            [f"{address}:{server.port}" for address in server.contact_points],
+            default_execution_profile=scyllapy.ExecutionProfile(
+                consistency=scyllapy.Consistency.LOCAL_ONE
+            ),
         )
         await self._session.startup()
         self._prepared: dict[str, Any] = {}
