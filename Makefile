@@ -27,11 +27,11 @@ COMPILED := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi')
 BUILD    := setup.py pyproject.toml MANIFEST.in
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench bench-quick test test-main test-oldest faults fuzz lint types format core build dist docs lock clean
+.PHONY: help demo bench bench-quick profile instructions test test-main test-oldest faults fuzz lint types format core build dist docs lock clean
 
 help:
 	@sed -n '1,3p' Makefile | cut -c3-
-	@echo "make bench | bench-quick | faults | fuzz | lint | types | format | core | build | dist | docs | lock | clean"
+	@echo "make bench | bench-quick | profile | instructions | faults | fuzz | lint | types | format | core | build | dist | docs | lock | clean"
 
 # The environments
 
@@ -66,6 +66,14 @@ bench: $(VENV)/.core
 
 bench-quick: $(VENV)/.core
 	@$(BIN)/python -m benchmarks --quick $(BENCH)
+
+# A flame graph with the frames of Python and C. BENCH="--workload scan" and the like.
+profile: $(VENV)/.core
+	@$(BIN)/python -m benchmarks.flame $(BENCH)
+
+# The instructions that a request takes, which no other load on the machine changes; needs valgrind.
+instructions: $(VENV)/.core
+	@$(BIN)/python -m benchmarks.instructions
 
 test: lint types test-main test-oldest
 

@@ -1,9 +1,9 @@
-"""How long does the compiled core take for one value, one row, one set of parameters?
+"""How long does the compiled core take for one value, one row, one set of parameters, without a socket?
 
-Compares with the driver: its Python codecs for single values, its Cython message decoder for
-results. Prints nanoseconds, the best of several repetitions.
+Compares with the driver's own compiled code: values are encoded by its ``cqltypes``, and pages of
+1,000 rows decoded by its Cython row parser. Nanoseconds, the best of several repetitions.
 
-    python benchmarks/micro_core.py [--seconds 0.05]
+usage: python -m benchmarks.micro_core [--seconds 0.05] [--document]
 """
 
 import argparse
@@ -12,7 +12,7 @@ import datetime
 import struct
 import timeit
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -27,7 +27,9 @@ from async_cassandra._wire.binding import BindPlan
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import parse_class_name
 from async_cassandra._wire.murmur3 import token_of
-from async_cassandra._wire.rows import Column, Page, RowPlan, decode_metadata
+from async_cassandra._wire.rows import Column, Page, RowPlan
+from benchmarks.document import replaced
+from benchmarks.environments import ROOT
 
 REGISTRY = CodecRegistry(PYTHON_TYPES)
 
@@ -55,13 +57,13 @@ VALUES: dict[str, Any] = {
 }
 
 ROW = {
-    "id": ("UUIDType", b"\x00\x0c", uuid.uuid4()),
-    "name": ("UTF8Type", b"\x00\x0a", "Amsterdam Schiphol"),
-    "count": ("Int32Type", b"\x00\x09", 123_456),
-    "at": ("TimestampType", b"\x00\x0b", datetime.datetime(2024, 2, 29, 12, 30)),
-    "delay": ("DoubleType", b"\x00\x07", 1.5),
+    "id": ("UUIDType", uuid.uuid4()),
+    "name": ("UTF8Type", "Amsterdam Schiphol"),
+    "count": ("Int32Type", 123_456),
+    "at": ("TimestampType", datetime.datetime(2024, 2, 29, 12, 30)),
+    "delay": ("DoubleType", 1.5),
 }
-ROW_COUNTS = (1, 1000)
+ROW_COUNT = 1000
 
 
 def nanoseconds(function: Callable[[], Any], seconds: float) -> float:
@@ -72,96 +74,113 @@ def nanoseconds(function: Callable[[], Any], seconds: float) -> float:
     return min(timer.repeat(5, number)) / number * 1e9
 
 
-def report(name: str, ours: float, driver: float) -> None:
-    print(f"{name:36} {ours:12,.0f} {driver:12,.0f} {driver / ours:8.1f}x")
+class Table:
+    """What was measured, shown as it comes."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.rows: list[tuple[str, float, float]] = []
+        print(f"{'nanoseconds':44} {'ours':>10} {'driver':>10} {'ratio':>8}")
+
+    def compare(
+        self, name: str, ours: Callable[[], Any], driver: Callable[[], Any], each: int = 1
+    ) -> None:
+        """Measure two functions.
+
+        :param each: what a call does so many times
+        """
+        mine = nanoseconds(ours, self._seconds) / each
+        theirs = nanoseconds(driver, self._seconds) / each
+        self.rows.append((name, mine, theirs))
+        print(f"{name:44} {mine:10,.0f} {theirs:10,.0f} {theirs / mine:7.1f}x")
+
+    def markdown(self) -> str:
+        lines = ["| nanoseconds | ours | driver | ratio |", "|---|---:|---:|---:|"]
+        for name, mine, theirs in self.rows:
+            lines.append(f"| {name} | {mine:,.0f} | {theirs:,.0f} | {theirs / mine:.1f} |")
+        return "\n".join(lines)
 
 
-def measure_values(seconds: float) -> None:
+def columns_of(types: Mapping[str, str]) -> tuple[Column, ...]:
+    return tuple(Column("ks", "t", name, parse_class_name(types[name])) for name in types)
+
+
+def rows_of(columns: Sequence[Column], values: Sequence[Any], row_count: int) -> bytes:
+    """Return the rows of a RESULT, their number first."""
+    encoded = [REGISTRY.codec(c.type).encode(v) for c, v in zip(columns, values, strict=True)]
+    row = b"".join(struct.pack(">i", len(data)) + data for data in encoded)
+    return struct.pack(">i", row_count) + row * row_count
+
+
+def decoders(
+    columns: tuple[Column, ...], rows: bytes
+) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    """Return what decodes the rows here, and what does so in the driver."""
+    plan = RowPlan(columns, REGISTRY)
+    described = [(c.keyspace, c.table, c.name, driver_type(c.type)) for c in columns]
+    body = struct.pack(">iii", 2, 4, len(columns)) + rows
+
+    def ours() -> Any:
+        return list(Page(rows, 0, plan))
+
+    def driver() -> Any:
+        decoded = ProtocolHandler.decode_message(5, {}, 0, 0, 8, body, None, described)
+        return named_tuple_factory(decoded.column_names, decoded.parsed_rows)
+
+    assert ours() == driver(), [column.type for column in columns]
+    return ours, driver
+
+
+def measure_values(table: Table) -> None:
     for class_name, value in VALUES.items():
-        codec = REGISTRY.codec(parse_class_name(class_name))
+        columns = columns_of({"value": class_name})
+        codec = REGISTRY.codec(columns[0].type)
         driver = driver_type(codec.cql_type)
-        data = codec.encode(value)
-        report(
+        table.compare(
             f"encode {codec.cql_type}",
-            nanoseconds(partial(codec.encode, value), seconds),
-            nanoseconds(partial(driver.serialize, value, 5), seconds),
+            partial(codec.encode, value),
+            partial(driver.serialize, value, 5),
         )
-        report(
-            f"decode {codec.cql_type}",
-            nanoseconds(partial(codec.decode, data), seconds),
-            nanoseconds(partial(driver.deserialize, data, 5), seconds),
-        )
+        rows = rows_of(columns, [value], ROW_COUNT)
+        table.compare(f"decode {codec.cql_type}", *decoders(columns, rows), each=ROW_COUNT)
 
 
-def string(text: str) -> bytes:
-    return struct.pack(">H", len(text)) + text.encode()
+def measure_rows(table: Table) -> None:
+    columns = columns_of({name: class_name for name, (class_name, _) in ROW.items()})
+    values = [value for _, value in ROW.values()]
+    for row_count in (1, ROW_COUNT):
+        rows = rows_of(columns, values, row_count)
+        title = f"decode a row of {len(ROW)} columns, of {row_count:,}"
+        table.compare(title, *decoders(columns, rows), each=row_count)
 
 
-def result_body(row_count: int) -> bytes:
-    """Metadata and rows of a RESULT."""
-    body = struct.pack(">ii", 1, len(ROW)) + string("ks") + string("t")
-    row = b""
-    for name, (class_name, option, value) in ROW.items():
-        body += string(name) + option
-        data = REGISTRY.codec(parse_class_name(class_name)).encode(value)
-        row += struct.pack(">i", len(data)) + data
-    return body + struct.pack(">i", row_count) + row * row_count
-
-
-def measure_rows(seconds: float) -> None:
-    for row_count in ROW_COUNTS:
-        body = result_body(row_count)
-        metadata, offset = decode_metadata(body)
-        plan = RowPlan(metadata.columns or (), REGISTRY)
-
-        def ours(body: bytes = body, offset: int = offset, plan: RowPlan = plan) -> Any:
-            return list(Page(body, offset, plan))
-
-        described = metadata.columns or ()
-        skipped = [(c.keyspace, c.table, c.name, driver_type(c.type)) for c in described]
-        without = struct.pack(">iii", 2, 4, len(ROW)) + body[offset:]
-
-        def driver(without: bytes = without, skipped: Any = skipped) -> Any:
-            decoded = ProtocolHandler.decode_message(5, {}, 0, 0, 8, without, None, skipped)
-            return named_tuple_factory(decoded.column_names, decoded.parsed_rows)
-
-        assert ours() == driver()
-        report(f"{row_count} rows of {len(ROW)} columns", *both(ours, driver, seconds))
-
-
-def both(ours: Callable[[], Any], driver: Callable[[], Any], seconds: float) -> tuple[float, float]:
-    return nanoseconds(ours, seconds), nanoseconds(driver, seconds)
-
-
-def measure_binding(seconds: float) -> None:
-    columns = [
-        Column("ks", "t", name, parse_class_name(class_name))
-        for name, (class_name, _, _) in ROW.items()
-    ]
+def measure_binding(table: Table) -> None:
+    columns = columns_of({name: class_name for name, (class_name, _) in ROW.items()})
     plan = BindPlan(columns, REGISTRY, (0,))
     metadata = [ColumnMetadata("ks", "t", c.name, driver_type(c.type)) for c in columns]
     statement = PreparedStatement(metadata, b"", [0], "", "ks", 5, None, None)
-    values = [value for _, _, value in ROW.values()]
-    report(
+    values = [value for _, value in ROW.values()]
+    table.compare(
         f"bind {len(values)} values, routing token",
-        *both(
-            lambda: plan.bind(values).token,
-            lambda: Murmur3Token.hash_fn(statement.bind(values).routing_key),
-            seconds,
-        ),
+        lambda: plan.bind(values).token,
+        lambda: Murmur3Token.hash_fn(statement.bind(values).routing_key),
     )
     key = bytes(16)
-    report("token", *both(lambda: token_of(key), lambda: Murmur3Token.hash_fn(key), seconds))
+    table.compare("token", lambda: token_of(key), lambda: Murmur3Token.hash_fn(key))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=0.05, help="of each measurement")
-    seconds = parser.parse_args().seconds
-    print(f"{'nanoseconds':36} {'ours':>12} {'driver':>12} {'ratio':>9}")
-    measure_values(seconds)
-    measure_rows(seconds)
-    measure_binding(seconds)
+    parser.add_argument("--document", action="store_true", help="write docs/performance.md")
+    arguments = parser.parse_args()
+    table = Table(arguments.seconds)
+    measure_values(table)
+    measure_rows(table)
+    measure_binding(table)
+    if arguments.document:
+        page = ROOT / "docs" / "performance.md"
+        page.write_text(replaced(page.read_text(), "core", table.markdown()))
 
 
 if __name__ == "__main__":
