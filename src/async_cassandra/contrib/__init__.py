@@ -1,0 +1,1 @@
+"""Integrations with web frameworks; each module needs the extra of its name."""

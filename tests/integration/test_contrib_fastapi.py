@@ -1,0 +1,144 @@
+"""FastAPI on uvicorn, a real HTTP client, a real Cassandra."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+from fastapi import FastAPI
+
+from async_cassandra import AsyncCassandraSession, AsyncCluster, ClientOptions, StreamConfig
+from async_cassandra.contrib.fastapi import (
+    CassandraSession,
+    PagesResponse,
+    add_exception_handlers,
+    cassandra_lifespan,
+    health_router,
+)
+from tests.support.http_faults import FAULTS, READ, SCHEMA, SECRETS, WRITE
+from tests.support.http_servers import uvicorn_serving
+
+pytestmark = pytest.mark.anyio
+
+
+async def prepare(session: AsyncCassandraSession) -> None:
+    await session.execute(SCHEMA)
+    insert = await session.prepare(WRITE)
+    for key in range(3):
+        await session.execute(insert, (key, f"name {key}"))
+
+
+def people_app(new_cluster: Callable[[], AsyncCluster], keyspace: str) -> FastAPI:
+    """An application of this test: a read, a stream, faults, and a way to close its session."""
+    app = FastAPI(lifespan=cassandra_lifespan(new_cluster, keyspace, on_connected=prepare))
+    add_exception_handlers(app, retry_after=1.5)
+    app.include_router(health_router())
+
+    @app.get("/people/{key}")
+    async def read(key: int, session: CassandraSession) -> dict[str, Any]:
+        result = await session.execute(READ, (key,))
+        return {"name": result.one().name}
+
+    @app.get("/stream")
+    async def stream(session: CassandraSession) -> PagesResponse:
+        rows = await session.execute_stream(
+            "SELECT id, name FROM people", stream_config=StreamConfig(fetch_size=2)
+        )
+        return PagesResponse(rows, lambda page: b"".join(b'{"id": %d}\n' % row.id for row in page))
+
+    @app.get("/faults/{name}")
+    async def fault(name: str, session: CassandraSession) -> None:
+        await FAULTS[name][0](session)
+
+    @app.post("/close")
+    async def close(session: CassandraSession) -> None:
+        await session.close()
+
+    return app
+
+
+@pytest.fixture
+def new_cluster(settings: dict[str, Any]) -> Callable[[], AsyncCluster]:
+    options = ClientOptions(max_in_flight=1, max_queued=2)
+    return lambda: AsyncCluster(**settings, client_options=options)
+
+
+@pytest.fixture
+async def client(
+    new_cluster: Callable[[], AsyncCluster], cassandra_keyspace: str
+) -> AsyncIterator[aiohttp.ClientSession]:
+    app = people_app(new_cluster, cassandra_keyspace)
+    async with uvicorn_serving(app) as address, aiohttp.ClientSession(address) as http:
+        yield http
+
+
+async def test_session_serves_requests(client: aiohttp.ClientSession) -> None:
+    async with client.get("/people/1") as answer:
+        assert answer.status == 200
+        assert await answer.json() == {"name": "name 1"}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_errors_become_answers(client: aiohttp.ClientSession, name: str) -> None:
+    status = FAULTS[name][1]
+    async with client.get(f"/faults/{name}") as answer:
+        text = await answer.text()
+        assert (answer.status, text) == (status, text)
+        assert answer.headers.get("Retry-After") == ("2" if status == 503 else None)
+        # On a fault of the program the framework answers itself, in debug mode with the traceback.
+        if status != 500:
+            assert list(json.loads(text)) == ["detail"]
+            assert not [secret for secret in SECRETS if secret in text]
+
+
+async def test_health_routes_tell_alive_from_ready(client: aiohttp.ClientSession) -> None:
+    async with client.get("/health/ready") as answer:
+        found = await answer.json()
+        assert answer.status == 200
+        assert (found["status"], found["nodes_up"], found["nodes"]) == ("ready", 1, 1)
+        assert found["latency_ms"] > 0
+    await client.post("/close")
+    async with client.get("/health/ready") as answer:
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] == "1"
+        assert (await answer.json())["status"] == "not ready"
+    async with client.get("/health/live") as answer:
+        assert (answer.status, await answer.json()) == (200, {"status": "alive"})
+
+
+async def test_pages_are_streamed(client: aiohttp.ClientSession) -> None:
+    async with client.get("/stream") as answer:
+        assert answer.content_type == "application/x-ndjson"
+        ids = [json.loads(line)["id"] async for line in answer.content]
+    assert sorted(ids) == [0, 1, 2]
+
+
+async def test_lifespan_can_be_entered_again(
+    new_cluster: Callable[[], AsyncCluster], cassandra_keyspace: str
+) -> None:
+    app = people_app(new_cluster, cassandra_keyspace)
+    for _ in range(2):
+        async with (
+            uvicorn_serving(app) as address,
+            aiohttp.ClientSession(address) as http,
+            http.get("/people/2") as answer,
+        ):
+            assert answer.status == 200
+
+
+async def test_application_without_lifespan_says_so(anyio_backend: Any) -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    async def read(session: CassandraSession) -> None:
+        raise AssertionError("no session can be here")
+
+    async with (
+        uvicorn_serving(app) as address,
+        aiohttp.ClientSession(address) as http,
+        http.get("/") as answer,
+    ):
+        assert answer.status == 500
