@@ -148,12 +148,12 @@ class PagesResponse(StreamingResponse):
         self,
         stream: AsyncStreamingResultSet,
         encode: Callable[[list[Any]], bytes],
-        *,
-        media_type: str = "application/x-ndjson",
+        status_code: int = 200,
         headers: Mapping[str, str] | None = None,
+        media_type: str = "application/x-ndjson",
     ) -> None:
         """:param encode: makes the bytes of a page from its rows"""
-        super().__init__(self._chunks(), media_type=media_type, headers=headers)
+        super().__init__(self._chunks(), status_code, headers, media_type)
         self._stream = stream
         self._encode = encode
 
