@@ -13,6 +13,7 @@ EDITABLE := --no-build-isolation --no-deps --no-index -q -e .
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 180
 BENCH ?=
+APP ?=
 # For the oldest versions: all layers, of the real server's tests those that touch the driver.
 QUICK_TESTS = -k "not asyncio-debug" tests/unit tests/wire tests/net $(wildcard $(patsubst \
     %,tests/integration/test_%.py,batches connect control_plane parameters policies results \
@@ -27,11 +28,11 @@ COMPILED := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi')
 BUILD    := setup.py pyproject.toml MANIFEST.in
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench bench-quick profile instructions test test-main test-oldest faults fuzz lint types format core build dist docs lock clean
+.PHONY: help demo app bench bench-quick profile instructions test test-main test-oldest faults fuzz lint types format core build dist docs lock clean
 
 help:
 	@sed -n '1,3p' Makefile | cut -c3-
-	@echo "make bench | bench-quick | profile | instructions | faults | fuzz | lint | types | format | core | build | dist | docs | lock | clean"
+	@echo "make app | bench | bench-quick | profile | instructions | faults | fuzz | lint | types | format | core | build | dist | docs | lock | clean"
 
 # The environments
 
@@ -59,6 +60,10 @@ core: $(VENV)/.core
 
 demo: $(VENV)/.core
 	@$(BIN)/python examples/demo.py
+
+# A REST API with a live page, and a Cassandra for it. APP="--nodes 3 --port 8080"
+app: $(VENV)/.core
+	@$(BIN)/python -m examples.fastapi_app $(APP)
 
 # Every client beside every other. BENCH="--clients floor async-cassandra" and the like.
 bench: $(VENV)/.core
