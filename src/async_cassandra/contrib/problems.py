@@ -8,7 +8,6 @@ from http import HTTPStatus
 
 import cassandra
 from cassandra import protocol
-from cassandra.cluster import NoHostAvailable
 
 from async_cassandra.exceptions import (
     AsyncCassandraError,
@@ -38,7 +37,6 @@ _BUSY = (
     OverloadedError,
     protocol.OverloadedErrorMessage,
     protocol.IsBootstrappingErrorMessage,
-    NoHostAvailable,
     builtins.ConnectionError,
 )
 
