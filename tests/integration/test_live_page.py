@@ -29,6 +29,12 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """One loop is enough: it is the page that is tested."""
+    return "asyncio", {"use_uvloop": True}
+
+
 class Tab:
     """A page of the browser, driven by the DevTools protocol."""
 

@@ -34,7 +34,13 @@ async def uvicorn_serving(app: Any) -> AsyncIterator[str]:
     """
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     config = uvicorn.Config(
-        app, lifespan="on", log_level="warning", timeout_graceful_shutdown=GRACE, ws="none"
+        app,
+        lifespan="on",
+        log_level="warning",
+        # Longer than the client keeps idle connections, or it writes into one that is being closed.
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=GRACE,
+        ws="none",
     )
     server = StartedServer(config)
     serving = asyncio.create_task(server.serve([listening]))
