@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
+import signal
 import socket
+import subprocess
+import sys
+import urllib.request
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -259,3 +266,28 @@ def test_routes_do_not_shadow_each_other() -> None:
             scope = {"type": "http", "method": method, "path": path, "headers": []}
             first = next(found for found in routes if found.matches(scope)[0] is Match.FULL)
             assert first is route, f"{method} {path} goes to {first.path}"
+
+
+@pytest.mark.timeout(60)
+def test_one_command_serves_until_interrupted(cassandra_server: RunningServer) -> None:
+    environment = {
+        **os.environ,
+        "CASSANDRA_CONTACT_POINTS": ",".join(cassandra_server.contact_points),
+        "CASSANDRA_PORT": str(cassandra_server.port),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "examples.fastapi_app", "--port", "0"],
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        shown = next(line for line in process.stderr if "running on" in line)
+        address = re.search(r"http://[\d.:]+", shown)
+        assert address is not None
+        with urllib.request.urlopen(f"{address[0]}/health/ready") as answer:
+            assert json.load(answer)["status"] == "ready"
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+        assert process.wait() in (0, -signal.SIGINT)
