@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID, uuid4
 
+from cassandra import ConsistencyLevel
 from cassandra.query import BatchType
 
 from async_cassandra import (
@@ -33,6 +34,8 @@ TABLES = (
         id uuid PRIMARY KEY, email text, name text, age int, version int, created timestamp)""",
     "CREATE TABLE IF NOT EXISTS user_by_email (email text PRIMARY KEY, id uuid)",
 )
+# Who has created a user finds it, whichever replicas are asked and while one of three is down.
+CONSISTENCY = ConsistencyLevel.LOCAL_QUORUM
 COLUMNS = "id, email, name, age, version, created"
 SELECT_ALL = f"SELECT {COLUMNS} FROM users"
 
@@ -80,6 +83,8 @@ class Users:
             SELECT_ALL,
         )
         prepared = await asyncio.gather(*map(session.prepare, texts))
+        for statement in prepared:
+            statement.consistency_level = CONSISTENCY
         statements = Statements(*prepared)
         # The same row written twice is the same row: a lost answer may be asked for again.
         statements.insert.is_idempotent = True
@@ -111,7 +116,7 @@ class Users:
             await self._release(*((user.email, user.id) for user in mine))
             raise failed[0]
         # Where this fails it may have been applied all the same: the addresses stay claimed.
-        batch = BatchStatement(BatchType.LOGGED)
+        batch = BatchStatement(BatchType.LOGGED, consistency_level=CONSISTENCY)
         for user in users:
             batch.add(self._statements.insert, values_of(user))
         await self._session.execute_batch(batch)
