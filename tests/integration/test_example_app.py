@@ -291,3 +291,19 @@ def test_one_command_serves_until_interrupted(cassandra_server: RunningServer) -
         process.send_signal(signal.SIGINT)
         process.stderr.read()
         assert process.wait() in (0, -signal.SIGINT)
+
+
+def test_image_is_built_from_files_that_exist() -> None:
+    folder = Path(__file__).parents[2]
+    recipe = (folder / "examples/fastapi_app/Dockerfile").read_text(encoding="utf-8")
+    copied = [
+        source
+        for line in recipe.splitlines()
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    ]
+    sent = (folder / "examples/fastapi_app/Dockerfile.dockerignore").read_text(encoding="utf-8")
+    wanted = {line[1:] for line in sent.splitlines() if line.startswith("!")}
+    assert len(copied) >= 8
+    assert [source for source in copied if not (folder / source).exists()] == []
+    assert {source.partition("/")[0] for source in copied} == wanted
