@@ -1,7 +1,8 @@
 """How long does the compiled core take for one value, one row, one set of parameters, without a socket?
 
-Compares with the driver's own compiled code: values are encoded by its ``cqltypes``, and pages of
-1,000 rows decoded by its Cython row parser. Nanoseconds, the best of several repetitions.
+Compares with the driver's own compiled code. A value that is encoded is one of ten that a statement
+binds; one that is decoded belongs to a page of 1,000 rows with one column, row objects included.
+Nanoseconds, the best of several repetitions.
 
 usage: python -m benchmarks.micro_core [--seconds 0.05] [--document]
 """
@@ -64,6 +65,7 @@ ROW = {
     "delay": ("DoubleType", 1.5),
 }
 ROW_COUNT = 1000
+BOUND = 10
 
 
 def nanoseconds(function: Callable[[], Any], seconds: float) -> float:
@@ -131,18 +133,27 @@ def decoders(
     return ours, driver
 
 
+def binders(
+    columns: tuple[Column, ...], values: Sequence[Any], key: Sequence[int]
+) -> tuple[BindPlan, PreparedStatement]:
+    """Return what binds values here, and what does so in the driver."""
+    metadata = [ColumnMetadata("ks", "t", c.name, driver_type(c.type)) for c in columns]
+    statement = PreparedStatement(metadata, b"", list(key), "", "ks", 5, None, None)
+    plan = BindPlan(columns, REGISTRY, tuple(key))
+    assert len(statement.bind(values).values) == len(values)
+    return plan, statement
+
+
 def measure_values(table: Table) -> None:
     for class_name, value in VALUES.items():
-        columns = columns_of({"value": class_name})
-        codec = REGISTRY.codec(columns[0].type)
-        driver = driver_type(codec.cql_type)
-        table.compare(
-            f"encode {codec.cql_type}",
-            partial(codec.encode, value),
-            partial(driver.serialize, value, 5),
-        )
-        rows = rows_of(columns, [value], ROW_COUNT)
-        table.compare(f"decode {codec.cql_type}", *decoders(columns, rows), each=ROW_COUNT)
+        columns = columns_of({f"value_{number}": class_name for number in range(BOUND)})
+        cql_type = REGISTRY.codec(columns[0].type).cql_type
+        values = [value] * BOUND
+        plan, statement = binders(columns, values, ())
+        ours, driver = partial(plan.bind, values), partial(statement.bind, values)
+        table.compare(f"encode {cql_type}", ours, driver, each=BOUND)
+        rows = rows_of(columns[:1], [value], ROW_COUNT)
+        table.compare(f"decode {cql_type}", *decoders(columns[:1], rows), each=ROW_COUNT)
 
 
 def measure_rows(table: Table) -> None:
@@ -156,10 +167,8 @@ def measure_rows(table: Table) -> None:
 
 def measure_binding(table: Table) -> None:
     columns = columns_of({name: class_name for name, (class_name, _) in ROW.items()})
-    plan = BindPlan(columns, REGISTRY, (0,))
-    metadata = [ColumnMetadata("ks", "t", c.name, driver_type(c.type)) for c in columns]
-    statement = PreparedStatement(metadata, b"", [0], "", "ks", 5, None, None)
     values = [value for _, value in ROW.values()]
+    plan, statement = binders(columns, values, (0,))
     table.compare(
         f"bind {len(values)} values, routing token",
         lambda: plan.bind(values).token,
