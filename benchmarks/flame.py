@@ -34,14 +34,19 @@ class ProfileError(Exception):
 
 
 def leaves(stacks: str) -> list[tuple[str, float]]:
-    """Return each function's share of the samples in which it was the innermost, largest first.
+    """Return each function's share of the main thread's samples in which it was the innermost.
 
-    :param stacks: a line each, the frames from the outside in with ``;`` between, and a count
+    Threads that only wait are sampled, too, and left out.
+
+    :param stacks: a line each, the thread and the frames from the outside in with ``;`` between,
+        and a count
     """
     found: Counter[str] = Counter()
     for line in stacks.splitlines():
         stack, _, count = line.rpartition(" ")
-        found[stack.rpartition(";")[2]] += int(count)
+        thread, _, frames = stack.partition(";")
+        if thread.endswith("MainThread"):
+            found[frames.rpartition(";")[2]] += int(count)
     total = found.total() or 1
     return [(name, count / total) for name, count in found.most_common()]
 
@@ -50,7 +55,8 @@ async def _record(pid: int, kind: str, seconds: float, path: Path) -> None:
     spy = (await make_environment(SPY)).with_name("py-spy")
     process = await asyncio.create_subprocess_exec(
         str(spy),
-        *("record", "--native", "--pid", str(pid), "--rate", str(RATE), "--format", kind),
+        *("record", "--native", "--threads", "--pid", str(pid)),
+        *("--rate", str(RATE), "--format", kind),
         *("--duration", f"{seconds:.0f}", "--output", str(path)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -77,7 +83,7 @@ async def _profile(arguments: argparse.Namespace) -> None:
                 await asyncio.gather(_record(client.pid, kind, seconds, path), work)
         finally:
             await client.stop()
-    print(f"{workload.title}, {entrant.name} on {arguments.loop}: share of samples")
+    print(f"{workload.title}, {entrant.name} on {arguments.loop}: share of the main thread")
     for name, share in leaves(stacks.read_text())[:SHOWN]:
         print(f"{share:7.1%}  {name}")
     print(f"The flame graph is {picture}")

@@ -54,6 +54,8 @@ def test_instructions_of_a_request_are_the_difference() -> None:
 
 
 def test_leaves_are_the_innermost_functions_with_their_share() -> None:
-    stacks = "main;run (a.py:1);send 6\nmain;run (a.py:1) 2\nmain;other;send 2\n"
+    main, other = "thread (0x1): MainThread", "thread (0x2): reader"
+    stacks = f"{main};run (a.py:1);send 6\n{main};run (a.py:1) 2\n{main};wait;send 2\n"
+    stacks += f"{other};wait 90\n"
     assert leaves(stacks) == [("send", 0.8), ("run (a.py:1)", 0.2)]
     assert leaves("") == []
