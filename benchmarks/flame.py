@@ -3,7 +3,7 @@
 usage: python -m benchmarks.flame [--workload read-128] [--client async-cassandra] [--seconds 8]
 
 py-spy samples the client's process from outside, which needs the permission to trace it (root, or
-``kernel.yama.ptrace_scope`` 0 on Linux). Writes ``build/bench/profile-WORKLOAD.svg`` and names the
+``kernel.yama.ptrace_scope`` 0 on Linux). Writes ``build/bench/profile-WORKLOAD-CLIENT.svg`` and names the
 functions in which most of the time went.
 """
 
@@ -71,8 +71,8 @@ async def _profile(arguments: argparse.Namespace) -> None:
     entrant, seconds = ENTRANTS[arguments.client], arguments.seconds
     python = await make_environment(entrant)
     await make_environment(SPY)
-    picture = BUILD / f"profile-{workload.name}.svg"
-    stacks = BUILD / f"profile-{workload.name}.txt"
+    picture = BUILD / f"profile-{workload.name}-{entrant.name}.svg"
+    stacks = BUILD / f"profile-{workload.name}-{entrant.name}.txt"
     tables = {STATEMENTS[workload.statement].table.name}
     async with running_server(workload.nodes, tables, print) as server:
         client = await ClientProcess.start(entrant, arguments.loop, server, python)
