@@ -1,5 +1,5 @@
 # make demo    load, read back, stream and verify 336,776 real flights on a real Cassandra
-# make test    every check: format, lint, types, tests; again on Python 3.12 with the oldest driver
+# make test    every check: format, lint, types, tests, broken nodes; again on the oldest Python and driver
 # make help    the other targets
 
 SHELL := /bin/sh
@@ -18,6 +18,8 @@ APP ?=
 QUICK_TESTS = -k "not asyncio-debug" tests/unit tests/wire tests/net $(wildcard $(patsubst \
     %,tests/integration/test_%.py,batches connect control_plane parameters policies results \
     routing schema_changes statements types))
+QUICK_FAULTS = $(patsubst %,tests/faults/test_%.py,broken_network control_connection killed_node \
+    lone_node)
 
 # An interpreter that was removed or replaced makes its environment useless: start over.
 $(foreach folder,$(VENV) $(OLDEST),$(if $(wildcard $(folder)/bin),$(if $(shell \
@@ -28,7 +30,7 @@ COMPILED := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi')
 BUILD    := setup.py pyproject.toml MANIFEST.in
 
 .DEFAULT_GOAL := help
-.PHONY: help demo app bench bench-quick profile instructions test test-main test-oldest faults fuzz lint types format core build dist docs lock clean
+.PHONY: help demo app bench bench-quick profile instructions test test-main test-faults test-oldest faults fuzz lint types format core build dist docs lock clean
 
 help:
 	@sed -n '1,3p' Makefile | cut -c3-
@@ -80,7 +82,7 @@ profile: $(VENV)/.core
 instructions: $(VENV)/.core
 	@$(BIN)/python -m benchmarks.instructions
 
-test: lint types test-main test-oldest
+test: lint types test-main test-faults test-oldest
 
 lint: $(VENV)/.tools
 	$(BIN)/ruff format --check $(CODE)
@@ -93,6 +95,10 @@ types: $(VENV)/.core
 
 test-main: $(VENV)/.core
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --ignore=tests/faults tests
+
+# Of the tests that break three nodes, short ones whose outcome a busy machine does not change.
+test-faults: $(VENV)/.core
+	$(BIN)/python -m pytest $(PYTEST_ARGS) $(QUICK_FAULTS)
 
 # Breaks three nodes for a minute at a time: half an hour or more. Failures get into the table too.
 faults: $(VENV)/.core
