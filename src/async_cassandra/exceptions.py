@@ -20,7 +20,8 @@
         ├── ParameterTypeError       <- TypeError
         ├── ParameterValueError      <- ValueError
         │   └── ParameterRangeError  <- TypeError
-        └── ColumnDecodeError        <- ValueError
+        ├── ColumnDecodeError        <- ValueError
+        └── RowTypeError             <- TypeError
 
 What a server reports is a ``QueryError`` and at once the driver's class for it, with the driver's
 attributes: ``except cassandra.Unavailable`` and ``except QueryError`` both catch it. While
@@ -54,6 +55,7 @@ __all__ = [
     "ProtocolError",
     "QueryError",
     "QueryTimeoutError",
+    "RowTypeError",
     "StatementChangedError",
     "TimeoutError",
 ]
@@ -259,6 +261,17 @@ class ColumnDecodeError(QueryError, _wire.ColumnDecodeError):
     :ivar row: the row's position in its page, from 0
     :ivar value: the undecoded bytes
     """
+
+
+class RowTypeError(QueryError, TypeError):
+    """A result's columns are not the fields of the type given as ``row=``.
+
+    :ivar column: the column that has no field, or whose values the field cannot hold; else ``None``
+    :ivar field: the field that has no column, or cannot hold the column's values; else ``None``
+    """
+
+    column: str | None = None
+    field: str | None = None
 
 
 def from_wire(

@@ -13,6 +13,7 @@ from cassandra.query import BatchStatement
 
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import Cluster
+from async_cassandra._exec.records import RowT
 from async_cassandra._exec.statements import AnyStatement, Parameters
 from async_cassandra.cluster import AsyncCluster
 from async_cassandra.exceptions import AsyncCassandraError, ConnectionError, OverloadedError
@@ -262,21 +263,25 @@ class RateLimitedSession(AsyncClosing):
         self,
         query: AnyStatement,
         parameters: Parameters = None,
+        *,
+        row: type[RowT] | None = None,
         **options: Any,
-    ) -> AsyncResultSet:
+    ) -> AsyncResultSet[RowT]:
         """As :meth:`AsyncCassandraSession.execute`, in turn."""
-        return await self._in_turn(self.session.execute, query, parameters, **options)
+        return await self._in_turn(self.session.execute, query, parameters, row=row, **options)
 
     async def execute_stream(
         self,
         query: AnyStatement,
         parameters: Parameters = None,
         stream_config: StreamConfig | None = None,
+        *,
+        row: type[RowT] | None = None,
         **options: Any,
-    ) -> AsyncStreamingResultSet:
+    ) -> AsyncStreamingResultSet[RowT]:
         """As :meth:`AsyncCassandraSession.execute_stream`, in turn until the first page."""
         return await self._in_turn(
-            self.session.execute_stream, query, parameters, stream_config, **options
+            self.session.execute_stream, query, parameters, stream_config, row=row, **options
         )
 
     async def execute_batch(
@@ -304,8 +309,8 @@ class RateLimitedSession(AsyncClosing):
         """
         return self.metrics.copy()
 
-    async def _in_turn[**P, R](
-        self, request: Callable[P, Awaitable[R]], *args: P.args, **options: P.kwargs
+    async def _in_turn[R](
+        self, request: Callable[..., Awaitable[R]], *args: Any, **options: Any
     ) -> R:
         async with self.semaphore:
             self.metrics["total_requests"] += 1

@@ -8,6 +8,7 @@ from uuid import UUID
 from cassandra.query import QueryTrace
 
 from async_cassandra._exec.core import SessionCore
+from async_cassandra._exec.records import RowT_co
 from async_cassandra._exec.rows import ResultRows, Rows
 from async_cassandra._exec.tracing import fetch_trace
 
@@ -17,8 +18,8 @@ __all__ = ["AsyncResultSet", "Rows", "TraceHandle"]
 SLICE = 256
 
 
-class AsyncResultSet(ResultRows):
-    """The result of one request.
+class AsyncResultSet(ResultRows[RowT_co]):
+    """The result of one request; ``AsyncResultSet[User]`` where ``row=User`` was asked for.
 
     ``for`` and ``async for`` both work and start at the first row each time; ``async for`` lets
     other tasks run.
@@ -29,7 +30,7 @@ class AsyncResultSet(ResultRows):
 
     __slots__ = ()
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
+    async def __aiter__(self) -> AsyncIterator[RowT_co]:
         for index, row in enumerate(self.rows):
             if index % SLICE == SLICE - 1:
                 await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
 from async_cassandra._exec.build import CallOptions
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.prepare import run
+from async_cassandra._exec.records import RowT
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.rows import whole_result
 from async_cassandra._exec.statements import AnyStatement, Parameters, PreparedStatement
@@ -79,7 +80,9 @@ class AsyncCassandraSession(AsyncClosing):
         paging_state: bytes | None = None,
         host: Host | str | None = None,
         execute_as: str | None = None,
-    ) -> AsyncResultSet:
+        *,
+        row: type[RowT] | None = None,
+    ) -> AsyncResultSet[RowT]:
         """Execute a statement and return every row; one page where ``paging_state`` is given.
 
         Parameters bind by position (sequence) or name (mapping) to ``?`` and ``:name``, in a string
@@ -100,10 +103,14 @@ class AsyncCassandraSession(AsyncClosing):
         :param host: the only node to ask, as the driver's ``Host``, ``"address"`` or
             ``"address:port"``
         :param execute_as: the role to execute as, where the server supports it
+        :param row: what each row becomes: a dataclass, pydantic model, msgspec Struct, attrs class,
+            TypedDict or named tuple with the columns' names, ``dict``, ``tuple``, or the type of the
+            only column
         :raises ~async_cassandra.exceptions.QueryError: what the server reports; also the driver's
             class for it
         :raises ~async_cassandra.exceptions.QueryTimeoutError: if the timeout is over
         :raises ~async_cassandra.exceptions.OverloadedError: if too many requests wait already
+        :raises ~async_cassandra.exceptions.RowTypeError: if the columns are not the fields of ``row``
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
         :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range, or
             there are too many
@@ -112,9 +119,9 @@ class AsyncCassandraSession(AsyncClosing):
         """
         core = self._core
         options = core.default_options.unless(
-            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as
+            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, row
         ) or core.call_options(
-            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as
+            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, row
         )
         request = core.builder.prepared(query, parameters, options)
         if request is None:
@@ -151,7 +158,7 @@ class AsyncCassandraSession(AsyncClosing):
         await run(again)
         return again
 
-    async def _completed(self, request: Request, options: CallOptions) -> AsyncResultSet:
+    async def _completed(self, request: Request, options: CallOptions) -> AsyncResultSet[Any]:
         """The result once what follows from the response is done; each page has its own timeout."""
         response = request.response
         assert response is not None
@@ -183,7 +190,9 @@ class AsyncCassandraSession(AsyncClosing):
         paging_state: bytes | None = None,
         host: Host | str | None = None,
         execute_as: str | None = None,
-    ) -> AsyncStreamingResultSet:
+        *,
+        row: type[RowT] | None = None,
+    ) -> AsyncStreamingResultSet[RowT]:
         """Execute a statement and read its rows as a stream; returns when the first page is there.
 
         Cancellation and the parameters not named here: as :meth:`execute`.
@@ -200,7 +209,7 @@ class AsyncCassandraSession(AsyncClosing):
         if config.timeout_seconds is not None:
             timeout = config.timeout_seconds
         options = core.call_options(
-            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as
+            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, row
         )
         options.fetch_size = config.fetch_size if stream_config is not None else None
         options.wants_all = False
@@ -210,9 +219,7 @@ class AsyncCassandraSession(AsyncClosing):
         response = await run(request)
         if response is not None and response.page is None:
             await core.follow_up(response, request.coordinator)
-        return AsyncStreamingResultSet(
-            core.builder, request, response, options.profile.row_factory, config
-        )
+        return AsyncStreamingResultSet(core.builder, request, response, request.row_factory, config)
 
     async def execute_batch(
         self,

@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 from cassandra.query import SimpleStatement
 
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._exec.build import RequestBuilder
+from async_cassandra._exec.records import RecordType, RowT_co
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.rows import row_maker
 from async_cassandra._exec.statements import RowFactory
 from async_cassandra._wire.errors import ColumnDecodeError as WireDecodeError
 from async_cassandra._wire.responses import Response
-from async_cassandra._wire.rows import PageCursor
+from async_cassandra._wire.rows import PageCursor, RowPlan
 from async_cassandra.exceptions import ConfigurationError, from_wire
 
 __all__ = ["AsyncStreamingResultSet", "StreamConfig", "create_streaming_statement"]
@@ -50,8 +51,11 @@ class StreamConfig:
             raise ConfigurationError(f"max_pages takes 1 or more, or None, not {self.max_pages!r}")
 
 
-class AsyncStreamingResultSet(AsyncClosing):
+# Python 3.12's own syntax has no defaults.
+class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
     """Rows of a query, page by page; holds the page being read and at most one more.
+
+    ``AsyncStreamingResultSet[User]`` where ``row=User`` was asked for.
 
     ``async for row in stream`` reads rows, ``async for page in stream.pages()`` whole pages; both
     go on where the stream stands. Order is the server's. The loop gets its turn at least every 256
@@ -69,7 +73,7 @@ class AsyncStreamingResultSet(AsyncClosing):
         builder: RequestBuilder,
         request: Request,
         response: Response | None,
-        row_factory: RowFactory,
+        row_factory: RowFactory | RecordType,
         config: StreamConfig,
     ) -> None:
         self._builder = builder
@@ -79,7 +83,8 @@ class AsyncStreamingResultSet(AsyncClosing):
         self._ahead: Request | None = None
         self._next_state: bytes | None = None
         self._cursor: PageCursor | None = None
-        self._buffer: list[Any] = []
+        self._buffer: list[RowT_co] = []
+        self._unmade: list[Any] = []
         self._position = 0
         self._over = False
         self.page_number: int = 0
@@ -107,6 +112,8 @@ class AsyncStreamingResultSet(AsyncClosing):
             self._over = True
             return
         page = response.page
+        if isinstance(self._row_factory, RecordType):
+            self._row_factory.reader(page.plan)
         self._cursor = PageCursor(page)
         self._next_state = response.paging_state
         self.page_number += 1
@@ -146,8 +153,9 @@ class AsyncStreamingResultSet(AsyncClosing):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Any:
-        """
+    async def __anext__(self) -> RowT_co:
+        """Give the next row; what the type given as ``row=`` raises is raised for its own row only.
+
         :raises ~async_cassandra.exceptions.ColumnDecodeError: for a row that Python cannot hold;
             the next one follows
         :raises ~async_cassandra.exceptions.QueryError: if the page could not be read
@@ -169,22 +177,35 @@ class AsyncStreamingResultSet(AsyncClosing):
         self._position = 0
         if self._cursor is None:
             return False
+        rows, self._unmade = self._unmade, []
         try:
-            self._buffer = self._made(self._cursor.decode_next(SLICE))
+            rows = rows or self._cursor.decode_next(SLICE)
         except WireDecodeError as error:
             raise from_wire(error) from error.__cause__
+        self._buffer = self._made(rows, self._cursor.page.plan)
         return bool(self._buffer)
 
-    def _made(self, rows: list[Any]) -> list[Any]:
-        """Rows as the profile's row factory makes them."""
-        names = self.column_names
+    def _made(self, rows: list[Any], plan: RowPlan) -> list[Any]:
+        """Rows as the row factory makes them, up to one of which it raises; the next call begins there."""
         try:
-            make = row_maker(self._row_factory, names)
+            make = row_maker(self._row_factory, plan)
         except LookupError:
-            return list(self._row_factory(list(names), rows))
-        return rows if make is None else [make(row) for row in rows]
+            assert not isinstance(self._row_factory, RecordType)
+            return list(self._row_factory(list(plan.column_names), rows))
+        if make is None:
+            return rows
+        made: list[Any] = []
+        for index, row in enumerate(rows):
+            try:
+                made.append(make(row))
+            except Exception:
+                self._unmade = rows[index:] if made else rows[index + 1 :]
+                if not made:
+                    raise
+                break
+        return made
 
-    async def pages(self) -> AsyncIterator[list[Any]]:
+    async def pages(self) -> AsyncIterator[list[RowT_co]]:
         """Yield each page as a list of its rows; pages without rows are left out."""
         while True:
             page = self._buffer[self._position :]
@@ -209,6 +230,7 @@ class AsyncStreamingResultSet(AsyncClosing):
         self._over = True
         self._cursor = None
         self._buffer = []
+        self._unmade = []
         self._position = 0
         self._give_back()
 

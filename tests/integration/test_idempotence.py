@@ -251,7 +251,7 @@ async def applied_and_lost(
         pass
     proxy.reset()
     proxy.heal()
-    (outcome,) = await asyncio.gather(writing, return_exceptions=True)
+    outcome = (await asyncio.gather(writing, return_exceptions=True))[0]
     sent_again = session._core.executor.retries - retries
     if isinstance(outcome, BaseException):
         assert isinstance(outcome, ConnectionError)

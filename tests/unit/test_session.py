@@ -20,9 +20,9 @@ from tests.support.scripted_peer import ScriptedPeer
 
 PARAMETERS = {
     "execute": "query parameters trace custom_payload timeout execution_profile paging_state host "
-    "execute_as",
+    "execute_as row",
     "execute_stream": "query parameters stream_config trace custom_payload timeout "
-    "execution_profile paging_state host execute_as",
+    "execution_profile paging_state host execute_as row",
     "execute_batch": "batch_statement trace custom_payload timeout execution_profile",
     "prepare": "query custom_payload timeout",
     "set_keyspace": "keyspace",

@@ -17,6 +17,7 @@ cdef class CallOptions:
     cdef public tuple pinned
     cdef public bint wants_all
     cdef public object fetch_size
+    cdef public object row_factory
 
     cdef object setting(self, str name)
     cdef object idempotence(self)

@@ -10,6 +10,7 @@ from cassandra.query import Statement
 from async_cassandra._exec.cql import StatementInfo
 from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.prepared import PreparedQuery
+from async_cassandra._exec.records import RecordType
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.statements import Parameters
 from async_cassandra._net.connection import NodeConnections
@@ -23,6 +24,7 @@ class CallOptions:
     pinned: tuple[NodeConnections, ...] | None
     wants_all: bool
     fetch_size: int | None
+    row_factory: RecordType | None
     @property
     def profile(self) -> ExecutionProfile: ...
     def __init__(
@@ -45,6 +47,7 @@ class CallOptions:
         paging_state: bytes | None,
         host: Host | str | None,
         execute_as: str | None,
+        row: object,
     ) -> CallOptions | None: ...
 
 def seconds_of(options: CallOptions) -> float: ...

@@ -48,6 +48,7 @@ cdef class CallOptions:
     :ivar profile: the driver's resolved ``ExecutionProfile``
     :ivar wants_all: whether the pages after the first are part of the call
     :ivar pinned: the nodes that ``host=`` names, ``None`` for a free choice
+    :ivar row_factory: what ``row=`` makes of rows; ``None`` takes the profile's
     """
 
     def __init__(self, profile not None, *, bint trace=False, custom_payload=None, timeout=None, paging_state=None,
@@ -62,10 +63,10 @@ cdef class CallOptions:
         self.fetch_size = fetch_size
         self.wants_all = paging_state is None
 
-    def unless(self, trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as):
+    def unless(self, trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, row):
         """These options unless a call asks for any of its own; ``None`` then."""
         if (timeout is None and paging_state is None and host is None and custom_payload is None and execute_as is None
-                and execution_profile is DEFAULT_PROFILE and not trace):
+                and row is None and execution_profile is DEFAULT_PROFILE and not trace):
             return self
         return None
 
@@ -275,7 +276,7 @@ cdef class RequestBuilder:
     cdef int set_life(self, Request request, StatementOptions own, CallOptions options) except -1:
         """Deadline, policies, envelope options, rows."""
         request.policy = options.setting("load_balancing_policy")
-        request.row_factory = options.setting("row_factory")
+        request.row_factory = options.row_factory if options.row_factory is not None else options.setting("row_factory")
         request.as_tuples = request.row_factory is not NAMED_TUPLES
         timeout = options.timeout
         if timeout is None:

@@ -41,6 +41,7 @@ from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.nodes import Nodes
 from async_cassandra._exec.prepare import Preparer, run
 from async_cassandra._exec.prepared import PreparedQuery
+from async_cassandra._exec.records import record_type
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.statements import (
     BatchStatement,
@@ -253,6 +254,7 @@ class SessionCore:
         paging_state: bytes | None,
         host: Host | str | None,
         execute_as: str | None,
+        row: Any = None,
     ) -> CallOptions:
         """Check what one call asks for.
 
@@ -276,6 +278,8 @@ class SessionCore:
             options.wants_all = False
         if host is not None:
             options.pinned = self._pinned(host)
+        if row is not None:
+            options.row_factory = record_type(row)
         return options
 
     def _pinned(self, host: Host | str) -> tuple[NodePool, ...]:

@@ -13,6 +13,7 @@ from cassandra.query import PreparedStatement, Statement
 
 from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.prepared import PreparedQuery, Preparing
+from async_cassandra._exec.records import RecordType
 from async_cassandra._exec.routes import Routed
 from async_cassandra._exec.statements import RowFactory
 from async_cassandra._net.connection import NodeConnections
@@ -45,7 +46,7 @@ class Request(Routed):
     batched: dict[bytes, PreparedQuery]
     as_tuples: bool
     wants_all: bool
-    row_factory: RowFactory
+    row_factory: RowFactory | RecordType
     def __init__(
         self,
         executor: Executor,

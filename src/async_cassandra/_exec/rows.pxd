@@ -1,15 +1,18 @@
 from async_cassandra._exec.request cimport Request
 from async_cassandra._net.connection cimport NodeConnections
 from async_cassandra._wire.responses cimport Response
+from async_cassandra._wire.rows cimport RowPlan
 
 
 cdef class Rows:
     cdef tuple pages
     cdef list starts
     cdef list kept
+    cdef object row_factory
+    cdef RowPlan plan
     cdef object convert
 
-    cdef int fill(self, tuple pages, convert) except -1
+    cdef int fill(self, tuple pages, row_factory) except -1
     cdef object row(self, Py_ssize_t index)
     cdef object decode(self, Py_ssize_t index)
 
@@ -25,5 +28,6 @@ cdef class ResultRows:
     cdef readonly object core
 
     cdef int fill(self, Request request, Response response, core) except -1
+    cdef int fit_columns(self) except -1
     cdef object make_rows(self)
     cdef object all_rows(self)

@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from types import GenericAlias
 
 from cassandra.query import dict_factory, named_tuple_factory, tuple_factory
 
@@ -9,9 +10,10 @@ from cpython.object cimport PyObject
 
 from async_cassandra._exec.request cimport Request
 from async_cassandra._wire.responses cimport Response
-from async_cassandra._wire.rows cimport Page
+from async_cassandra._wire.rows cimport Page, RowPlan
 
 from async_cassandra._driver.types import driver_type
+from async_cassandra._exec.records import RecordType
 from async_cassandra._wire.errors import ColumnDecodeError
 from async_cassandra.exceptions import from_wire
 
@@ -23,14 +25,18 @@ cdef object NAMED_TUPLES = named_tuple_factory
 cdef tuple NO_PAGES = ()
 
 
-def row_maker(row_factory, names):
+def row_maker(row_factory, RowPlan plan not None):
     """What a row factory makes of one plain tuple; ``None`` where the row is ready as decoded.
 
     :raises LookupError: for a factory that has to see all rows at once
+    :raises ~async_cassandra.exceptions.RowTypeError: if the columns are not the fields of a record type
     """
+    if isinstance(row_factory, RecordType):
+        return row_factory.reader(plan)
     if row_factory is named_tuple_factory or row_factory is tuple_factory:
         return None
     if row_factory is dict_factory:
+        names = plan.column_names
         return lambda row: dict(zip(names, row))
     raise LookupError(row_factory)
 
@@ -39,16 +45,18 @@ cdef class Rows:
     """The rows of one or more pages; each decodes when it is first asked for, and is kept.
 
     A value that Python cannot hold raises for its own row only.
+
+    :param row_factory: one that makes rows one by one; ``None`` leaves them as decoded
     """
 
-    def __init__(self, tuple pages not None, convert=None):
-        self.fill(pages, convert)
+    def __init__(self, tuple pages not None, row_factory=None):
+        self.fill(pages, row_factory)
 
-    cdef int fill(self, tuple pages, convert) except -1:
+    cdef int fill(self, tuple pages, row_factory) except -1:
         cdef Page page
         cdef Py_ssize_t count = 0
         self.pages = pages
-        self.convert = convert
+        self.row_factory = row_factory
         if len(pages) > 1:
             self.starts = []
         for page in pages:
@@ -70,15 +78,23 @@ cdef class Rows:
         return row
 
     cdef object decode(self, Py_ssize_t index):
+        cdef Page page
         cdef Py_ssize_t number = 0
         if self.starts is not None:
             # An empty page shares its start with the one behind it, which is the one found.
             number = bisect_right(self.starts, index) - 1
             index -= <Py_ssize_t>self.starts[number]
+        page = <Page>self.pages[number]
         try:
-            row = (<Page>self.pages[number]).row_at(index)
+            row = page.row_at(index)
         except ColumnDecodeError as error:
             raise from_wire(error) from error.__cause__
+        if self.row_factory is None:
+            return row
+        if page.plan is not self.plan:
+            # The schema may have changed between two pages.
+            self.convert = row_maker(self.row_factory, page.plan)
+            self.plan = page.plan
         return row if self.convert is None else self.convert(row)
 
     def __getitem__(self, key):
@@ -140,7 +156,10 @@ cdef class ResultRows:
     :param response: of the first page; ``None`` if a policy ignored the failure
     :param pages: those that have been read, in order; ``None`` for the response's own
     :param later_warnings: what came with the pages after the response's own
+    :raises ~async_cassandra.exceptions.RowTypeError: if the columns are not the fields of ``row=``
     """
+
+    __class_getitem__ = classmethod(GenericAlias)
 
     def __init__(self, Request request not None, Response response, core, tuple pages=None, bytes paging_state=None,
                  list later_warnings=None):
@@ -156,6 +175,14 @@ cdef class ResultRows:
         self.row_factory = request.row_factory
         self.node = request.coordinator
         self.core = core
+        if self.row_factory is not NAMED_TUPLES:
+            self.fit_columns()
+        return 0
+
+    cdef int fit_columns(self) except -1:
+        """See at once whether the columns are the fields of the type that rows are to have."""
+        if self.pages and isinstance(self.row_factory, RecordType):
+            self.row_factory.reader((<Page>self.pages[0]).plan)
         return 0
 
     cdef object make_rows(self):
@@ -164,11 +191,11 @@ cdef class ResultRows:
             rows = Rows.__new__(Rows)
             rows.fill(self.pages, None)
             return rows
-        names = self.column_names
         try:
-            return Rows(self.pages, row_maker(self.row_factory, names))
+            row_maker(self.row_factory, (<Page>self.pages[0]).plan)
         except LookupError:
-            return self.row_factory(list(names), list(Rows(self.pages)))
+            return self.row_factory(list(self.column_names), list(Rows(self.pages)))
+        return Rows(self.pages, self.row_factory)
 
     cdef object all_rows(self):
         if self.made is None:

@@ -34,6 +34,7 @@ cdef ResultMetadata read_prepared_metadata(Cursor* cursor)
 cdef class RowPlan:
     cdef readonly tuple columns
     cdef readonly object row_type
+    cdef readonly dict readers
     cdef tuple codecs
     cdef Py_ssize_t column_count
     cdef bint atomic

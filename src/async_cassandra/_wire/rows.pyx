@@ -170,6 +170,7 @@ cdef class RowPlan:
 
     :param columns: at least one
     :param row_type: ``"row"`` for Row, ``"tuple"`` for plain tuples
+    :ivar readers: what the layers above make of such rows, by keys of their own
     """
 
     def __init__(self, columns, CodecRegistry registry not None, str row_type="row"):
@@ -181,6 +182,7 @@ cdef class RowPlan:
         self.row_type = make_row_type(self.column_names) if row_type == "row" else tuple
         self.codecs = tuple([registry.codec((<Column?>column).type) for column in self.columns])
         self.column_count = len(self.columns)
+        self.readers = {}
         self.atomic = True
         for codec in self.codecs:
             self.atomic = self.atomic and (<Codec>codec).atomic
