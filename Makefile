@@ -130,8 +130,8 @@ build: $(VENV)/.tools
 dist: build
 	$(BIN)/python scripts/check_dist.py --run
 
-docs: $(VENV)/.tools
-	$(BIN)/mkdocs build --strict
+docs: $(VENV)/.core
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock: $(VENV)/.tools
 	scripts/lock $(UV)

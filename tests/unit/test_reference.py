@@ -1,0 +1,42 @@
+"""The reference of the site has every public name, with its docstring."""
+
+import inspect
+from pathlib import Path
+
+from scripts.api_reference import PLACE, from_docstring, on_page_markdown, public_names, reference
+
+import async_cassandra
+
+PAGE = Path(__file__).parents[2] / "docs" / "api.md"
+
+
+def test_reference_is_on_the_page() -> None:
+    shown = on_page_markdown(PAGE.read_text())
+    assert PLACE not in shown
+    assert reference() in shown
+
+
+def test_no_public_name_is_missing() -> None:
+    headings = {line.split()[1] for line in reference().splitlines() if line.startswith("### ")}
+    names = {name for names in public_names().values() for name in names}
+    assert headings == names >= set(async_cassandra.__all__)
+
+
+def test_fields_of_docstrings_become_lists() -> None:
+    text = inspect.cleandoc("""Do it with :class:`.build.Thing` and ``code``.
+
+    :param size: bytes,
+        0 or more
+    :raises ~cassandra.ReadTimeout: if late
+    """)
+    assert from_docstring(text).split("\n") == [
+        "Do it with `build.Thing` and `code`.",
+        "",
+        "Parameters:",
+        "",
+        "- `size`: bytes, 0 or more",
+        "",
+        "Raises:",
+        "",
+        "- `ReadTimeout`: if late",
+    ]
