@@ -9,7 +9,7 @@ import random
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ import lz4.block
 
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._wire.binding import BindPlan
+from async_cassandra._wire.codec import Codec
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import CqlType, parse_class_name
 from async_cassandra._wire.errors import ColumnDecodeError, ParameterError, ProtocolError
@@ -87,8 +88,11 @@ class Point:
         self.id, self.a = id, a
 
 
-def registry() -> CodecRegistry:
-    return CodecRegistry(PYTHON_TYPES, {("ks", "point"): Point})
+VECTORS = ("list", "array", "memoryview")
+
+
+def registry(vectors: str = "list") -> CodecRegistry:
+    return CodecRegistry(replace(PYTHON_TYPES, vectors=vectors), {("ks", "point"): Point})
 
 
 def columns_of(types: tuple[str, ...]) -> list[Column]:
@@ -168,7 +172,7 @@ def responses(data: bytes) -> None:
     mode, flags, opcode = source.byte(), source.byte() & 0x0E, source.byte()
     version = 4 if mode & 1 else 5
     body = source.rest()
-    plans = RowPlans(registry())
+    plans = RowPlans(registry(VECTORS[(mode >> 6) % 3]))
     plan = RowPlan(columns_of(PLAN_TYPES[mode >> 4 & 3]), plans.registry) if mode & 8 else None
     received = through_framing(version, opcode, flags, body, compressed=bool(mode & 4))
     assert received == [(flags, 7, opcode, body)]
@@ -329,12 +333,17 @@ def values(data: bytes) -> None:
     except ProtocolError:
         return
     walk_type(cql_type)
-    try:
-        codec = registry().codec(cql_type)
-    except ProtocolError:
-        return
-    look(codec)
     body = source.rest()
+    for vectors in VECTORS:
+        try:
+            codec = registry(vectors).codec(cql_type)
+        except ProtocolError:
+            return
+        look(codec)
+        walk_value(codec, body)
+
+
+def walk_value(codec: Codec, body: bytes) -> None:
     try:
         value = codec.decode(body)
     except (ProtocolError, ValueError, OverflowError, TypeError):
@@ -360,21 +369,24 @@ def walk_type(cql_type: CqlType) -> None:
 def parameters(data: bytes) -> None:
     """Values of any kind for a described type: written, or refused as a parameter error."""
     source = Source(data)
-    key = (None, (0,), (0, 1), (1, 0))[source.byte() % 4]
+    first = source.byte()
+    key = (None, (0,), (0, 1), (1, 0))[first % 4]
+    codecs = registry(VECTORS[(first >> 2) % 3])
     try:
         cql_type = draw_type(source)
         columns = [Column("ks", "t", name, cql_type) for name in ("id", "a", "b")]
-        plan = BindPlan(columns, registry(), key)
+        plan = BindPlan(columns, codecs, key)
+        codec = codecs.codec(cql_type)
     except ProtocolError:
         return
     whole = source.byte()
     given: Any = draw_value(source) if whole % 8 == 0 else list(draw_values(source))[:4]
-    bind(plan, given)
+    bind(plan, codec, given)
     if whole % 4 == 1 and isinstance(given, list):
-        bind(plan, dict(zip(("id", "a", "b", "c"), given, strict=False)))
+        bind(plan, codec, dict(zip(("id", "a", "b", "c"), given, strict=False)))
 
 
-def bind(plan: BindPlan, given: Any) -> None:
+def bind(plan: BindPlan, codec: Codec, given: Any) -> None:
     """Bind by value and as bytes; the encoded values are as many as the parameters."""
     try:
         bound = plan.bind(given)
@@ -391,7 +403,6 @@ def bind(plan: BindPlan, given: Any) -> None:
     for again in (plan.bind_encoded(encoded), plan.bind_encoded(viewed)):
         assert (again.payload, again.token) == (bound.payload, bound.token)
     look(bound)
-    codec = registry().codec(plan.columns[0].type)
     for value in encoded:
         if isinstance(value, bytes):
             with suppress(ValueError, OverflowError, TypeError):
@@ -445,8 +456,10 @@ TARGETS: Mapping[str, Target] = {
 }
 
 DEFAULT_LIMITS = Limits()
+# Bytes are given 300 times over, as lists too, each item of which is a value to write.
 # Requests are written at sizes around that of a segment, whatever the input's own.
 LIMITS: Mapping[str, Limits] = dict.fromkeys(TARGETS, DEFAULT_LIMITS) | {
+    "parameters": Limits(work_per_byte=60_000),
     "requests": Limits(500_000_000, 400_000, 4_000_000, 60_000),
     "parts": Limits(64_000_000, 4_000, 40_000_000, 6_000),
 }

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.fuzz.corpus import corpus
 from tests.fuzz.targets import TARGETS
 
-pytestmark = pytest.mark.promise(8)
+pytestmark = [pytest.mark.promise(8), pytest.mark.timeout(120)]
 
 CORPUS = corpus()
 

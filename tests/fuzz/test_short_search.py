@@ -10,7 +10,7 @@ from tests.fuzz.corpus import corpus
 from tests.fuzz.search import Search
 from tests.fuzz.targets import LIMITS, TARGETS
 
-pytestmark = pytest.mark.promise(8)
+pytestmark = [pytest.mark.promise(8), pytest.mark.timeout(120)]
 
 INPUTS = 600
 CORPUS = corpus()
