@@ -13,6 +13,8 @@ __all__ = ["requests"]
 
 Encoded = tuple[int, int, int, bytes]
 
+MOST_WRITTEN = 20_000_000
+
 
 def compress(data: memoryview) -> bytes:
     block: bytes = lz4.block.compress(data, store_size=False)
@@ -96,13 +98,14 @@ def requests(data: bytes) -> None:
     writer.compressing = bool(mode & 2)
     writer.framing = framing if version == 5 else Framing.ENVELOPES
     added: list[Encoded] = []
-    while source.remaining:
+    while source.remaining and len(writer.pending) < MOST_WRITTEN:
         try:
             body = message(source).encode(version)
         except (ValueError, TypeError, NotImplementedError):
             continue
         # Sizes around those of a segment.
-        body *= (1, 1, 1, 0x1FFFF // (len(body) + 9), 50)[source.byte() % 5] if body else 1
+        times = (1, 1, 1, 0x1FFFF // (len(body) + 9), 50)[source.byte() % 5]
+        body *= times if 0 < len(body) * times < MOST_WRITTEN else 1
         flags, opcode = source.byte() & 0x0E, source.byte() & 0x0F
         writer.add(opcode, len(added), body, flags)
         added.append((flags, len(added), opcode, body))
