@@ -40,8 +40,7 @@ async def client(
         yield http
         async with http.get("/users/stream") as answer:
             left = [json.loads(line)["id"] async for line in answer.content]
-        for user in left:
-            await http.delete(f"/users/{user}")
+        await asyncio.gather(*(http.delete(f"/users/{user}") for user in left))
 
 
 async def created(client: aiohttp.ClientSession, number: int = 1) -> dict[str, Any]:
