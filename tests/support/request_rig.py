@@ -158,6 +158,7 @@ class RequestRig:
             on_unreachable=lambda pool, error: self.unreachable.append(error),
             on_reachable=self.reachable.append,
             on_opened=lambda pool, connection: None,
+            on_lost=lambda pool, connection: None,
         )
 
     async def __aenter__(self) -> Self:

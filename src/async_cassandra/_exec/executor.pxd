@@ -1,6 +1,7 @@
 from libc.stdint cimport uint64_t
 
 from async_cassandra._exec.budget cimport Budget
+from async_cassandra._exec.observer cimport Observer
 from async_cassandra._exec.prepared cimport PrepareFlights
 from async_cassandra._exec.queue cimport WaitQueue
 from async_cassandra._net.timers cimport TimerQueue
@@ -20,6 +21,7 @@ cdef class Executor:
     cdef public Py_ssize_t max_queued
     cdef public double attempt_fraction
     cdef readonly Budget budget
+    cdef public Observer observer
     cdef WaitQueue queue
     cdef readonly Py_ssize_t running
     cdef readonly bint closed

@@ -6,6 +6,7 @@ from cassandra.policies import LoadBalancingPolicy
 from cassandra.pool import Host
 
 from async_cassandra._exec.budget import Budget
+from async_cassandra._exec.observer import Observer
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.routes import Routes
 from async_cassandra._net.connection import NodeConnections
@@ -42,6 +43,7 @@ class Executor:
     keyspace: str | None
     max_queued: int
     attempt_fraction: float
+    observer: Observer | None
     on_idle: Callable[[], object] | None
     refuse: Callable[[], object]
     def __init__(

@@ -21,6 +21,7 @@ cdef class Executor:
     :param max_queued: requests that may wait for a place; 0 refuses at once
     :param attempt_fraction: share of the timeout after which an idempotent request also asks another node, 0 to 1
     :param budget: of retries and hedges, shared by the sessions of a cluster; ``None`` for one of its own
+    :ivar observer: told of what happens to requests; ``None`` for nobody
     :ivar hedges: attempts started while another one of the request was live
     :ivar superseded: attempts given up because another one of the request was answered first
     """

@@ -124,9 +124,13 @@ class Nodes:
         if host in self.pools:
             self.pools[host].wake()
         self.on_routing()
+        if self._executor.observer is not None:
+            self._executor.observer.on_node_up(_endpoint(host))
 
     def on_down(self, host: Host) -> None:
         self.on_routing()
+        if self._executor.observer is not None:
+            self._executor.observer.on_node_down(_endpoint(host))
 
     def on_remove(self, host: Host) -> None:
         pool = self.pools.pop(host, None)
@@ -174,7 +178,7 @@ class Nodes:
             return await open_connection(address, port, self._options, host=host, keyspace=keyspace)
 
         pool = NodePool(
-            f"{address}:{port}",
+            _endpoint(host),
             host,
             opener,
             size=self._size,
@@ -183,6 +187,7 @@ class Nodes:
             on_unreachable=self._on_unreachable,
             on_reachable=self._on_reachable,
             on_opened=self._on_opened,
+            on_lost=self._on_lost,
         )
         self.pools[host] = pool
         self._executor.nodes[host] = pool
@@ -200,3 +205,14 @@ class Nodes:
     def _on_opened(self, pool: NodePool, connection: ConnectionProtocol) -> None:
         self._control.report_connections(pool.host, len(pool.connections), by=self)
         self._take_in(connection)
+        if self._executor.observer is not None:
+            self._executor.observer.on_connection_opened(pool.endpoint)
+
+    def _on_lost(self, pool: NodePool, connection: Connection) -> None:
+        log.info("%s; another one is opened", connection.error or "a connection ended")
+        if self._executor.observer is not None:
+            self._executor.observer.on_connection_lost(pool.endpoint, connection.error)
+
+
+def _endpoint(host: Host) -> str:
+    return f"{host.endpoint.address}:{host.endpoint.port}"

@@ -1,47 +1,33 @@
-from libc.stdint cimport uint64_t
-
+from async_cassandra._exec.attempts cimport Attempted, Sending
 from async_cassandra._exec.executor cimport Executor
-from async_cassandra._exec.prepared cimport Preparing, PreparedQuery, ResultShape
-from async_cassandra._exec.routes cimport Routed
+from async_cassandra._exec.prepared cimport PreparedQuery, ResultShape
 from async_cassandra._net.connection cimport Connection, NodeConnections
 from async_cassandra._wire.requests cimport Message
 from async_cassandra._wire.responses cimport Response, ServerError
 from async_cassandra._wire.rows cimport RowPlan
 
 
-cdef class Attempt(Preparing):
+cdef class Attempt(Sending):
     cdef Request request
-    cdef readonly NodeConnections node
-    cdef Connection connection
-    cdef int stream_id
-    cdef uint64_t flush_number
-    cdef readonly double started
     cdef int prepares
-    cdef bint live
 
-    cdef bint was_sent(self)
-    cdef int release(self) except -1
     cdef int resend(self) except -1
 
 
-cdef class Request(Routed):
-    cdef readonly Executor executor
+cdef class Request(Attempted):
     cdef readonly Message message
-    cdef readonly object future
     cdef readonly int state
     cdef public object statement
     cdef readonly PreparedQuery prepared
     cdef ResultShape shape
     cdef public bint idempotent
     cdef public object retry_policy
-    cdef public object speculation
     cdef public double timeout
     cdef public double spent
     cdef public tuple pinned
     cdef public object policy
     cdef public object speculative_policy
     cdef readonly int retries
-    cdef readonly int attempts
     cdef readonly Response response
     cdef readonly NodeConnections coordinator
     cdef public dict batched
@@ -49,18 +35,17 @@ cdef class Request(Routed):
     cdef public object row_factory
     cdef int losses
     cdef readonly dict errors
-    cdef readonly double started
+    cdef readonly double began
+    cdef readonly int pages
+    cdef readonly Py_ssize_t row_count
     cdef double deadline
     cdef double next_event
-    cdef list live
-    cdef list ended
     cdef NodeConnections retry_node
     cdef object failure
     cdef bint failed_otherwise
     cdef int rounds
     cdef bint sent_once
     cdef public bint wants_all
-    cdef bint is_answered
     cdef bint holds_place
     cdef bint keeps_place
 
@@ -83,16 +68,13 @@ cdef class Request(Routed):
                    bint is_statement_error=*) except -1
     cdef bint take_retry(self) noexcept
     cdef int pause(self, double delay) except -1
-    cdef int end_attempt(self, Attempt attempt) except -1
-    cdef bint is_asking(self, NodeConnections node) noexcept
     cdef int plan_hedge(self, Attempt attempt, double now) except -1
-    cdef int learn(self, Attempt answered) except -1
     cdef int reshape(self) noexcept
-    cdef int finish(self) except -1
+    cdef int count_retry(self, object error, double delay) except -1
+    cdef int finish(self, object error) except -1
     cdef int give_up_place(self) except -1
     cdef int take_place(self, Request before) except -1
     cdef int fail(self, object exception) except -1
-    cdef int drop_attempts(self) except -1
 
 
 cdef Request new_request(Executor executor, Message message, statement, PreparedQuery prepared)

@@ -20,11 +20,11 @@ Retries and further attempts are paid from the cluster's :mod:`budget <.budget>`
 A request that may have reached a node is sent again only if it is idempotent; that gate comes before any retry policy.
 """
 
+from asyncio import CancelledError
 from math import inf
 
 from libc.stdint cimport uint8_t
 
-from async_cassandra._exec.latencies cimport PercentilePlan
 from async_cassandra._exec.queue cimport WaitQueue
 from async_cassandra._exec.routes cimport Routes
 from async_cassandra._wire.requests cimport Execute, Statement
@@ -67,21 +67,11 @@ DEF FIRST_STATEMENT_ERROR = 0x2000
 
 
 cdef dict NO_QUERIES = {}
+cdef object CANCELLED = CancelledError()
 
 
-cdef class Attempt(Preparing):
+cdef class Attempt(Sending):
     """One sending of a request to one node."""
-
-    cdef bint was_sent(self):
-        """Whether the frame may have left this process."""
-        return self.connection.flushes != self.flush_number
-
-    cdef int release(self) except -1:
-        """Give up on the response, if one is awaited."""
-        if self.live and self.stream_id >= 0:
-            self.connection.orphan(self.stream_id)
-        self.live = False
-        return 0
 
     cdef int resend(self) except -1:
         """Send on the same connection, after the statement was prepared there."""
@@ -159,7 +149,7 @@ cdef Request new_request(Executor executor, Message message, statement, Prepared
     return request
 
 
-cdef class Request(Routed):
+cdef class Request(Attempted):
     """A request from admission to its future; see the module for its states.
 
     :param statement: what the user gave, for the policies
@@ -191,30 +181,14 @@ cdef class Request(Routed):
         """Admit the request; its future gets the :class:`Response` or the exception."""
         self.begin()
 
-    def __await__(self):
-        """Wait until :attr:`response` is there; raises what the future got. Cancellation: call :meth:`cancel`."""
-        return self
-
-    def __next__(self):
-        """Hand the future to the task that awaits, as the future's own iterator does.
-
-        An iterator that ends without an exception ends an ``await``; to carry a value it would have to raise one.
-        """
-        if not self.is_answered:
-            if not self.future.done():
-                self.future._asyncio_future_blocking = True
-                return self.future
-            self.future.result()
-        raise StopIteration
-
     def cancel(self):
         """Stop waiting: frees the place, the timer and every attempt; the stream ids stay taken until answered."""
         if self.state != DONE:
             self.keeps_place = False
-            self.finish()
+            self.finish(CANCELLED)
         elif self.keeps_place:
             self.keeps_place = False
-            self.give_up_place()
+            self.finish(CANCELLED)
 
     def let_go(self):
         """Drop the errors, once the future has raised its own.
@@ -236,6 +210,10 @@ cdef class Request(Routed):
         self.next_event = inf
         executor.requests += 1
         executor.budget.requests += 1
+        if not self.pages:
+            self.began = self.started
+            if executor.observer is not None:
+                executor.observer.on_started(self)
         try:
             self.make_plan()
             if executor.queue.size and self.pinned is None:
@@ -244,8 +222,8 @@ cdef class Request(Routed):
                 executor.queue.serve()
             else:
                 self.send_next()
-        except BaseException:
-            self.finish()
+        except BaseException as error:
+            self.finish(error)
             raise
         return 0
 
@@ -262,16 +240,6 @@ cdef class Request(Routed):
 
     cdef bint leaves_out(self, NodeConnections node) except -1:
         return (self.errors is not None and node.endpoint in self.errors) or self.is_asking(node)
-
-    cdef bint is_asking(self, NodeConnections node) noexcept:
-        """Whether an attempt is live there."""
-        cdef Attempt attempt
-        if self.live is None:
-            return False
-        for attempt in self.live:
-            if attempt.node is node:
-                return True
-        return False
 
     cdef int send_next(self) except -1:
         """Start an attempt on the next node that can take it, or wait for one."""
@@ -292,12 +260,7 @@ cdef class Request(Routed):
         attempt.connection = connection
         attempt.stream_id = -1
         attempt.resend()
-        attempt.live = True
-        if self.live is None:
-            self.live = [attempt]
-        else:
-            self.live.append(attempt)
-        self.attempts += 1
+        self.add_attempt(attempt)
         self.state = WAITING
         cdef double now = self.started
         if self.sent_once:
@@ -321,18 +284,6 @@ cdef class Request(Routed):
                 return 0
         if len(self.executor.nodes) > 1 and len(self.live) < MAX_LIVE_ATTEMPTS and self.timeout != inf:
             self.next_event = now + self.timeout * self.executor.attempt_fraction
-        return 0
-
-    cdef int learn(self, Attempt answered) except -1:
-        """Tell a policy that goes by latencies what this request's attempts took, or have waited in vain."""
-        cdef Attempt attempt
-        cdef double now
-        if self.speculation is None or type(self.speculation) is not PercentilePlan or self.live is None:
-            return 0
-        now = self.executor.timers.now()
-        for attempt in self.live:
-            if attempt.live or attempt is answered:
-                (<PercentilePlan>self.speculation).record(attempt.node.host, now - attempt.started, now)
         return 0
 
     cdef int go_on(self, bint from_the_start) except -1:
@@ -372,6 +323,8 @@ cdef class Request(Routed):
         cdef double now = self.executor.timers.now()
         queue.join(self, now)
         self.state = QUEUED
+        if self.executor.observer is not None:
+            self.executor.observer.on_queued(self)
         self.next_event = inf
         return self.arm(now)
 
@@ -433,16 +386,15 @@ cdef class Request(Routed):
         self.response = response
         self.coordinator = attempt.node
         cdef ResultMetadata metadata = response.metadata
-        cdef Attempt other
-        if len(self.live) > 1:
-            for other in self.live:
-                self.executor.superseded += other.live
-        self.learn(attempt)
+        self.win(attempt)
         if self.prepared is not None and metadata is not None and metadata.new_metadata_id is not None:
             self.shape = self.prepared.reshape(metadata)
         cdef object future = self.future
         self.keeps_place = self.wants_all and metadata is not None and metadata.paging_state is not None
-        self.finish()
+        if response.page is not None:
+            self.pages += 1
+            self.row_count += response.page.row_count
+        self.finish(None)
         if not future.done():
             self.is_answered = True
             future.set_result(response)
@@ -455,7 +407,7 @@ cdef class Request(Routed):
             prepared = self.query_of(error.fields["query_id"])
             if prepared is not None:
                 return self.on_unprepared(attempt, prepared)
-        self.end_attempt(attempt)
+        self.end_attempt(attempt, error)
         self.response = response
         if error.code != OVERLOADED and error.code != IS_BOOTSTRAPPING:
             self.failed_otherwise = True
@@ -490,7 +442,7 @@ cdef class Request(Routed):
         cdef object exception
         cdef int decision
         cdef double delay = 0
-        self.end_attempt(attempt)
+        self.end_attempt(attempt, error)
         if sent:
             self.losses += 1
             exception = self.executor.faults.lost(self, attempt.node, error)
@@ -506,8 +458,7 @@ cdef class Request(Routed):
         # The node is asked again once it has a connection, so the loss does not strike it from the plan.
         if self.live:
             return 0
-        self.executor.retries += 1
-        self.retries += 1
+        self.count_retry(error, delay)
         self.errors = None
         return self.go_on(True) if delay <= 0 else self.pause(delay)
 
@@ -522,7 +473,7 @@ cdef class Request(Routed):
             self.response = None
             self.coordinator = attempt.node
             future = self.future
-            self.finish()
+            self.finish(None)
             if not future.done():
                 future.set_result(None)
             return 0
@@ -531,8 +482,7 @@ cdef class Request(Routed):
         if not self.take_retry():
             return self.fail(self.executor.faults.over_budget(exception))
         self.failure = exception
-        self.retries += 1
-        self.executor.retries += 1
+        self.count_retry(exception, delay)
         if consistency is not None:
             (<Statement>self.message).consistency = consistency
         if decision == RETRY:
@@ -549,6 +499,13 @@ cdef class Request(Routed):
         """Whether the cluster's budget has a retry left."""
         return self.executor.budget.take_retry(self.executor.timers.now())
 
+    cdef int count_retry(self, object error, double delay) except -1:
+        self.retries += 1
+        self.executor.retries += 1
+        if self.executor.observer is not None:
+            self.executor.observer.on_retried(self, error, delay)
+        return 0
+
     cdef int pause(self, double delay) except -1:
         """Send again after ``delay`` seconds, or fail now if the deadline comes before."""
         cdef double now = self.executor.timers.now()
@@ -562,16 +519,18 @@ cdef class Request(Routed):
 
     cdef int fail(self, object exception) except -1:
         cdef object future = self.future
-        self.finish()
+        self.finish(exception)
         if not future.done():
             future.set_exception(exception)
         return 0
 
-    cdef int finish(self) except -1:
+    cdef int finish(self, object error) except -1:
         if self.is_queued:
             self.leave_queue()
         self.state = DONE
         self.executor.timers.stop(self)
+        if self.executor.observer is not None and not self.keeps_place:
+            self.executor.observer.on_finished(self, error, self.executor.timers.now() - self.began)
         self.drop_attempts()
         return 0 if self.keeps_place else self.give_up_place()
 
@@ -590,38 +549,8 @@ cdef class Request(Routed):
         self.holds_place = before.keeps_place
         before.keeps_place = False
         self.wants_all = before.wants_all
+        if self.holds_place:
+            self.began, self.pages, self.row_count = before.began, before.pages, before.row_count
+            if self.executor.observer is not None:
+                self.executor.observer.on_page(self, before)
         return 0
-
-    cdef int drop_attempts(self) except -1:
-        cdef Attempt attempt
-        if self.live is not None:
-            for attempt in self.live:
-                attempt.release()
-            self.live = None
-        return 0
-
-    # What errors tell
-
-    cdef int end_attempt(self, Attempt attempt) except -1:
-        """Take note of an attempt that failed."""
-        self.live.remove(attempt)
-        if self.ended is None:
-            self.ended = []
-        self.ended.append((attempt.node.endpoint, attempt.started, self.executor.timers.now()))
-        return 0
-
-    def attempt_times(self):
-        """Each attempt as ``(endpoint, start, end)``, live ones last; they end now. In the timers' seconds."""
-        cdef Attempt attempt
-        cdef double now = self.executor.timers.now()
-        return (self.ended or []) + [(attempt.node.endpoint, attempt.started, now) for attempt in self.live or ()]
-
-    def queued_time(self):
-        """Seconds spent waiting for a place."""
-        if self.is_queued:
-            return self.queued_seconds + self.executor.timers.now() - self.queued_at
-        return self.queued_seconds
-
-    def elapsed(self):
-        """Seconds since the request was admitted."""
-        return self.executor.timers.now() - self.started

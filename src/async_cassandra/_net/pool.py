@@ -44,6 +44,7 @@ class NodePool(NodeConnections):
         opened
     :param on_reachable: called when a connection opens after that
     :param on_opened: called with each connection that opens
+    :param on_lost: called with each open connection that ends, unless the pool closed it
     :ivar protocol_errors: connections closed because what came on them could not be right
     """
 
@@ -59,6 +60,7 @@ class NodePool(NodeConnections):
         on_unreachable: Callable[["NodePool", ConnectFailed], None],
         on_reachable: Callable[["NodePool"], None],
         on_opened: Callable[["NodePool", ConnectionProtocol], None],
+        on_lost: Callable[["NodePool", Connection], None],
     ) -> None:
         self._opener = opener
         self._size = size
@@ -67,6 +69,7 @@ class NodePool(NodeConnections):
         self._on_unreachable = on_unreachable
         self._on_reachable = on_reachable
         self._on_opened = on_opened
+        self._on_lost = on_lost
         self._wake = asyncio.Event()
         self._worn: set[Connection] = set()
         self._retiring: set[Connection] = set()
@@ -183,6 +186,7 @@ class NodePool(NodeConnections):
         if connection in self.connections:
             self.connections.remove(connection)
             self._wake.set()
+            self._on_lost(self, connection)
 
     def _replace(self, connection: Connection) -> None:
         """Open a fresh connection, then take the worn one out of use."""

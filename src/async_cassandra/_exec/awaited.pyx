@@ -1,0 +1,21 @@
+"""How a task waits for a request: through its future, without a coroutine or an exception for each."""
+
+
+cdef class Awaited(Routed):
+    """Something with a future that a task may ``await`` directly."""
+
+    def __await__(self):
+        """Wait until the future is done; raises what it got. Cancellation: the request is to be cancelled as well."""
+        return self
+
+    def __next__(self):
+        """Hand the future to the task that awaits, as the future's own iterator does.
+
+        An iterator that ends without an exception ends an ``await``; to carry a value it would have to raise one.
+        """
+        if not self.is_answered:
+            if not self.future.done():
+                self.future._asyncio_future_blocking = True
+                return self.future
+            self.future.result()
+        raise StopIteration

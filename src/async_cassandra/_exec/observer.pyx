@@ -1,0 +1,182 @@
+"""What happens to requests and connections, told to whoever observes a session.
+
+Everything that counts, traces or logs requests goes through here. A request has one test for ``None`` at each event
+while nobody observes.
+"""
+
+import logging
+
+log = logging.getLogger("async_cassandra.observers")
+
+
+cdef class Observer:
+    """Told of each event on the loop's thread, within the request that it happens to: must be quick, must not wait.
+
+    A request here is one call of ``execute`` with all its pages, or one page of a stream. Derive from it and define
+    the events that matter. An exception is logged once for each observer and fails no request.
+    """
+
+    cpdef on_started(self, request):
+        """A request was admitted, in the context of the task that awaits it."""
+
+    cpdef on_queued(self, request):
+        """No connection could take it: it waits for a place."""
+
+    cpdef on_sent(self, request, str endpoint, bint is_speculative):
+        """An attempt goes to ``endpoint``; speculative if another one is still awaited."""
+
+    cpdef on_attempt_failed(self, request, str endpoint, error):
+        """An attempt ended without a result: with the server's error, or because its connection was lost."""
+
+    cpdef on_retried(self, request, error, double delay):
+        """It is sent again because of ``error``, after ``delay`` seconds."""
+
+    cpdef on_page(self, request, before):
+        """A page came that is not the last; the next event of this call is another request's, whose ``before`` it is.
+
+        :param before: the page's request
+        :param request: the one for the page after it
+        """
+
+    cpdef on_finished(self, request, error, double seconds):
+        """It has its result, or its ``error``, ``seconds`` after it was admitted; cancelled: ``CancelledError``."""
+
+    cpdef on_connection_opened(self, str endpoint):
+        """A connection is ready for requests."""
+
+    cpdef on_connection_lost(self, str endpoint, error):
+        """A connection ended that was not closed by this side."""
+
+    cpdef on_node_up(self, str endpoint):
+        """The cluster holds a node for up."""
+
+    cpdef on_node_down(self, str endpoint):
+        """The cluster holds a node for down."""
+
+
+cdef class Observers(Observer):
+    """Tells several, in their order; one that fails is reported once and keeps nobody else from knowing.
+
+    :ivar enabled: whether they are told at present
+    """
+
+    def __init__(self, members):
+        self.members = tuple(members)
+        self.reported = set()
+        self.enabled = True
+
+    cdef int report(self, Observer member) except -1:
+        if id(member) not in self.reported:
+            self.reported.add(id(member))
+            log.warning("%r failed; reported once", member, exc_info=True)
+        return 0
+
+    cpdef on_started(self, request):
+        cdef Observer member
+        if not self.enabled:
+            return
+        for member in self.members:
+            try:
+                member.on_started(request)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
+
+    cpdef on_queued(self, request):
+        cdef Observer member
+        if not self.enabled:
+            return
+        for member in self.members:
+            try:
+                member.on_queued(request)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
+
+    cpdef on_sent(self, request, str endpoint, bint is_speculative):
+        cdef Observer member
+        if not self.enabled:
+            return
+        for member in self.members:
+            try:
+                member.on_sent(request, endpoint, is_speculative)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
+
+    cpdef on_attempt_failed(self, request, str endpoint, error):
+        cdef Observer member
+        if not self.enabled:
+            return
+        for member in self.members:
+            try:
+                member.on_attempt_failed(request, endpoint, error)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
+
+    cpdef on_retried(self, request, error, double delay):
+        cdef Observer member
+        if not self.enabled:
+            return
+        for member in self.members:
+            try:
+                member.on_retried(request, error, delay)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
+
+    cpdef on_page(self, request, before):
+        cdef Observer member
+        if not self.enabled:
+            return
+        for member in self.members:
+            try:
+                member.on_page(request, before)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
+
+    cpdef on_finished(self, request, error, double seconds):
+        cdef Observer member
+        if not self.enabled:
+            return
+        for member in self.members:
+            try:
+                member.on_finished(request, error, seconds)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
+
+    cpdef on_connection_opened(self, str endpoint):
+        cdef Observer member
+        if not self.enabled:
+            return
+        for member in self.members:
+            try:
+                member.on_connection_opened(endpoint)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
+
+    cpdef on_connection_lost(self, str endpoint, error):
+        cdef Observer member
+        if not self.enabled:
+            return
+        for member in self.members:
+            try:
+                member.on_connection_lost(endpoint, error)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
+
+    cpdef on_node_up(self, str endpoint):
+        cdef Observer member
+        if not self.enabled:
+            return
+        for member in self.members:
+            try:
+                member.on_node_up(endpoint)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
+
+    cpdef on_node_down(self, str endpoint):
+        cdef Observer member
+        if not self.enabled:
+            return
+        for member in self.members:
+            try:
+                member.on_node_down(endpoint)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
