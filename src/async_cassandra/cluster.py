@@ -19,12 +19,13 @@ from async_cassandra._exec.budget import Budget
 from async_cassandra._exec.config import ClientOptions
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.faults import connect_fault
+from async_cassandra._exec.observer import Observer, Observers
 from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.handshake import ConnectOptions
 from async_cassandra.exceptions import ConfigurationError, ConnectionError, ConnectTimeoutError
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.retry_policy import DefaultRetryPolicy
-from async_cassandra.session import AsyncCassandraSession, MeasuredSession, unquoted
+from async_cassandra.session import AsyncCassandraSession, unquoted
 from async_cassandra.tls import TlsOptions, chosen_context
 
 __all__ = ["AsyncCluster"]
@@ -59,6 +60,8 @@ class AsyncCluster(AsyncClosing):
         more; files are read at once
     :param client_options: bounds and defaults of its sessions
     :param metrics: told of every request of its sessions
+    :param observers: told of every event of its sessions: a
+        :class:`~async_cassandra.observers.SlowQueryLog`, or one of your own
     :param kwargs: any other setting of the driver's ``Cluster``, ``execution_profiles`` among them
     :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit, naming it
     """
@@ -85,6 +88,7 @@ class AsyncCluster(AsyncClosing):
         tls: bool | str | os.PathLike[str] | TlsOptions | None = None,
         client_options: ClientOptions | None = None,
         metrics: MetricsMiddleware | None = None,
+        observers: Sequence[Observer] = (),
         **kwargs: Any,
     ) -> None:
         self._compression = _lz4(compression)
@@ -92,6 +96,7 @@ class AsyncCluster(AsyncClosing):
         self._budget = budget_of(self._options)
         self._idle_heartbeat_interval = idle_heartbeat_interval
         self._metrics = metrics
+        self._observers = tuple(observers)
         profiles = kwargs.get("execution_profiles") or {}
         if retry_policy is None and EXEC_PROFILE_DEFAULT not in profiles:
             retry_policy = DefaultRetryPolicy()
@@ -186,7 +191,7 @@ class AsyncCluster(AsyncClosing):
             async with asyncio.timeout(timeout):
                 await self._start()
                 exact = None if keyspace is None else unquoted(keyspace)
-                core = await self._open(exact, timeout)
+                core = await self._open(exact, timeout, metrics)
         except ConnectTimeoutError:
             raise
         except TimeoutError as error:
@@ -197,9 +202,7 @@ class AsyncCluster(AsyncClosing):
                 "or give connect() a longer timeout",
                 error,
             ) from error
-        session = AsyncCassandraSession(self, core)
-        if metrics is not None:
-            session = MeasuredSession(self, core, metrics)
+        session = AsyncCassandraSession(self, core, metrics)
         self._sessions.append(session)
         return session
 
@@ -245,10 +248,12 @@ class AsyncCluster(AsyncClosing):
         self,
         keyspace: str | None,
         timeout: float,  # noqa: ASYNC109  it bounds each connection's opening, not this call
+        metrics: MetricsMiddleware | None,
     ) -> SessionCore:
         core = SessionCore(
             self._control, self._connect_options(timeout), self._options, self._budget
         )
+        core.executor.observer = self._observer(core, metrics)
         try:
             await core.start(keyspace)
         except ConnectFailed as error:
@@ -261,6 +266,15 @@ class AsyncCluster(AsyncClosing):
             await core.close(0)
             raise ConnectionError("Cluster is closed")
         return core
+
+    def _observer(self, core: SessionCore, metrics: MetricsMiddleware | None) -> Observer | None:
+        """Who is told of what happens in a session."""
+        if metrics is not None and not self._observers:
+            return metrics.observe(core)
+        members: list[Observer] = list(self._observers)
+        if metrics is not None:
+            members.append(metrics.observe(core))
+        return Observers(members) if members else None
 
     def _connect_options(self, timeout: float) -> ConnectOptions:
         cluster = self._control.cluster

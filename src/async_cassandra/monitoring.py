@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -103,6 +104,8 @@ class ConnectionMonitor:
             "monitoring_started": datetime.now(UTC),
         }
         self._callbacks: list[Callback] = []
+        self._checks: Counter[str] = Counter()
+        self._failures: Counter[str] = Counter()
         self._task: asyncio.Task[None] | None = None
 
     def add_callback(self, callback: Callback) -> None:
@@ -128,20 +131,35 @@ class ConnectionMonitor:
         )
         if found.status == HOST_STATUS_DOWN:
             return found
+        await self._ask(host, found)
+        found.connection_count = self._open_connections(host)
+        found.last_check = datetime.now(UTC)
+        return found
+
+    async def _ask(self, host: Host, found: HostMetrics) -> None:
         self.metrics["requests_sent"] += 1
         start = asyncio.get_running_loop().time()
         try:
             await self.session.execute(HEALTH_QUERY, timeout=HEALTH_TIMEOUT, host=host)
         except AsyncCassandraError as error:
             self.metrics["requests_failed"] += 1
+            self._failures[found.address] += 1
             found.status = HOST_STATUS_UNKNOWN
             found.last_error = str(error)
         else:
             self.metrics["requests_completed"] += 1
-            found.latency_ms = (asyncio.get_running_loop().time() - start) * 1000
-        found.connection_count = self._open_connections(host)
-        found.last_check = datetime.now(UTC)
-        return found
+        taken = asyncio.get_running_loop().time() - start
+        if found.last_error is None:
+            found.latency_ms = taken * 1000
+        self._checks[found.address] += 1
+        if self.session._metrics is not None:
+            await self.session._metrics.record_connection_metrics(
+                found.address,
+                found.status == HOST_STATUS_UP,
+                taken,
+                error_count=self._failures[found.address],
+                total_queries=self._checks[found.address],
+            )
 
     async def get_cluster_metrics(self) -> ClusterMetrics:
         """Ask every node at once."""

@@ -1,9 +1,8 @@
 """The session: where statements are executed."""
 
 import asyncio
-import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cassandra.pool import Host
 from cassandra.query import BatchStatement
@@ -20,12 +19,13 @@ from async_cassandra._exec.statements import AnyStatement, Parameters, PreparedS
 from async_cassandra.exceptions import ConfigurationError, StatementChangedError
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.result import AsyncResultSet
+from async_cassandra.stats import SessionStats, session_stats
 from async_cassandra.streaming import AsyncStreamingResultSet, StreamConfig
 
 if TYPE_CHECKING:
     from async_cassandra.cluster import AsyncCluster
 
-__all__ = ["AsyncCassandraSession", "AsyncSession", "MeasuredSession"]
+__all__ = ["AsyncCassandraSession", "AsyncSession"]
 
 CLOSE_GRACE = 5.0
 
@@ -37,9 +37,15 @@ class AsyncCassandraSession(AsyncClosing):
     once.
     """
 
-    def __init__(self, cluster: "AsyncCluster", core: SessionCore) -> None:
+    def __init__(
+        self,
+        cluster: "AsyncCluster",
+        core: SessionCore,
+        metrics: MetricsMiddleware | None = None,
+    ) -> None:
         self._cluster = cluster
         self._core = core
+        self._metrics = metrics
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -68,6 +74,10 @@ class AsyncCassandraSession(AsyncClosing):
         state = "closed" if self.is_closed else "open"
         nodes = ", ".join(map(repr, self._core.nodes.pools.values()))
         return f"<{type(self).__name__} {state} keyspace={self.keyspace!r} nodes=[{nodes}]>"
+
+    def stats(self) -> SessionStats:
+        """Return what the session is doing and has done so far; ``print`` it to read it."""
+        return session_stats(self._core)
 
     async def execute(
         self,
@@ -306,64 +316,6 @@ def unquoted(name: str) -> str:
     if len(name) > 1 and name.startswith('"') and name.endswith('"'):
         return name[1:-1].replace('""', '"')
     return name
-
-
-class MeasuredSession(AsyncCassandraSession):
-    """A session that tells a :class:`MetricsMiddleware` of each request."""
-
-    def __init__(
-        self, cluster: "AsyncCluster", core: SessionCore, metrics: MetricsMiddleware
-    ) -> None:
-        super().__init__(cluster, core)
-        self._metrics = metrics
-
-    async def execute(
-        self, query: AnyStatement, parameters: Parameters = None, *args: Any, **kwargs: Any
-    ) -> AsyncResultSet:
-        """As :meth:`AsyncCassandraSession.execute`, measured."""
-        started = time.perf_counter()
-        try:
-            result = await super().execute(query, parameters, *args, **kwargs)
-        except BaseException as error:
-            await self._record(query, parameters, started, type(error).__name__, 0)
-            raise
-        await self._record(query, parameters, started, None, len(result))
-        return result
-
-    async def execute_stream(
-        self,
-        query: AnyStatement,
-        parameters: Parameters = None,
-        stream_config: StreamConfig | None = None,
-        *args: Any,
-        **kwargs: Any,
-    ) -> AsyncStreamingResultSet:
-        """As :meth:`AsyncCassandraSession.execute_stream`; the time to the first page is measured."""
-        started = time.perf_counter()
-        try:
-            stream = await super().execute_stream(query, parameters, stream_config, *args, **kwargs)
-        except BaseException as error:
-            await self._record(query, parameters, started, type(error).__name__, 0)
-            raise
-        await self._record(query, parameters, started, None, stream.total_rows_fetched)
-        return stream
-
-    async def _record(
-        self,
-        query: AnyStatement,
-        parameters: Parameters,
-        started: float,
-        error_type: str | None,
-        rows: int,
-    ) -> None:
-        await self._metrics.record_query_metrics(
-            query,
-            time.perf_counter() - started,
-            error_type is None,
-            error_type=error_type,
-            parameters_count=len(parameters) if parameters is not None else 0,
-            result_size=rows,
-        )
 
 
 AsyncSession = AsyncCassandraSession

@@ -5,6 +5,10 @@ cdef enum:
     BUCKETS = 736
 
 
+cdef int bucket_of(double seconds) noexcept
+cdef double end_of(int bucket) noexcept
+
+
 cdef class Latencies:
     cdef uint32_t current[BUCKETS]
     cdef uint32_t before[BUCKETS]

@@ -1,0 +1,149 @@
+"""What collectors take, and how a query gets its name; :mod:`.metrics` has it all for users."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Any
+
+from cassandra.query import (
+    BatchStatement,
+    BoundStatement,
+    PreparedStatement,
+    SimpleStatement,
+    Statement,
+)
+
+from async_cassandra._exec.core import SessionCore
+from async_cassandra._exec.request_stats import RequestStats
+
+__all__ = ["ConnectionMetrics", "MetricsCollector", "QueryMetrics", "query_hash", "sanitised"]
+
+
+def now_with_zone() -> datetime:
+    """The time of day, with its time zone."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class QueryMetrics:
+    """One finished query.
+
+    :ivar query_hash: names queries that differ in literals only; starts with ``prepared`` when the
+        query was a prepared statement
+    :ivar duration: seconds
+    :ivar error_type: class name of the error; ``None`` when the query succeeded
+    :ivar timestamp: when it finished, with its time zone
+    :ivar result_size: rows in the result
+    """
+
+    query_hash: str
+    duration: float
+    success: bool
+    error_type: str | None = None
+    timestamp: datetime = field(default_factory=now_with_zone)
+    parameters_count: int = 0
+    result_size: int = 0
+
+
+@dataclass(slots=True)
+class ConnectionMetrics:
+    """What a health check of one host found.
+
+    :ivar response_time: seconds
+    """
+
+    host: str
+    is_healthy: bool
+    last_check: datetime
+    response_time: float
+    error_count: int = 0
+    total_queries: int = 0
+
+
+class MetricsCollector:
+    """Where measurements go; derive from it to send them elsewhere.
+
+    Concurrency: called on the loop thread as each query finishes, and runs until its first wait
+    before the query's caller goes on: hand slow work to a thread.
+    """
+
+    def stats_of(self, core: SessionCore) -> RequestStats | None:
+        """Where the events of a session may be counted directly, without :meth:`record_query`."""
+        return None
+
+    async def record_query(self, metrics: QueryMetrics) -> None:
+        """Take one finished query."""
+        raise NotImplementedError
+
+    async def record_connection_health(self, metrics: ConnectionMetrics) -> None:
+        """Take the result of one health check."""
+        raise NotImplementedError
+
+    async def get_stats(self) -> dict[str, Any]:
+        """Return what was collected, as plain values."""
+        raise NotImplementedError
+
+
+# Literals, quoted names, comments and white space; whatever is between them is upper-cased.
+_PIECES = re.compile(
+    r"""
+      (?P<literal> '(?:[^']|'')*(?:'|\Z) | \$\$.*?(?:\$\$|\Z)
+                 | \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b | \b0[xX][0-9a-fA-F]*
+                 | \b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b | \?  )
+    | (?P<quoted> "(?:[^"]|"")*" )
+    | (?P<gap> \s+ | --[^\n]* | //[^\n]* | /\*.*?\*/ )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_LISTS = re.compile(r"\?(?:\s*,\s*\?)+")
+_CACHED_TEXT = 4096
+
+
+def _replacement(match: re.Match[str]) -> str:
+    if match["literal"]:
+        return "?"
+    return match["quoted"] or " "
+
+
+def hash_of(text: str) -> str:
+    upper: list[str] = []
+    end = 0
+    for match in _PIECES.finditer(text):
+        upper += (text[end : match.start()].upper(), _replacement(match))
+        end = match.end()
+    upper.append(text[end:].upper())
+    normal = _LISTS.sub("?", " ".join("".join(upper).split()))
+    return blake2b(normal.encode(), digest_size=6).hexdigest()
+
+
+def _sanitise(text: str) -> str:
+    parts = _PIECES.sub(_replacement, text)
+    return " ".join(_LISTS.sub("?", parts).split())
+
+
+_cached_text = lru_cache(maxsize=1024)(_sanitise)
+
+
+def sanitised(text: str) -> str:
+    """A query without its literals, comments and superfluous white space; lists of them are one."""
+    return _cached_text(text) if len(text) <= _CACHED_TEXT else _sanitise(text)
+
+
+_cached_hash = lru_cache(maxsize=1024)(hash_of)
+
+
+def query_hash(query: str | Statement | PreparedStatement) -> str:
+    """Name a query without its literals: equal for queries that differ in them only.
+
+    :return: 12 hexadecimal digits, after ``prepared_`` for a prepared statement
+    """
+    if isinstance(query, BoundStatement):
+        query = query.prepared_statement
+    if isinstance(query, PreparedStatement):
+        return f"prepared_{_cached_hash(query.query_string)}"
+    if isinstance(query, BatchStatement):
+        return _cached_hash("BATCH")
+    text = query.query_string if isinstance(query, SimpleStatement) else str(query)
+    return _cached_hash(text) if len(text) <= _CACHED_TEXT else hash_of(text)
