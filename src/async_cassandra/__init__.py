@@ -36,11 +36,13 @@ if TYPE_CHECKING:
         RateLimitedSession,
         create_monitored_session,
     )
+    from async_cassandra.observers import SlowQueryLog
     from async_cassandra.result import AsyncResultSet
     from async_cassandra.retry_policy import AsyncRetryPolicy, DefaultRetryPolicy
     from async_cassandra.session import AsyncCassandraSession, AsyncSession
     from async_cassandra.speculation import PercentileSpeculativeExecutionPolicy
     from async_cassandra.statements import BatchStatement, PreparedStatement
+    from async_cassandra.stats import SessionStats
     from async_cassandra.streaming import (
         AsyncStreamingResultSet,
         StreamConfig,
@@ -80,6 +82,8 @@ __all__ = [
     "QueryError",
     "QueryMetrics",
     "RateLimitedSession",
+    "SessionStats",
+    "SlowQueryLog",
     "StreamConfig",
     "TimeoutError",
     "TlsOptions",
@@ -128,6 +132,7 @@ _NAMES = {
         "RateLimitedSession",
         "create_monitored_session",
     ),
+    ".observers": ("SlowQueryLog",),
     ".result": ("AsyncResultSet",),
     ".retry_policy": (
         "AsyncRetryPolicy",
@@ -142,6 +147,7 @@ _NAMES = {
         "BatchStatement",
         "PreparedStatement",
     ),
+    ".stats": ("SessionStats",),
     ".streaming": (
         "AsyncStreamingResultSet",
         "StreamConfig",

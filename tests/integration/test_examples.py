@@ -75,6 +75,15 @@ def test_export_has_every_row_once(cassandra_server: RunningServer, tmp_path: Pa
     assert rows[0]["note"] == f'row "{numbers[0]}", as text'
 
 
+def test_monitoring_app_prints_what_the_session_did(
+    cassandra_server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("READS", "200")
+    monkeypatch.setenv("METRICS_PORT", "0")
+    shown = run(cassandra_server, "monitoring/app.py")
+    assert re.search(r"keyspace \(none\): 20\d requests, 0 in flight(.|\n)*latency: p50", shown)
+
+
 def test_sliding_window_sees_every_reading(cassandra_server: RunningServer) -> None:
     shown = run(cassandra_server, "sliding_window.py", "--readings", 100)
     assert "200 of 200 readings were in a window" in shown
