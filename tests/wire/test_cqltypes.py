@@ -206,3 +206,10 @@ def test_driver_type_of_a_user_type_is_the_drivers_own() -> None:
         "ks", "addr", ("street", "zip"), (cqltypes.UTF8Type, cqltypes.Int32Type)
     )
     assert driver_type(cql_type) is expected
+
+
+@pytest.mark.parametrize("name", ["Foo(3)", "Foo(a:b=>c,3)", ""])
+def test_class_name_that_the_driver_cannot_read_is_of_opaque_bytes(name: str) -> None:
+    found = driver_type(CqlType(TypeCode.CUSTOM, name=name))
+    assert found.cass_parameterized_type() == name
+    assert found.deserialize(b"\1\2", 5) == b"\1\2"

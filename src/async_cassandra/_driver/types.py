@@ -23,7 +23,7 @@ def driver_type(cql_type: CqlType) -> Any:
     """The driver's class for a CQL type, as its own result messages have it."""
     code = cql_type.code
     if code in (TypeCode.CUSTOM, TypeCode.COMPOSITE):
-        return cqltypes.lookup_casstype(cql_type.name)
+        return _custom_type(cql_type.name)
     subtypes = tuple(driver_type(subtype) for subtype in cql_type.subtypes)
     if code == TypeCode.UDT:
         return cqltypes.UserType.make_udt_class(
@@ -35,6 +35,14 @@ def driver_type(cql_type: CqlType) -> Any:
     if code in _PARAMETERIZED:
         return driver_class.apply_parameters(subtypes)
     return driver_class
+
+
+def _custom_type(name: str) -> Any:
+    """The driver's class for a server's class name; one for opaque bytes if it cannot read the name."""
+    try:
+        return cqltypes.lookup_casstype(name)
+    except Exception:  # noqa: BLE001  its parser fails in any way, and names come from the server
+        return cqltypes.mkUnrecognizedType(name)
 
 
 def _presorted_set(items: list[Any]) -> Any:
