@@ -248,6 +248,31 @@ async def test_silent_connection_is_suspect_then_aborted() -> None:
             beat.stop()
 
 
+async def test_request_on_an_idle_connection_has_a_whole_beat_to_be_answered() -> None:
+    async with rigged() as (peer, rig):
+        peer.automatic.discard(Automatic.OPTIONS)
+        connection = rig.connection()
+        found: list[tuple[bool, bool]] = []
+
+        def connections() -> list[Connection]:
+            found.append((connection.in_flight > 0, connection.suspect))
+            return [connection]
+
+        beat = Heartbeat(connections, interval=0.005, timeout=5.0, idle_interval=0)
+        beat.start()
+        try:
+            await until(lambda: len(found) > 2)
+            request = rig.read()
+            asked = await peer.next_request()
+            await until(lambda: connection.suspect)
+            (await peer.next_request(Opcode.OPTIONS)).reply_supported({})
+            asked.reply_rows(INT_ROW, [(1,)])
+            await request.future
+        finally:
+            beat.stop()
+        assert [suspect for owes, suspect in found if owes][:2] == [False, False]
+
+
 async def test_slow_request_on_a_live_connection_is_left_alone() -> None:
     async with rigged() as (peer, rig):
         beat = Heartbeat(lambda: rig.pools[0].connections, interval=0.01, timeout=1.0)

@@ -1,7 +1,7 @@
 """Finds connections that no longer answer, long before the operating system does.
 
-Theory. At each beat, a connection that owes responses and has delivered nothing since the beat
-before is suspect: it is asked OPTIONS, which any live server answers at once, and requests avoid it
+Theory. At each beat, a connection that owed responses at the beat before, and has delivered nothing
+since, is suspect: it is asked OPTIONS, which any live server answers at once, and requests avoid it
 meanwhile. Whatever arrives clears it. One that stays silent for ``timeout`` more seconds is
 aborted. A connection without traffic for ``idle_interval`` is asked too.
 
@@ -24,6 +24,7 @@ from async_cassandra._wire.responses import Response
 class _Seen:
     reads: int
     since: float
+    owed: bool
     probed: float | None = None
 
 
@@ -66,7 +67,7 @@ class Heartbeat:
             self._check_wear(connection)
             before = self._seen.get(connection)
             if before is None or before.reads != connection.reads:
-                before = _Seen(connection.reads, now)
+                before = _Seen(connection.reads, now, owed=connection.in_flight > 0)
             else:
                 self._check(connection, before, now)
             seen[connection] = before
@@ -92,10 +93,11 @@ class Heartbeat:
                     )
                 )
             return
-        owes = connection.in_flight > 0
-        if owes:
+        owes, owed = connection.in_flight > 0, seen.owed
+        seen.owed = owes
+        if owes and owed:
             connection.suspect = True
-        elif not (self.idle_interval and now - seen.since >= self.idle_interval):
+        elif owes or not (self.idle_interval and now - seen.since >= self.idle_interval):
             return
         seen.probed = now
         probe = connection.request(Options())
