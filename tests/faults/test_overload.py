@@ -181,7 +181,8 @@ async def test_queue_that_times_out_at_once_lets_the_loop_turn(
     report(f"{results.count(None)} completed, {len(late)} timed out in the queue, {lag}")
     assert results.count(None) + len(late) == AT_ONCE
     assert len(late) > AT_ONCE // 2
-    assert min(late) > 0.0
+    # One for each node was on the wire instead.
+    assert late.count(0.0) <= 3
     assert lag.seconds < LONGEST_TURN
 
 
