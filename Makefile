@@ -14,8 +14,10 @@ PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 180
 BENCH ?=
 APP ?=
-# For the oldest versions: all layers, of the real server's tests those that touch the driver.
-QUICK_TESTS = -k "not asyncio-debug" tests/unit tests/wire tests/net $(wildcard $(patsubst \
+# For the oldest versions, which the benchmarks do not run on: all layers, of the real server's
+# tests those that touch the driver.
+QUICK_TESTS = -k "not asyncio-debug" --ignore-glob='*/test_benchmark_*' \
+    tests/unit tests/wire tests/net $(wildcard $(patsubst \
     %,tests/integration/test_%.py,batches connect control_plane parameters policies results \
     routing schema_changes statements types))
 QUICK_FAULTS = $(patsubst %,tests/faults/test_%.py,broken_network control_connection killed_node \
