@@ -1,4 +1,4 @@
-"""FastAPI on uvicorn, a real HTTP client, a real Cassandra."""
+"""FastAPI on uvicorn and aiohttp's own server, a real HTTP client, a real Cassandra."""
 
 from __future__ import annotations
 
@@ -10,54 +10,13 @@ import aiohttp
 import pytest
 from fastapi import FastAPI
 
-from async_cassandra import AsyncCassandraSession, AsyncCluster, ClientOptions, StreamConfig
-from async_cassandra.contrib.fastapi import (
-    CassandraSession,
-    PagesResponse,
-    add_exception_handlers,
-    cassandra_lifespan,
-    health_router,
-)
-from tests.support.http_faults import FAULTS, READ, SCHEMA, SECRETS, WRITE
-from tests.support.http_servers import uvicorn_serving
+from async_cassandra import AsyncCluster, ClientOptions
+from async_cassandra.contrib.fastapi import CassandraSession
+from tests.support.http_faults import FAULTS, SECRETS
+from tests.support.http_servers import aiohttp_serving, uvicorn_serving
+from tests.support.people_apps import aiohttp_people, fastapi_people
 
 pytestmark = pytest.mark.anyio
-
-
-async def prepare(session: AsyncCassandraSession) -> None:
-    await session.execute(SCHEMA)
-    insert = await session.prepare(WRITE)
-    for key in range(3):
-        await session.execute(insert, (key, f"name {key}"))
-
-
-def people_app(new_cluster: Callable[[], AsyncCluster], keyspace: str) -> FastAPI:
-    """An application of this test: a read, a stream, faults, and a way to close its session."""
-    app = FastAPI(lifespan=cassandra_lifespan(new_cluster, keyspace, on_connected=prepare))
-    add_exception_handlers(app, retry_after=1.5)
-    app.include_router(health_router())
-
-    @app.get("/people/{key}")
-    async def read(key: int, session: CassandraSession) -> dict[str, Any]:
-        result = await session.execute(READ, (key,))
-        return {"name": result.one().name}
-
-    @app.get("/stream")
-    async def stream(session: CassandraSession) -> PagesResponse:
-        rows = await session.execute_stream(
-            "SELECT id, name FROM people", stream_config=StreamConfig(fetch_size=2)
-        )
-        return PagesResponse(rows, lambda page: b"".join(b'{"id": %d}\n' % row.id for row in page))
-
-    @app.get("/faults/{name}")
-    async def fault(name: str, session: CassandraSession) -> None:
-        await FAULTS[name][0](session)
-
-    @app.post("/close")
-    async def close(session: CassandraSession) -> None:
-        await session.close()
-
-    return app
 
 
 @pytest.fixture
@@ -66,12 +25,18 @@ def new_cluster(settings: dict[str, Any]) -> Callable[[], AsyncCluster]:
     return lambda: AsyncCluster(**settings, client_options=options)
 
 
-@pytest.fixture
+@pytest.fixture(params=["fastapi", "aiohttp"])
 async def client(
-    new_cluster: Callable[[], AsyncCluster], cassandra_keyspace: str
+    request: pytest.FixtureRequest,
+    new_cluster: Callable[[], AsyncCluster],
+    cassandra_keyspace: str,
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    app = people_app(new_cluster, cassandra_keyspace)
-    async with uvicorn_serving(app) as address, aiohttp.ClientSession(address) as http:
+    """A client of the application, in each framework."""
+    if request.param == "fastapi":
+        serving = uvicorn_serving(fastapi_people(new_cluster, cassandra_keyspace))
+    else:
+        serving = aiohttp_serving(aiohttp_people(new_cluster, cassandra_keyspace))
+    async with serving as address, aiohttp.ClientSession(address) as http:
         yield http
 
 
@@ -116,10 +81,18 @@ async def test_pages_are_streamed(client: aiohttp.ClientSession) -> None:
     assert sorted(ids) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("client", ["aiohttp"], indirect=True)
+async def test_fault_in_a_begun_response_cuts_it_short(client: aiohttp.ClientSession) -> None:
+    async with client.get("/broken") as answer:
+        assert answer.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+
+
 async def test_lifespan_can_be_entered_again(
     new_cluster: Callable[[], AsyncCluster], cassandra_keyspace: str
 ) -> None:
-    app = people_app(new_cluster, cassandra_keyspace)
+    app = fastapi_people(new_cluster, cassandra_keyspace)
     for _ in range(2):
         async with (
             uvicorn_serving(app) as address,
