@@ -19,3 +19,4 @@ cdef class Observers(Observer):
     cdef object __weakref__
 
     cdef int report(self, Observer member) except -1
+    cdef int tell(self, str event, tuple arguments) except -1

@@ -57,6 +57,8 @@ cdef class Observer:
 cdef class Observers(Observer):
     """Tells several, in their order; one that fails is reported once and keeps nobody else from knowing.
 
+    What happens to every request is told by direct calls, the rest by name.
+
     :ivar enabled: whether they are told at present
     """
 
@@ -71,6 +73,17 @@ cdef class Observers(Observer):
             log.warning("%r failed; reported once", member, exc_info=True)
         return 0
 
+    cdef int tell(self, str event, tuple arguments) except -1:
+        cdef Observer member
+        if not self.enabled:
+            return 0
+        for member in self.members:
+            try:
+                getattr(member, event)(*arguments)
+            except Exception:  # noqa: BLE001  an application's observer may raise anything
+                self.report(member)
+        return 0
+
     cpdef on_started(self, request):
         cdef Observer member
         if not self.enabled:
@@ -82,14 +95,7 @@ cdef class Observers(Observer):
                 self.report(member)
 
     cpdef on_queued(self, request):
-        cdef Observer member
-        if not self.enabled:
-            return
-        for member in self.members:
-            try:
-                member.on_queued(request)
-            except Exception:  # noqa: BLE001  an application's observer may raise anything
-                self.report(member)
+        self.tell("on_queued", (request,))
 
     cpdef on_sent(self, request, str endpoint, bint is_speculative):
         cdef Observer member
@@ -102,34 +108,13 @@ cdef class Observers(Observer):
                 self.report(member)
 
     cpdef on_attempt_failed(self, request, str endpoint, error):
-        cdef Observer member
-        if not self.enabled:
-            return
-        for member in self.members:
-            try:
-                member.on_attempt_failed(request, endpoint, error)
-            except Exception:  # noqa: BLE001  an application's observer may raise anything
-                self.report(member)
+        self.tell("on_attempt_failed", (request, endpoint, error))
 
     cpdef on_retried(self, request, error, double delay):
-        cdef Observer member
-        if not self.enabled:
-            return
-        for member in self.members:
-            try:
-                member.on_retried(request, error, delay)
-            except Exception:  # noqa: BLE001  an application's observer may raise anything
-                self.report(member)
+        self.tell("on_retried", (request, error, delay))
 
     cpdef on_page(self, request, before):
-        cdef Observer member
-        if not self.enabled:
-            return
-        for member in self.members:
-            try:
-                member.on_page(request, before)
-            except Exception:  # noqa: BLE001  an application's observer may raise anything
-                self.report(member)
+        self.tell("on_page", (request, before))
 
     cpdef on_finished(self, request, error, double seconds):
         cdef Observer member
@@ -142,41 +127,13 @@ cdef class Observers(Observer):
                 self.report(member)
 
     cpdef on_connection_opened(self, str endpoint):
-        cdef Observer member
-        if not self.enabled:
-            return
-        for member in self.members:
-            try:
-                member.on_connection_opened(endpoint)
-            except Exception:  # noqa: BLE001  an application's observer may raise anything
-                self.report(member)
+        self.tell("on_connection_opened", (endpoint,))
 
     cpdef on_connection_lost(self, str endpoint, error):
-        cdef Observer member
-        if not self.enabled:
-            return
-        for member in self.members:
-            try:
-                member.on_connection_lost(endpoint, error)
-            except Exception:  # noqa: BLE001  an application's observer may raise anything
-                self.report(member)
+        self.tell("on_connection_lost", (endpoint, error))
 
     cpdef on_node_up(self, str endpoint):
-        cdef Observer member
-        if not self.enabled:
-            return
-        for member in self.members:
-            try:
-                member.on_node_up(endpoint)
-            except Exception:  # noqa: BLE001  an application's observer may raise anything
-                self.report(member)
+        self.tell("on_node_up", (endpoint,))
 
     cpdef on_node_down(self, str endpoint):
-        cdef Observer member
-        if not self.enabled:
-            return
-        for member in self.members:
-            try:
-                member.on_node_down(endpoint)
-            except Exception:  # noqa: BLE001  an application's observer may raise anything
-                self.report(member)
+        self.tell("on_node_down", (endpoint,))
