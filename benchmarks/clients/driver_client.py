@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from cassandra.cluster import (
     EXEC_PROFILE_DEFAULT,
@@ -11,12 +11,10 @@ from cassandra.cluster import (
     Session,
 )
 from cassandra.policies import DCAwareRoundRobinPolicy, TokenAwarePolicy
-from cassandra.query import BatchStatement, BatchType, PreparedStatement
 
 from benchmarks.clients.base import Server
+from benchmarks.clients.driver_statements import DriverStatements, Request, unlogged_batch
 from benchmarks.data import Statement
-
-type Request = tuple[PreparedStatement, Sequence[Any]]
 
 
 def new_cluster(server: Server) -> Cluster:
@@ -30,17 +28,15 @@ def new_cluster(server: Server) -> Cluster:
     )
 
 
-class BenchmarkClient:
+class BenchmarkClient(DriverStatements):
     """One session of one cluster object; siblings share the cluster."""
-
-    decodes: ClassVar[bool] = True
 
     async def open(self, server: Server) -> None:
         self._loop = asyncio.get_running_loop()
         self._cluster = new_cluster(server)
         self._session: Session = await asyncio.to_thread(self._cluster.connect)
         self._owns_cluster = True
-        self._prepared: dict[str, PreparedStatement] = {}
+        self._prepared = {}
 
     async def sibling(self) -> Self:
         other = type(self)()
@@ -54,12 +50,6 @@ class BenchmarkClient:
     async def prepare(self, statement: Statement) -> None:
         prepared = await asyncio.to_thread(self._session.prepare, statement.cql)
         self._prepared[statement.name] = prepared
-
-    def request(self, statement: Statement, key: int) -> Request:
-        return self._prepared[statement.name], statement.values(key)
-
-    def batch_request(self, statement: Statement, keys: Sequence[int]) -> list[Request]:
-        return [self.request(statement, key) for key in keys]
 
     async def _execute(self, statement: Any, values: Any = None) -> Any:
         future: asyncio.Future[Any] = self._loop.create_future()
@@ -78,10 +68,7 @@ class BenchmarkClient:
         return await self._execute(*request) or ()
 
     async def batch(self, request: list[Request]) -> object:
-        batch = BatchStatement(BatchType.UNLOGGED)
-        for prepared, values in request:
-            batch.add(prepared, values)
-        return await self._execute(batch)
+        return await self._execute(unlogged_batch(request))
 
     async def pages(
         self, statement: Statement, page_rows: int

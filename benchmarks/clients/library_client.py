@@ -1,56 +1,24 @@
 """This library, as its documentation says to use it."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, ClassVar, Self
-
-from cassandra.query import BatchStatement, BatchType, PreparedStatement
+from typing import Any
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, StreamConfig
 from benchmarks.clients.base import Server
+from benchmarks.clients.session_client import SessionClient
 from benchmarks.data import Statement
 
-type Request = tuple[PreparedStatement, Sequence[Any]]
 
+class BenchmarkClient(SessionClient):
+    """Leaves its streams as the documentation does."""
 
-class BenchmarkClient:
-    """One session of one cluster object; siblings share the cluster."""
+    _cluster: AsyncCluster
 
-    decodes: ClassVar[bool] = True
+    def _new_cluster(self, server: Server) -> AsyncCluster:
+        return AsyncCluster(list(server.contact_points), port=server.port)
 
-    async def open(self, server: Server) -> None:
-        self._cluster = AsyncCluster(list(server.contact_points), port=server.port)
-        self._session: AsyncCassandraSession = await self._cluster.connect()
-        self._owns_cluster = True
-        self._prepared: dict[str, PreparedStatement] = {}
-
-    async def sibling(self) -> Self:
-        other = type(self)()
-        other._cluster = self._cluster
-        other._session = await self._cluster.connect()
-        other._owns_cluster = False
-        other._prepared = self._prepared
-        return other
-
-    async def prepare(self, statement: Statement) -> None:
-        self._prepared[statement.name] = await self._session.prepare(statement.cql)
-
-    def request(self, statement: Statement, key: int) -> Request:
-        return self._prepared[statement.name], statement.values(key)
-
-    def batch_request(self, statement: Statement, keys: Sequence[int]) -> list[Request]:
-        return [self.request(statement, key) for key in keys]
-
-    async def read(self, request: Request) -> Sequence[Sequence[Any]]:
-        return (await self._session.execute(*request)).rows
-
-    async def write(self, request: Request) -> Sequence[Sequence[Any]]:
-        return (await self._session.execute(*request)).rows
-
-    async def batch(self, request: list[Request]) -> object:
-        batch = BatchStatement(BatchType.UNLOGGED)
-        for prepared, values in request:
-            batch.add(prepared, values)
-        return await self._session.execute_batch(batch)
+    async def _connect(self) -> AsyncCassandraSession:
+        return await self._cluster.connect()
 
     async def pages(
         self, statement: Statement, page_rows: int
