@@ -1,4 +1,4 @@
-"""What the requests of sessions came to, counted as they finish: about 0.2 µs for each."""
+"""What the requests of sessions came to, counted as they finish: about 0.3 µs for each."""
 
 from cpython.time cimport monotonic
 
