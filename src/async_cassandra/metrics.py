@@ -26,9 +26,9 @@ from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.observer import Observer, Observers
 from async_cassandra._exec.prepared import PreparedQuery
 from async_cassandra._exec.request import Request
-from async_cassandra._exec.request_stats import RequestStats
+from async_cassandra._exec.request_stats import RequestStats, parameter_count
 from async_cassandra._prometheus import PrometheusMetricsCollector
-from async_cassandra._wire.requests import Execute, Opcode, Query
+from async_cassandra._wire.requests import Opcode, Query
 
 __all__ = [
     "ConnectionMetrics",
@@ -197,7 +197,7 @@ class _CollectorObserver(Observer):
             duration=seconds,
             success=error is None,
             error_type=None if error is None else type(error).__name__,
-            parameters_count=_parameters_of(request),
+            parameters_count=parameter_count(request),
             result_size=request.row_count,
         )
         task = asyncio.Task(
@@ -215,13 +215,6 @@ def _query_of(request: Request) -> str:
         return _name_of(request.prepared)
     message = request.message
     return query_hash(message.query or "" if isinstance(message, Query) else "BATCH")
-
-
-def _parameters_of(request: Request) -> int:
-    message = request.message
-    if not isinstance(message, Execute) or not message.values:
-        return 0
-    return int.from_bytes(message.values[:2])
 
 
 class MetricsMiddleware:

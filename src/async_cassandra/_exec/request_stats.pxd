@@ -5,6 +5,9 @@ from async_cassandra._exec.observer cimport Observer
 from async_cassandra._exec.request cimport Request
 
 
+cpdef Py_ssize_t parameter_count(Request request) except -1
+
+
 cdef class RequestStats(Observer):
     cdef readonly uint64_t started
     cdef readonly uint64_t finished
@@ -27,5 +30,6 @@ cdef class RequestStats(Observer):
     cdef object name_of
     cdef object on_full
 
+    cdef int time_one(self, bint is_prepared, double now, double seconds, error_type) except -1
     cdef int keep(self, Request request, double now, double seconds, error_type) except -1
     cdef object key_of(self, Request request)

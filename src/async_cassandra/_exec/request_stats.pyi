@@ -5,6 +5,9 @@ from typing import Any
 from async_cassandra._exec.histogram import Histogram, RecentHistogram
 from async_cassandra._exec.observer import Observer
 from async_cassandra._exec.prepared import PreparedQuery
+from async_cassandra._exec.request import Request
+
+def parameter_count(request: Request) -> int: ...
 
 class RequestStats(Observer):
     def __init__(

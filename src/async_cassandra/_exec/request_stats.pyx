@@ -26,6 +26,17 @@ cdef int count(dict counts, str reason) except -1:
     return 0
 
 
+cpdef Py_ssize_t parameter_count(Request request) except -1:
+    """How many values an EXECUTE sends; 0 for other requests."""
+    cdef bytes values
+    if request.message.opcode != OP_EXECUTE:
+        return 0
+    values = (<Query>request.message).values
+    if values is None or len(values) < 2:
+        return 0
+    return (<Py_ssize_t><unsigned char>values[0] << 8) | <unsigned char>values[1]
+
+
 cdef class RequestStats(Observer):
     """Counters and durations; a PREPARE counts as such only.
 
@@ -84,14 +95,8 @@ cdef class RequestStats(Observer):
             self.prepares += 1
             return
         now = monotonic()
-        if self.first < 0:
-            self.first = now
-        (<Histogram>self.histograms[2 * (done.prepared is not None) + failed]).add(seconds)
-        self.recent.add(now, seconds, failed)
-        error_type = None
-        if failed:
-            error_type = type(error).__name__
-            count(self.errors, error_type)
+        error_type = type(error).__name__ if failed else None
+        self.time_one(done.prepared is not None, now, seconds, error_type)
         if self.records is not None:
             self.keep(done, now, seconds, error_type)
 
@@ -103,24 +108,22 @@ cdef class RequestStats(Observer):
 
     def record(self, bint is_prepared, double now, double seconds, error_type):
         """Count a query that was measured elsewhere."""
-        cdef bint failed = error_type is not None
         self.finished += 1
+        self.time_one(is_prepared, now, seconds, error_type)
+
+    cdef int time_one(self, bint is_prepared, double now, double seconds, error_type) except -1:
+        cdef bint failed = error_type is not None
         if self.first < 0 or now < self.first:
             self.first = now
         (<Histogram>self.histograms[2 * is_prepared + failed]).add(seconds)
         self.recent.add(now, seconds, failed)
         if failed:
             count(self.errors, error_type)
+        return 0
 
     cdef int keep(self, Request request, double now, double seconds, error_type) except -1:
-        cdef Py_ssize_t parameters = 0
-        cdef bytes values
         key = self.key_of(request)
-        if request.message.opcode == OP_EXECUTE:
-            values = (<Query>request.message).values
-            if values is not None and len(values) >= 2:
-                parameters = (<Py_ssize_t><unsigned char>values[0] << 8) | <unsigned char>values[1]
-        self.records.append((key, now, seconds, error_type, parameters, request.row_count))
+        self.records.append((key, now, seconds, error_type, parameter_count(request), request.row_count))
         self.query_counts[key] = self.query_counts.get(key, 0) + 1
         if len(self.query_counts) > MAX_KEYS:
             self.on_full()
