@@ -191,8 +191,7 @@ async def test_slow_reader_holds_back_cassandra(
 ) -> None:
     """While the client reads nothing, the application reads no more than fills the sockets."""
     await insert_large_users(session, 1500)
-    reader, writer = await slow_connection(client)
-    writer.write(b"GET /users/stream?page_size=50 HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    reader, writer = await slow_stream(client)
     received = await reader.readuntil(b'"id"')
     # Each of these goes through the same application and the same Cassandra.
     for _ in range(100):
@@ -212,8 +211,7 @@ async def test_client_that_leaves_ends_its_stream(
     client: aiohttp.ClientSession, session: AsyncCassandraSession
 ) -> None:
     await insert_large_users(session, 1500)
-    reader, writer = await slow_connection(client)
-    writer.write(b"GET /users/stream?page_size=50 HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    reader, writer = await slow_stream(client)
     await reader.readuntil(b'"id"')
     writer.transport.abort()
     for _ in range(100):
@@ -235,17 +233,19 @@ async def insert_large_users(session: AsyncCassandraSession, count: int) -> None
         await asyncio.gather(*(session.execute(insert, row) for row in rows))
 
 
-async def slow_connection(
+async def slow_stream(
     client: aiohttp.ClientSession,
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to the application that buffers little."""
+    """A connection that buffers little, over which the application streams its users."""
     address = client._base_url
     assert address is not None
     small = socket.socket()
     small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     small.setblocking(False)
     await asyncio.get_running_loop().sock_connect(small, (address.host, address.port))
-    return await asyncio.open_connection(sock=small, limit=65536)
+    reader, writer = await asyncio.open_connection(sock=small, limit=65536)
+    writer.write(b"GET /users/stream?page_size=50 HTTP/1.0\r\nHost: localhost\r\n\r\n")
+    return reader, writer
 
 
 async def pages_streamed(client: aiohttp.ClientSession) -> int:

@@ -132,13 +132,19 @@ async def test_observer_is_told_of_queued_refused_and_cancelled_requests() -> No
         await rig.check_quiet()
 
 
+async def first_page(rig: RequestRig) -> Request:
+    """A request of which the first of several pages has come."""
+    first = rig.query("SELECT v FROM t")
+    task = asyncio.ensure_future(run(first))
+    (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(1,)], paging_state=b"next")
+    await task
+    return first
+
+
 async def test_pages_of_one_call_are_one_request() -> None:
     async with nodes() as rig:
         recorder = watched(rig)
-        first = rig.query("SELECT v FROM t")
-        task = asyncio.ensure_future(run(first))
-        (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(1,)], paging_state=b"next")
-        await task
+        first = await first_page(rig)
         assert "finished" not in recorder.events
         rig.advance(1.0)
         second = rig.builder.next_page(first, b"next")
@@ -155,10 +161,7 @@ async def test_pages_of_one_call_are_one_request() -> None:
 async def test_call_cancelled_between_pages_is_finished_once() -> None:
     async with nodes() as rig:
         recorder = watched(rig)
-        first = rig.query("SELECT v FROM t")
-        task = asyncio.ensure_future(run(first))
-        (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(1,)], paging_state=b"next")
-        await task
+        first = await first_page(rig)
         first.cancel()
         first.cancel()
         assert recorder.events[2:] == ["finished CancelledError"]
