@@ -56,21 +56,43 @@ async def test_nothing_is_speculated_before_there_are_samples() -> None:
         assert speculation.delay() is not None
 
 
-async def test_superseded_attempt_counts_with_what_it_waited() -> None:
-    speculation = policy(per_host=True)
+@pytest.mark.parametrize("per_host", [False, True])
+async def test_delay_neither_climbs_nor_sinks_while_a_node_hangs(per_host: bool) -> None:
+    speculation = policy(per_host=per_host)
     async with nodes(2) as rig:
         for _ in range(5):
             await take(rig, speculation, USUAL)
+        slow, quick = (pool.host for pool in rig.pools)
+        delay = speculation.delay(slow)
+        assert delay == pytest.approx(USUAL, rel=1 / 32)
+        late = []
+        for _ in range(20):
+            request = rig.read(speculation=speculation)
+            late.append(await rig.peers[0].next_request())
+            rig.advance(USUAL * 1.5)
+            answer = await rig.peers[1].next_request()
+            rig.advance(USUAL * 0.5)
+            answer.reply_rows(INT_ROW, [(2,)])
+            await request.future
+            rig.advance(0.1)
+        assert speculation.delay(slow) == delay
+        assert speculation.delay(quick) == (
+            pytest.approx(USUAL / 2, rel=1 / 32) if per_host else delay
+        )
+        await rig.check_quiet(*late)
+
+
+async def test_superseded_attempt_counts_with_what_it_waited_while_no_delay_is_known() -> None:
+    speculation = policy(min_samples=2, warm_up_delay=0.2)
+    async with nodes(2) as rig:
         request = rig.read(speculation=speculation)
         late = await rig.peers[0].next_request()
-        rig.advance(0.5)
+        rig.advance(0.25)
         answer = await rig.peers[1].next_request()
-        rig.advance(0.1)
+        rig.advance(0.05)
         answer.reply_rows(INT_ROW, [(2,)])
         await request.future
-        slow, quick = (pool.host for pool in rig.pools)
-        assert speculation.delay(slow) == pytest.approx(0.6, rel=1 / 32)
-        assert speculation.delay(quick) is None
+        assert speculation.delay() == pytest.approx(0.3, rel=1 / 32)
         await rig.check_quiet(late)
 
 

@@ -79,13 +79,17 @@ cdef class Attempted(Awaited):
     cdef int learn(self, Sending answered) except -1:
         """Tell a policy that goes by latencies what the attempts took, or have waited in vain."""
         cdef Sending attempt
+        cdef PercentilePlan plan
         cdef double now
         if self.speculation is None or type(self.speculation) is not PercentilePlan or self.live is None:
             return 0
+        plan = <PercentilePlan>self.speculation
         now = self.executor.timers.now()
         for attempt in self.live:
-            if attempt.live or attempt is answered:
-                (<PercentilePlan>self.speculation).record(attempt.node.host, now - attempt.started, now)
+            if attempt is answered or (attempt.live and answered is None):
+                plan.record(attempt.node.host, now - attempt.started, now)
+            elif attempt.live:
+                plan.record_superseded(attempt.node.host, now - attempt.started, now)
         return 0
 
     def attempt_times(self):

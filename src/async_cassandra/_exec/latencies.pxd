@@ -42,3 +42,4 @@ cdef class PercentilePlan:
     cdef Py_ssize_t remaining
 
     cdef int record(self, object host, double seconds, double now) except -1
+    cdef int record_superseded(self, object host, double waited, double now) except -1

@@ -5,8 +5,10 @@ doubling, up to 134 s. So a percentile is never more than 1/32 too high, and nev
 tables: the current one, and the one before it, which is dropped when the current one is half a window old and
 has enough samples. Both together are what is recent.
 
-An attempt that another one made superfluous counts with the time it had waited by then. It would have taken
-longer; left out, each percentile would be that of the quick ones, and the delay would sink from round to round.
+An attempt that another one made superfluous counts with the delay, or with the time it had waited if that is less.
+It would have taken longer: left out, each percentile would be that of the quick ones, and the delay would sink from
+round to round. Counted with all that it had waited, the delay and then the other one's answer, each percentile would
+be above the delay that it came from, and the delay would climb for as long as a node hangs.
 """
 
 from libc.math cimport frexp, isnan
@@ -154,3 +156,12 @@ cdef class PercentilePlan:
 
     cdef int record(self, object host, double seconds, double now) except -1:
         return self.tracker.latencies(host).record(self.tracker, seconds, now)
+
+    cdef int record_superseded(self, object host, double waited, double now) except -1:
+        """Count an attempt that nobody awaits any more, after ``waited`` seconds."""
+        cdef Latencies latencies = self.tracker.latencies(host)
+        cdef double seconds = waited
+        if 0 <= latencies.delay <= waited:
+            # The bucket that ends with the delay: the percentile of a thousand such is the delay again.
+            seconds = latencies.delay - 0.5e-6
+        return latencies.record(self.tracker, seconds, now)
