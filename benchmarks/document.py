@@ -1,4 +1,4 @@
-"""The tables and plots of a run in docs/performance.md and README.md."""
+"""The tables and plots of a run in docs/performance.md, docs/comparison.md and README.md."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -179,7 +179,8 @@ def write_documents(results: Results, root: Path = ROOT) -> None:
     """Put the run's tables and plots where readers find them."""
     for name, picture in plots(results).items():
         (root / "docs" / "assets" / name).write_text(picture)
-    page, readme = root / "docs" / "performance.md", root / "README.md"
+    page = root / "docs" / "performance.md"
     text = replaced(page.read_text(), "targets", target_table(results))
     page.write_text(replaced(text, "results", result_tables(results)))
-    readme.write_text(replaced(readme.read_text(), "summary", summary_table(results)))
+    for page in (root / "README.md", root / "docs" / "comparison.md"):
+        page.write_text(replaced(page.read_text(), "summary", summary_table(results)))

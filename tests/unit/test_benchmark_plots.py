@@ -141,14 +141,15 @@ def test_summary_ends_with_the_floor(results: Results) -> None:
 
 def test_documents_get_what_they_have_marks_for(results: Results, tmp_path: Path) -> None:
     (tmp_path / "docs" / "assets").mkdir(parents=True)
-    for name in ("docs/performance.md", "README.md"):
+    for name in ("docs/performance.md", "docs/comparison.md", "README.md"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     write_documents(results, tmp_path)
     page = (tmp_path / "docs" / "performance.md").read_text()
     assert target_table(results) in page
     for picture in (tmp_path / "docs" / "assets").iterdir():
         assert f"assets/{picture.name}" in page
-    assert summary_table(results) in (tmp_path / "README.md").read_text()
+    for name in ("docs/comparison.md", "README.md"):
+        assert summary_table(results) in (tmp_path / name).read_text()
 
 
 def test_json_has_every_ratio_and_measurement(results: Results) -> None:
