@@ -5,6 +5,8 @@ import gc
 import pickle
 import struct
 import weakref
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
@@ -40,6 +42,10 @@ def payload(*rows: list[bytes | None]) -> bytes:
 
 def int_bytes(number: int) -> bytes:
     return struct.pack(">i", number)
+
+
+def decode_all(page: Page) -> list[Row]:
+    return PageCursor(page).decode_next(len(page))
 
 
 PERSON = plan(id="Int32Type", name="UTF8Type")
@@ -157,6 +163,34 @@ def test_decode_next_stops_before_a_bad_row() -> None:
     with pytest.raises(ColumnDecodeError):
         cursor.decode_next(1)
     assert cursor.decode_next(1) == []
+
+
+@pytest.mark.parametrize("decode", [lambda page: page.decode_slice(0, 9), decode_all])
+def test_row_takes_equal_values_from_the_row_before(decode: Callable[[Page], list[Row]]) -> None:
+    carriers = plan(
+        carrier="UTF8Type", number="Int32Type", distance="IntegerType", tail="BytesType"
+    )
+    rows: list[list[bytes | None]] = [
+        [b"United", int_bytes(1545), b"\x05\x78", None],
+        [b"United", int_bytes(1545), b"\x00\x05\x78", None],
+        [None, int_bytes(1546), b"", b"N14228"],
+        [b"United", int_bytes(1546), b"", b"N14229"],
+    ]
+    first, second, third, fourth = decode(Page(payload(*rows), 0, carriers))
+    assert first == second == ("United", 1545, 1400, None)
+    assert first[0] is second[0]
+    assert first[1] is second[1]
+    assert third == (None, 1546, None, b"N14228")
+    assert fourth == ("United", 1546, None, b"N14229")
+    assert third[1] is fourth[1]
+
+
+def test_row_shares_no_mutable_value_with_the_row_before() -> None:
+    python_types = replace(PYTHON_TYPES, vectors="array")
+    vectors = RowPlan(columns(v="VectorType(FloatType , 2)"), CodecRegistry(python_types))
+    first, second = Page(payload([bytes(8)], [bytes(8)]), 0, vectors).decode_slice(0, 2)
+    assert first == second
+    assert first[0] is not second[0]
 
 
 def test_text_that_is_not_utf8_names_its_column() -> None:

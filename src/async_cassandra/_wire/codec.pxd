@@ -8,6 +8,8 @@ cdef class Codec:
     cdef bint atomic
     # ``<`` is a total order of the values.
     cdef bint ordered
+    # Values are immutable and dearer to make than to compare: equal bytes may become one object.
+    cdef bint shared
     # Values are views of the bytes that they come in, see ``view``.
     cdef bint views
 

@@ -102,7 +102,7 @@ cdef class TinyintCodec(Codec):
 
 cdef class SmallintCodec(Codec):
     def __cinit__(self):
-        self.atomic = self.ordered = True
+        self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef int64_t number = as_integer(self, value, -0x8000, 0x7FFF)
@@ -117,7 +117,7 @@ cdef class SmallintCodec(Codec):
 
 cdef class IntCodec(Codec):
     def __cinit__(self):
-        self.atomic = self.ordered = True
+        self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef int64_t number = as_integer(self, value, -0x80000000LL, 0x7FFFFFFFLL)
@@ -134,7 +134,7 @@ cdef class BigintCodec(Codec):
     """bigint and counter."""
 
     def __cinit__(self):
-        self.atomic = self.ordered = True
+        self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef int64_t number = as_integer(self, value, INT64_MIN, INT64_MAX)
@@ -193,7 +193,7 @@ cdef int write_minimal(WriteBuffer out, object value) except -1:
 
 cdef class VarintCodec(Codec):
     def __cinit__(self):
-        self.atomic = self.ordered = True
+        self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         return write_minimal(out, value if type(value) is int else PyNumber_Index(value))
@@ -276,7 +276,7 @@ cdef class DecimalCodec(Codec):
     """Layout: int32 scale, then the unscaled value as a varint; value = unscaled * 10**-scale."""
 
     def __cinit__(self):
-        self.atomic = self.ordered = True
+        self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         sign, digits, exponent = self.parts(value)
@@ -335,7 +335,7 @@ cdef class TextCodec(Codec):
     """text and varchar: UTF-8."""
 
     def __cinit__(self):
-        self.atomic = self.ordered = True
+        self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef Py_ssize_t size
@@ -351,7 +351,7 @@ cdef class TextCodec(Codec):
 
 cdef class AsciiCodec(Codec):
     def __cinit__(self):
-        self.atomic = self.ordered = True
+        self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         if not isinstance(value, str):
@@ -367,7 +367,7 @@ cdef class BlobCodec(Codec):
     """Bytes from anything ``bytes()`` takes, but not from an int, of which it makes zeros."""
 
     def __cinit__(self):
-        self.atomic = self.ordered = True
+        self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef Py_buffer view
@@ -412,7 +412,7 @@ cdef class UuidCodec(Codec):
     """
 
     def __cinit__(self):
-        self.atomic = self.ordered = True
+        self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef unsigned char* at
@@ -454,7 +454,7 @@ cdef class InetCodec(Codec):
 
     def __init__(self, CqlType cql_type not None, python_types):
         Codec.__init__(self, cql_type)
-        self.atomic = self.ordered = True
+        self.atomic = self.ordered = self.shared = True
         self.pack = python_types.pack_inet
         self.format = python_types.format_inet
 

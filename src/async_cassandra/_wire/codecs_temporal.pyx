@@ -88,7 +88,7 @@ cdef class TimestampCodec(Codec):
     """
 
     def __cinit__(self):
-        self.atomic = self.ordered = True
+        self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef int64_t milliseconds

@@ -1,4 +1,5 @@
 cimport cython
+from cpython.object cimport PyObject
 from libc.stdint cimport uint32_t
 
 from async_cassandra._wire.buffer cimport Cursor
@@ -39,7 +40,9 @@ cdef class RowPlan:
     cdef Py_ssize_t column_count
     cdef bint atomic
 
-    cdef object decode_row(self, bytes payload, Py_ssize_t start, Py_ssize_t* column)
+    cdef object decode_row(
+        self, bytes payload, Py_ssize_t start, Py_ssize_t* column, PyObject* before, Py_ssize_t before_start
+    )
 
 
 @cython.final
@@ -53,7 +56,7 @@ cdef class Page:
     cdef int fill(self, bytes payload, Py_ssize_t offset, RowPlan plan) except -1
     cdef int scan(self, Cursor* cursor) except -1
     cdef Py_ssize_t row_start(self, Py_ssize_t row) noexcept
-    cdef object row_at(self, Py_ssize_t row)
+    cdef object row_at(self, Py_ssize_t row, PyObject* before=*)
     cdef object decode_error(self, Py_ssize_t row, Py_ssize_t column, error)
     cpdef list decode_slice(self, Py_ssize_t start, Py_ssize_t stop)
 

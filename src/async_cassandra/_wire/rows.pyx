@@ -7,9 +7,11 @@ Source: native protocol v5, sections 4.2.5.2 (Rows) and 4.2.5.4 (Prepared).
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_New, PyTuple_SET_ITEM
 from libc.stdint cimport int32_t, uint32_t
+from libc.string cimport memcmp
 
 from async_cassandra._wire.buffer cimport (
     Cursor, get_int, raise_truncated, read_bytes, read_int, read_short, read_short_bytes,
@@ -164,6 +166,11 @@ def decode_metadata(bytes data not None, *, bint prepared=False):
     return metadata, cursor.at - start
 
 
+cdef inline bint is_repeated(const unsigned char* value, const unsigned char* earlier) noexcept:
+    """Whether a value that is not null and the earlier one are the same bytes, lengths included."""
+    return memcmp(value, earlier, 4) == 0 and memcmp(value + 4, earlier + 4, get_int(value)) == 0
+
+
 @cython.final
 cdef class RowPlan:
     """How to decode the rows of a column list; built once and shared by their pages.
@@ -195,8 +202,13 @@ cdef class RowPlan:
     def column_types(self):
         return tuple([(<Column>column).type for column in self.columns])
 
-    cdef object decode_row(self, bytes payload, Py_ssize_t start, Py_ssize_t* column):
+    cdef object decode_row(
+        self, bytes payload, Py_ssize_t start, Py_ssize_t* column, PyObject* before, Py_ssize_t before_start
+    ):
         """Decode the row at ``start``, whose lengths were checked; ``column`` tells where it failed.
+
+        Rows of a partition have much in common: a value whose bytes are those in ``before``, the row at
+        ``before_start`` (or NULL), is taken from there where its type allows.
 
         A row whose values cannot be part of a cycle is left out of garbage collection, as the
         interpreter itself does with such tuples.
@@ -206,6 +218,7 @@ cdef class RowPlan:
         cdef Codec codec
         cdef const unsigned char* base = <const unsigned char*>PyBytes_AS_STRING(payload)
         cdef const unsigned char* at = base + start
+        cdef const unsigned char* earlier = base + before_start
         cdef PyTypeObject* kind = <PyTypeObject*>self.row_type
         cdef object row
         if self.row_type is tuple:
@@ -216,12 +229,16 @@ cdef class RowPlan:
             column[0] = index
             size = <int32_t>get_int(at)
             at += 4
+            codec = <Codec>PyTuple_GET_ITEM(self.codecs, index)
             if size < 0:
                 value = None
+            elif before != NULL and codec.shared and is_repeated(at - 4, earlier):
+                value = <object>PyTuple_GET_ITEM(<tuple>before, index)
             else:
-                codec = <Codec>PyTuple_GET_ITEM(self.codecs, index)
                 value = codec.view(payload, at - base, size) if codec.views else codec.read(at, size)
-                at += size
+            at += max(size, 0)
+            if before != NULL:
+                earlier += 4 + max(<int32_t>get_int(earlier), 0)
             Py_INCREF(value)
             PyTuple_SET_ITEM(row, index, value)
         if self.atomic:
@@ -293,11 +310,12 @@ cdef class Page:
     cdef Py_ssize_t row_start(self, Py_ssize_t row) noexcept:
         return self.offsets[row] if self.offsets != NULL else self.start
 
-    cdef object row_at(self, Py_ssize_t row):
-        """Decode row ``row``, which is inside the page."""
+    cdef object row_at(self, Py_ssize_t row, PyObject* before=NULL):
+        """Decode row ``row``, which is inside the page; ``before`` is the one before it, if that is at hand."""
         cdef Py_ssize_t column = 0
+        cdef Py_ssize_t before_start = self.row_start(row - 1) if before != NULL else 0
         try:
-            return self.plan.decode_row(self.payload, self.row_start(row), &column)
+            return self.plan.decode_row(self.payload, self.row_start(row), &column, before, before_start)
         except MemoryError:
             raise
         except Exception as error:
@@ -324,8 +342,11 @@ cdef class Page:
         """
         cdef Py_ssize_t row
         cdef list rows = []
+        cdef PyObject* before = NULL
         for row in range(max(start, 0), min(stop, self.row_count)):
-            rows.append(self.row_at(row))
+            decoded = self.row_at(row, before)
+            rows.append(decoded)
+            before = <PyObject*>decoded
         return rows
 
     def __len__(self):
@@ -380,13 +401,16 @@ cdef class PageCursor:
         :raises ColumnDecodeError: if the next row raises; it is stepped over
         """
         cdef list rows = []
+        cdef PyObject* before = NULL
         cdef Py_ssize_t stop = self.page.row_count
         if limit < stop - self.position:
             stop = self.position + limit
         while self.position < stop:
             self.position += 1
             try:
-                rows.append(self.page.row_at(self.position - 1))
+                row = self.page.row_at(self.position - 1, before)
+                rows.append(row)
+                before = <PyObject*>row
             except (ColumnDecodeError, ProtocolError):
                 if not rows:
                     raise
