@@ -50,6 +50,8 @@ PLANS = [
 ]
 # Servers look at a table's latencies every 5 s; before that, they take half of their timeout.
 HEALTHY_SECONDS = 8.0
+# What a policy learnt from servers that had just started is half a window away by then.
+LEARNING_SECONDS = 32.0
 # Nodes that do not keep up with the load when they are whole are given this long to warm up.
 WARM_UP_SECONDS = 60
 # When a coordinator asks a spare replica itself. Nothing else hides the hung replica behind it until
@@ -110,9 +112,14 @@ class Hang:
 
 
 async def hang(
-    nodes: CassandraServer, session: AsyncCassandraSession, keyspace: str, plan: Plan
+    nodes: CassandraServer,
+    session: AsyncCassandraSession,
+    keyspace: str,
+    plan: Plan,
+    *,
+    learning: float = 0.0,
 ) -> Hang:
-    """Pause a node under load; then wait until it serves again by itself."""
+    """Pause a node under load, ``learning`` seconds later; then wait until it serves again by itself."""
     loop = asyncio.get_running_loop()
     if plan.is_short:
         option = f"speculative_retry = '{SPECULATIVE_RETRY}'"
@@ -122,7 +129,7 @@ async def hang(
     started = loop.time()
 
     async def pause_and_resume() -> None:
-        await asyncio.sleep(HEALTHY_SECONDS)
+        await asyncio.sleep(learning + HEALTHY_SECONDS)
         for _ in range(WARM_UP_SECONDS):
             if keeps_up(load.tally, loop.time() - started):
                 break
@@ -135,7 +142,9 @@ async def hang(
         await answers(session, nodes)
         moments.append(loop.time())
 
-    tally = await load.run(HEALTHY_SECONDS + plan.seconds, IDEMPOTENT, disturb=pause_and_resume)
+    tally = await load.run(
+        learning + HEALTHY_SECONDS + plan.seconds, IDEMPOTENT, disturb=pause_and_resume
+    )
     began, ended, back = moments
     return Hang(tally, began - started, ended - started, back - ended)
 
@@ -176,7 +185,8 @@ async def test_speculation_hides_a_hang(
     report: Report,
     plan: Plan,
 ) -> None:
-    hung = await hang(nodes, speculating, fresh_keyspace, plan)
+    learning = 0.0 if plan.is_short else LEARNING_SECONDS
+    hung = await hang(nodes, speculating, fresh_keyspace, plan, learning=learning)
     executor = speculating._core.executor
     report(f"{hung}; {executor.hedges} speculative, {executor.superseded} attempts superseded")
     assert hung.tally.idempotent_failures == []
