@@ -11,6 +11,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.float cimport PyFloat_AsDouble, PyFloat_FromDouble
 from cpython.long cimport PyLong_FromLongLong
 from cpython.number cimport PyNumber_Index
+from cpython.tuple cimport PyTuple_GET_ITEM
 from cpython.unicode cimport PyUnicode_AsASCIIString, PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
 from libc.math cimport isinf
 from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
@@ -74,6 +75,16 @@ cdef extern from "Python.h":
 
 # Integers
 
+# Times of day, distances, counters: what the interpreter keeps of its own ends at 256.
+cdef tuple SMALL_INTEGERS = tuple(range(4096))
+
+
+cdef inline object make_integer(int64_t number):
+    if 0 <= number < 4096:
+        return <object>PyTuple_GET_ITEM(SMALL_INTEGERS, number)
+    return PyLong_FromLongLong(number)
+
+
 cdef int64_t as_integer(Codec codec, object value, int64_t lowest, int64_t highest) except? -1:
     """Any object with ``__index__``, as ``struct.pack`` takes it."""
     cdef int overflow = 0
@@ -111,7 +122,7 @@ cdef class SmallintCodec(Codec):
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 2:
-            return PyLong_FromLongLong(<int16_t>get_short(at))
+            return make_integer(<int16_t>get_short(at))
         return read_empty(self, size)
 
 
@@ -126,7 +137,7 @@ cdef class IntCodec(Codec):
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 4:
-            return PyLong_FromLongLong(<int32_t>get_int(at))
+            return make_integer(<int32_t>get_int(at))
         return read_empty(self, size)
 
 
@@ -143,7 +154,7 @@ cdef class BigintCodec(Codec):
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 8:
-            return PyLong_FromLongLong(<int64_t>get_long(at))
+            return make_integer(<int64_t>get_long(at))
         return read_empty(self, size)
 
 
@@ -199,11 +210,16 @@ cdef class VarintCodec(Codec):
         return write_minimal(out, value if type(value) is int else PyNumber_Index(value))
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
+        cdef Py_ssize_t index
+        cdef int64_t number
         if size == 0:
             return None
-        if size == 8:
-            return PyLong_FromLongLong(<int64_t>get_long(at))
-        return long_from_be(at, size, True)
+        if size > 8:
+            return long_from_be(at, size, True)
+        number = <int8_t>at[0]
+        for index in range(1, size):
+            number = number * 256 + at[index]
+        return make_integer(number)
 
 
 # Numbers with a fraction
