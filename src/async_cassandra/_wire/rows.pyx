@@ -167,8 +167,14 @@ def decode_metadata(bytes data not None, *, bint prepared=False):
 
 
 cdef inline bint is_repeated(const unsigned char* value, const unsigned char* earlier) noexcept:
-    """Whether a value that is not null and the earlier one are the same bytes, lengths included."""
-    return memcmp(value, earlier, 4) == 0 and memcmp(value + 4, earlier + 4, get_int(value)) == 0
+    """Whether a value that is not null and the earlier one are the same bytes, lengths included.
+
+    Looks at the last byte first, in which neighbours differ most often.
+    """
+    cdef Py_ssize_t size = <int32_t>get_int(value)
+    if <int32_t>get_int(earlier) != size:
+        return False
+    return size == 0 or (value[3 + size] == earlier[3 + size] and memcmp(value + 4, earlier + 4, size) == 0)
 
 
 @cython.final
