@@ -23,8 +23,10 @@ class DriverStatements:
         return [self.request(statement, key) for key in keys]
 
 
-def unlogged_batch(requests: list[Request]) -> BatchStatement:
-    batch = BatchStatement(BatchType.UNLOGGED)
+def unlogged_batch(
+    requests: list[Request], kind: type[BatchStatement] = BatchStatement
+) -> BatchStatement:
+    batch = kind(BatchType.UNLOGGED)
     for prepared, values in requests:
         batch.add(prepared, values)
     return batch

@@ -3,14 +3,15 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from async_cassandra import AsyncCassandraSession, AsyncCluster, StreamConfig
+from async_cassandra import AsyncCassandraSession, AsyncCluster, BatchStatement, StreamConfig
 from benchmarks.clients.base import Server
+from benchmarks.clients.driver_statements import Request, unlogged_batch
 from benchmarks.clients.session_client import SessionClient
 from benchmarks.data import Statement
 
 
 class BenchmarkClient(SessionClient):
-    """Leaves its streams as the documentation does."""
+    """Builds its batches and leaves its streams as the documentation does."""
 
     _cluster: AsyncCluster
 
@@ -28,6 +29,9 @@ class BenchmarkClient(SessionClient):
         async with await self._session.execute_stream(prepared, stream_config=config) as stream:
             async for page in stream.pages():
                 yield page
+
+    async def batch(self, request: list[Request]) -> object:
+        return await self._session.execute_batch(unlogged_batch(request, BatchStatement))
 
     async def close(self) -> None:
         await self._session.close()

@@ -57,7 +57,6 @@ from async_cassandra._net.pool import NodePool
 from async_cassandra._net.timers import TimerQueue
 from async_cassandra._wire.binding import BoundValues
 from async_cassandra._wire.codecs import CodecRegistry
-from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.responses import Response, RowPlans, SchemaChange
 from async_cassandra.exceptions import (
     ConfigurationError,
@@ -65,7 +64,6 @@ from async_cassandra.exceptions import (
     ParameterTypeError,
     ParameterValueError,
     StatementChangedError,
-    from_wire,
 )
 
 EXECUTE_AS = "ProxyExecute"
@@ -320,7 +318,7 @@ class SessionCore:
                 return await self._request_of(query.bind(parameters), None, options)
             case DriverPreparedStatement():
                 statement = await self._adopt(query, options)
-                bound = self._bind(statement, parameters)
+                bound = statement.encode(parameters)
                 return self.builder.execute(query, statement.prepared, bound, options)
             case DriverBatchStatement():
                 _refuse_parameters(parameters)
@@ -384,20 +382,14 @@ class SessionCore:
         known = self.preparer.cached(keyspace or self.keyspace, text)
         statement = known or await self._prepared_string(keyspace, text, options)
         try:
-            return statement, self._bind(statement, parameters)
+            return statement, statement.encode(parameters)
         except (ParameterTypeError, ParameterValueError) as error:
             is_miscounted = error.index < 0
             if known is None or is_miscounted or self.preparer.has_confirmed(known):
                 raise
             self.preparer.forget(known)
         statement = await self._prepared_string(keyspace, text, options)
-        return statement, self._bind(statement, parameters)
-
-    def _bind(self, statement: PreparedStatement, parameters: Parameters) -> BoundValues:
-        try:
-            return statement.prepared.bind_plan.bind(parameters)
-        except ParameterError as error:
-            raise from_wire(error) from error.__cause__
+        return statement, statement.encode(parameters)
 
     async def _adopt(
         self, foreign: DriverPreparedStatement, options: CallOptions
@@ -418,15 +410,21 @@ class SessionCore:
         keyspace = batch.keyspace if isinstance(batch, BatchStatement) else None
         deadline = self.loop.time() + seconds_of(options)
         for _, statement, values in batch._statements_and_parameters:
-            if isinstance(statement, str) and not values:
-                info = _described(statement)
-                repetition = min(repetition, info.repetition)
+            if isinstance(statement, PreparedStatement):
+                prepared, payload = statement.prepared, values.payload
+            elif isinstance(statement, str) and not values:
+                repetition = min(repetition, _described(statement).repetition)
                 entries.append((statement, NO_VALUES))
                 continue
-            prepared, payload = await self._batched(statement, values, keyspace, options, deadline)
-            queries[prepared.prepared_id] = prepared
-            repetition = min(repetition, prepared.repetition)
-            entries.append((prepared.prepared_id, payload))
+            else:
+                prepared, payload = await self._batched(
+                    statement, values, keyspace, options, deadline
+                )
+            prepared_id = prepared.prepared_id
+            if prepared_id not in queries:
+                queries[prepared_id] = prepared
+                repetition = min(repetition, prepared.repetition)
+            entries.append((prepared_id, payload))
         request = self.builder.batch(batch, entries, queries, repetition, keyspace, options)
         if isinstance(batch, BatchStatement) and batch.routing_keyspace is not None:
             request.routing_keyspace = batch.routing_keyspace

@@ -93,6 +93,13 @@ class PreparedStatement(StatementOptions, driver.PreparedStatement):
         """
         return BoundStatement(self).bind(values)
 
+    def encode(self, values: Parameters) -> BoundValues:
+        """Values as they are sent; see :meth:`bind`."""
+        try:
+            return self.prepared.bind_plan.bind(values)
+        except ParameterError as error:
+            raise from_wire(error) from error.__cause__
+
 
 class BoundStatement(OwnMark, driver.BoundStatement):
     """A prepared statement with its values; build it with :meth:`PreparedStatement.bind`."""
@@ -136,10 +143,7 @@ class BoundStatement(OwnMark, driver.BoundStatement):
             are too many
         """
         self.raw_values = () if values is None else values
-        try:
-            self._bound = self.prepared_statement.prepared.bind_plan.bind(self.raw_values)
-        except ParameterError as error:
-            raise from_wire(error) from error.__cause__
+        self._bound = self.prepared_statement.encode(self.raw_values)
         return self
 
     @property
@@ -174,6 +178,9 @@ def _markers(query: str) -> MarkerStyle:
         raise ParameterValueError(f"query: {error}", error) from error
 
 
+_OWN_PREPARED = (PreparedStatement, BoundStatement)
+
+
 class BatchStatement(OwnMark, driver.BatchStatement):
     """A batch that also takes strings with ``?`` or ``:name`` and their parameters.
 
@@ -190,11 +197,11 @@ class BatchStatement(OwnMark, driver.BatchStatement):
 
     @property
     def is_idempotent(self) -> bool | None:
-        """What was set, else what its bound statements say: no if one does, yes if it has no others."""
+        """What was set, else what its prepared statements say: no if one does, yes if it has no others."""
         if self._mark is not None:
             return self._mark
         marks = {
-            statement.is_idempotent if isinstance(statement, BoundStatement) else None
+            statement.is_idempotent if isinstance(statement, _OWN_PREPARED) else None
             for _, statement, _ in self._statements_and_parameters
         }
         return False if False in marks else True if marks == {True} else None
@@ -212,6 +219,8 @@ class BatchStatement(OwnMark, driver.BatchStatement):
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
         :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
         """
+        if isinstance(statement, PreparedStatement):
+            return self._add_prepared(statement, parameters)
         if isinstance(statement, driver.PreparedStatement):
             statement = statement.bind(() if parameters is None else parameters)
             parameters = None
@@ -233,6 +242,17 @@ class BatchStatement(OwnMark, driver.BatchStatement):
                 self._add_statement_and_params(False, text, parameters)
                 return self
         super().add(statement, parameters)
+        return self
+
+    def _add_prepared(self, statement: PreparedStatement, parameters: Parameters) -> Self:
+        """Add the values encoded: no statement object for each of them."""
+        bound = statement.encode(parameters)
+        if self._routing_key is None and bound.token is not None:
+            self.routing_key = bound.routing_key
+            self.routing_keyspace = statement.prepared.routing_keyspace
+        if statement.custom_payload:
+            self._update_custom_payload(statement)
+        self._add_statement_and_params(True, statement, bound)
         return self
 
     def clear(self) -> None:
