@@ -92,7 +92,7 @@ class AsyncCluster(AsyncClosing):
         **kwargs: Any,
     ) -> None:
         self._compression = _lz4(compression)
-        self._options = client_options if client_options is not None else ClientOptions()
+        self._options = _checked(client_options)
         self._budget = budget_of(self._options)
         self._idle_heartbeat_interval = idle_heartbeat_interval
         self._metrics = metrics
@@ -381,6 +381,14 @@ def startup_options(options: ClientOptions) -> dict[str, str]:
     if options.throw_on_overload:
         startup["THROW_ON_OVERLOAD"] = "1"
     return startup
+
+
+def _checked(options: ClientOptions | None) -> ClientOptions:
+    if options is None:
+        return ClientOptions()
+    if not isinstance(options, ClientOptions):
+        raise ConfigurationError(f"client_options takes a ClientOptions, not {options!r}")
+    return options
 
 
 def _lz4(

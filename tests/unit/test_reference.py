@@ -1,6 +1,8 @@
 """The reference of the site has every public name, with its docstring."""
 
+import dataclasses
 import inspect
+import re
 from pathlib import Path
 
 from scripts.api_reference import PLACE, from_docstring, on_page_markdown, public_names, reference
@@ -20,6 +22,16 @@ def test_no_public_name_is_missing() -> None:
     headings = {line.split()[1] for line in reference().splitlines() if line.startswith("### ")}
     names = {name for names in public_names().values() for name in names}
     assert headings == names >= set(async_cassandra.__all__)
+
+
+def test_page_has_the_options_with_their_defaults() -> None:
+    (shown,) = re.findall(r"`(ClientOptions\([^`]*\))`", PAGE.read_text())
+    assert (
+        eval(shown, {"ClientOptions": async_cassandra.ClientOptions})
+        == async_cassandra.ClientOptions()
+    )
+    names = {field.name for field in dataclasses.fields(async_cassandra.ClientOptions)}
+    assert set(re.findall(r"(\w+)=", shown)) == names
 
 
 def test_fields_of_docstrings_become_lists() -> None:

@@ -68,6 +68,11 @@ def test_client_options_name_the_option_they_refuse(name: str, value: int) -> No
         ClientOptions(**{name: value})  # type: ignore[arg-type]
 
 
+def test_cluster_refuses_options_of_another_type() -> None:
+    with pytest.raises(ConfigurationError, match="client_options takes a ClientOptions"):
+        AsyncCluster(client_options={"fetch_size": 10})  # type: ignore[arg-type]
+
+
 @pytest.mark.anyio
 async def test_execute_refuses_bad_arguments_by_name() -> None:
     async with (
