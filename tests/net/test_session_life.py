@@ -193,7 +193,7 @@ class Watcher(Observer):
     def on_connection_opened(self, endpoint: str) -> None:
         self.events.append(f"opened {endpoint}")
 
-    def on_connection_lost(self, endpoint: str, error: Exception | None) -> None:
+    def on_connection_lost(self, endpoint: str, error: object) -> None:
         self.events.append(f"lost {endpoint} {type(error).__name__}")
 
     def on_node_up(self, endpoint: str) -> None:
