@@ -14,9 +14,7 @@ from cassandra.timestamps import MonotonicTimestampGenerator
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
 from async_cassandra._exec.cql import Repetition
 from async_cassandra._exec.statements import PreparedStatement
-from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.murmur3 import token_of
-from async_cassandra.exceptions import from_wire
 
 from cpython.object cimport PyObject
 from libc.stdint cimport INT64_MIN
@@ -130,17 +128,12 @@ cdef class RequestBuilder:
         :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
         """
         cdef PreparedQuery prepared
-        cdef BoundValues bound
         if self.executor.closed or get_running_loop() is not self.executor.loop:
             self.executor.refuse()
         if type(query) is not PREPARED_STATEMENT:
             return None
         prepared = query.prepared
-        try:
-            bound = prepared.bind_plan.bind(parameters)
-        except ParameterError as error:
-            raise from_wire(error) from error.__cause__
-        return self.execute(query, prepared, bound, options)
+        return self.execute(query, prepared, prepared.bind(parameters), options)
 
     cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options):
         """A request that executes a prepared statement with ``bound`` values."""

@@ -318,7 +318,7 @@ class SessionCore:
                 return await self._request_of(query.bind(parameters), None, options)
             case DriverPreparedStatement():
                 statement = await self._adopt(query, options)
-                bound = statement.encode(parameters)
+                bound = statement.prepared.bind(parameters)
                 return self.builder.execute(query, statement.prepared, bound, options)
             case DriverBatchStatement():
                 _refuse_parameters(parameters)
@@ -382,14 +382,14 @@ class SessionCore:
         known = self.preparer.cached(keyspace or self.keyspace, text)
         statement = known or await self._prepared_string(keyspace, text, options)
         try:
-            return statement, statement.encode(parameters)
+            return statement, statement.prepared.bind(parameters)
         except (ParameterTypeError, ParameterValueError) as error:
             is_miscounted = error.index < 0
             if known is None or is_miscounted or self.preparer.has_confirmed(known):
                 raise
             self.preparer.forget(known)
         statement = await self._prepared_string(keyspace, text, options)
-        return statement, statement.encode(parameters)
+        return statement, statement.prepared.bind(parameters)
 
     async def _adopt(
         self, foreign: DriverPreparedStatement, options: CallOptions

@@ -1,7 +1,7 @@
 from libc.stdint cimport uint8_t
 
 from async_cassandra._net.connection cimport Connection, ResponseHandler
-from async_cassandra._wire.binding cimport BindPlan
+from async_cassandra._wire.binding cimport BindPlan, BoundValues
 from async_cassandra._wire.responses cimport Response, RowPlans
 from async_cassandra._wire.rows cimport RowPlan
 
@@ -27,6 +27,8 @@ cdef class PreparedQuery:
     cdef object __weakref__
     cdef readonly bint is_read
     cdef readonly int repetition
+
+    cpdef BoundValues bind(self, values)
 
 
 cdef class StatementOptions:

@@ -1,9 +1,9 @@
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from async_cassandra._exec.cql import StatementInfo
 from async_cassandra._net.connection import ResponseHandler
-from async_cassandra._wire.binding import BindPlan
+from async_cassandra._wire.binding import BindPlan, BoundValues
 from async_cassandra._wire.requests import Prepare
 from async_cassandra._wire.responses import Prepared, RowPlans
 from async_cassandra._wire.rows import Column, ResultMetadata
@@ -33,6 +33,7 @@ class PreparedQuery:
     def prepared_id(self) -> bytes: ...
     @property
     def bind_plan(self) -> BindPlan: ...
+    def bind(self, values: Collection[Any] | Mapping[str, Any] | None) -> BoundValues: ...
     @property
     def bind_columns(self) -> tuple[Column, ...]: ...
     @property

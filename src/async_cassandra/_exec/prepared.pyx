@@ -6,14 +6,15 @@ reply without metadata has exactly that shape, whatever other replies have broug
 
 from cassandra.query import FETCH_SIZE_UNSET
 
-from async_cassandra._wire.binding cimport BindPlan
+from async_cassandra._wire.binding cimport BindPlan, BoundValues
 from async_cassandra._wire.requests cimport Prepare
 from async_cassandra._wire.responses cimport Prepared, Response, RowPlans, decode_response
 from async_cassandra._wire.rows cimport ResultMetadata, RowPlan
 
 from async_cassandra._exec.cql import Repetition
 from async_cassandra._net.errors import ConnectionLost
-from async_cassandra._wire.errors import ProtocolError
+from async_cassandra._wire.errors import ParameterError, ProtocolError
+from async_cassandra.exceptions import from_wire
 
 cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
 cdef int READ = Repetition.READ
@@ -65,6 +66,17 @@ cdef class PreparedQuery:
     def message(self, str connection_keyspace):
         """The PREPARE to send; the keyspace is left out where the connection has it already."""
         return Prepare(self.query, None if self.keyspace == connection_keyspace else self.keyspace)
+
+    cpdef BoundValues bind(self, values):
+        """Encode values, by position or by name.
+
+        :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
+        """
+        try:
+            return self.bind_plan.bind(values)
+        except ParameterError as error:
+            raise from_wire(error) from error.__cause__
 
     def reshape(self, ResultMetadata metadata not None):
         """Take the changed metadata that came with a reply."""

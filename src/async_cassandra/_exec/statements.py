@@ -15,9 +15,8 @@ from async_cassandra._driver.types import driver_type
 from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, describe
 from async_cassandra._exec.prepared import OwnMark, PreparedQuery, StatementOptions
 from async_cassandra._wire.binding import BoundValues
-from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.rows import Column
-from async_cassandra.exceptions import ConfigurationError, ParameterValueError, from_wire
+from async_cassandra.exceptions import ConfigurationError, ParameterValueError
 
 type AnyStatement = str | driver.Statement | driver.PreparedStatement
 type Parameters = Sequence[Any] | Mapping[str, Any] | None
@@ -93,13 +92,6 @@ class PreparedStatement(StatementOptions, driver.PreparedStatement):
         """
         return BoundStatement(self).bind(values)
 
-    def encode(self, values: Parameters) -> BoundValues:
-        """Values as they are sent; see :meth:`bind`."""
-        try:
-            return self.prepared.bind_plan.bind(values)
-        except ParameterError as error:
-            raise from_wire(error) from error.__cause__
-
 
 class BoundStatement(OwnMark, driver.BoundStatement):
     """A prepared statement with its values; build it with :meth:`PreparedStatement.bind`."""
@@ -143,7 +135,7 @@ class BoundStatement(OwnMark, driver.BoundStatement):
             are too many
         """
         self.raw_values = () if values is None else values
-        self._bound = self.prepared_statement.encode(self.raw_values)
+        self._bound = self.prepared_statement.prepared.bind(self.raw_values)
         return self
 
     @property
@@ -246,12 +238,9 @@ class BatchStatement(OwnMark, driver.BatchStatement):
 
     def _add_prepared(self, statement: PreparedStatement, parameters: Parameters) -> Self:
         """Add the values encoded: no statement object for each of them."""
-        bound = statement.encode(parameters)
-        if self._routing_key is None and bound.token is not None:
-            self.routing_key = bound.routing_key
-            self.routing_keyspace = statement.prepared.routing_keyspace
-        if statement.custom_payload:
-            self._update_custom_payload(statement)
+        bound = statement.prepared.bind(parameters)
+        self._route(bound, statement.prepared.routing_keyspace)
+        self._update_custom_payload(statement)
         self._add_statement_and_params(True, statement, bound)
         return self
 
@@ -272,6 +261,10 @@ class BatchStatement(OwnMark, driver.BatchStatement):
 
     def _maybe_set_routing_attributes(self, statement: Any) -> None:
         # The driver's would send the first bound statement's keyspace as that of every string.
-        if self.routing_key is None and statement.keyspace and statement.routing_key:
-            self.routing_key = statement.routing_key
-            self.routing_keyspace = statement.keyspace
+        self._route(statement, statement.keyspace)
+
+    def _route(self, routed: Any, keyspace: str | None) -> None:
+        """Send the batch to where the first statement that has a routing key goes."""
+        if self.routing_key is None and keyspace and routed.routing_key:
+            self.routing_key = routed.routing_key
+            self.routing_keyspace = keyspace
