@@ -76,11 +76,12 @@ cdef extern from "Python.h":
 # Integers
 
 # Times of day, distances, counters: what the interpreter keeps of its own ends at 256.
-cdef tuple SMALL_INTEGERS = tuple(range(4096))
+DEF KEPT_INTEGERS = 4096
+cdef tuple SMALL_INTEGERS = tuple(range(KEPT_INTEGERS))
 
 
 cdef inline object make_integer(int64_t number):
-    if 0 <= number < 4096:
+    if 0 <= number < KEPT_INTEGERS:
         return <object>PyTuple_GET_ITEM(SMALL_INTEGERS, number)
     return PyLong_FromLongLong(number)
 
@@ -202,6 +203,15 @@ cdef int write_minimal(WriteBuffer out, object value) except -1:
     return write_raw(out, &big_endian[8 - size], size)
 
 
+cdef inline int64_t short_varint(const unsigned char* at, Py_ssize_t size) noexcept:
+    """The big-endian number in 1 to 8 bytes."""
+    cdef Py_ssize_t index
+    cdef uint64_t number = <uint64_t>-1 if at[0] & 0x80 else 0
+    for index in range(size):
+        number = (number << 8) | at[index]
+    return <int64_t>number
+
+
 cdef class VarintCodec(Codec):
     def __cinit__(self):
         self.atomic = self.ordered = self.shared = True
@@ -210,16 +220,9 @@ cdef class VarintCodec(Codec):
         return write_minimal(out, value if type(value) is int else PyNumber_Index(value))
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
-        cdef Py_ssize_t index
-        cdef int64_t number
         if size == 0:
             return None
-        if size > 8:
-            return long_from_be(at, size, True)
-        number = <int8_t>at[0]
-        for index in range(1, size):
-            number = number * 256 + at[index]
-        return make_integer(number)
+        return make_integer(short_varint(at, size)) if size <= 8 else long_from_be(at, size, True)
 
 
 # Numbers with a fraction
@@ -329,8 +332,7 @@ cdef class DecimalCodec(Codec):
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         cdef char text[48]
         cdef int64_t exponent
-        cdef uint64_t unscaled
-        cdef Py_ssize_t index
+        cdef int length
         if size == 0:
             return None
         if size < 5:
@@ -338,11 +340,10 @@ cdef class DecimalCodec(Codec):
         exponent = -<int64_t><int32_t>get_int(at)
         if size > 12:
             return Decimal(f"{long_from_be(at + 4, size - 4, True)}E{exponent}")
-        unscaled = <uint64_t>-1 if at[4] & 0x80 else 0
-        for index in range(4, size):
-            unscaled = (unscaled << 8) | at[index]
-        index = snprintf(text, sizeof(text), b"%lldE%lld", <long long>unscaled, <long long>exponent)
-        return Decimal(PyUnicode_DecodeASCII(text, index, NULL))
+        length = snprintf(
+            text, sizeof(text), b"%lldE%lld", <long long>short_varint(at + 4, size - 4), <long long>exponent
+        )
+        return Decimal(PyUnicode_DecodeASCII(text, length, NULL))
 
 
 # Text and blobs
