@@ -5,7 +5,6 @@ from typing import Any
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, BatchStatement, StreamConfig
 from benchmarks.clients.base import Server
-from benchmarks.clients.driver_statements import Request, unlogged_batch
 from benchmarks.clients.session_client import SessionClient
 from benchmarks.data import Statement
 
@@ -13,6 +12,7 @@ from benchmarks.data import Statement
 class BenchmarkClient(SessionClient):
     """Builds its batches and leaves its streams as the documentation does."""
 
+    _batch_class = BatchStatement
     _cluster: AsyncCluster
 
     def _new_cluster(self, server: Server) -> AsyncCluster:
@@ -29,9 +29,6 @@ class BenchmarkClient(SessionClient):
         async with await self._session.execute_stream(prepared, stream_config=config) as stream:
             async for page in stream.pages():
                 yield page
-
-    async def batch(self, request: list[Request]) -> object:
-        return await self._session.execute_batch(unlogged_batch(request, BatchStatement))
 
     async def close(self) -> None:
         await self._session.close()

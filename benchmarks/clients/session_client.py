@@ -1,7 +1,9 @@
 """What this library and async-cassandra 0.0.1 are asked alike, by the public names that both have."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+
+from cassandra.query import BatchStatement
 
 from async_cassandra import AsyncCassandraSession
 from benchmarks.clients.base import Server
@@ -12,6 +14,7 @@ from benchmarks.data import Statement
 class SessionClient(DriverStatements):
     """One session of one cluster object; siblings share the cluster; each library streams and closes as it can."""
 
+    _batch_class: ClassVar[type[BatchStatement]] = BatchStatement
     _cluster: Any
     _session: AsyncCassandraSession
     _owns_cluster: bool
@@ -46,4 +49,4 @@ class SessionClient(DriverStatements):
         return (await self._session.execute(*request)).rows
 
     async def batch(self, request: list[Request]) -> object:
-        return await self._session.execute_batch(unlogged_batch(request))
+        return await self._session.execute_batch(unlogged_batch(request, self._batch_class))
