@@ -51,7 +51,7 @@ PLANS = [
 # Servers look at a table's latencies every 5 s; before that, they take half of their timeout.
 HEALTHY_SECONDS = 8.0
 # What a policy learnt from servers that had just started is half a window away by then.
-LEARNING_SECONDS = 32.0
+LEARNT_SECONDS = 40.0
 # Nodes that do not keep up with the load when they are whole are given this long to warm up.
 WARM_UP_SECONDS = 60
 # When a coordinator asks a spare replica itself. Nothing else hides the hung replica behind it until
@@ -117,9 +117,9 @@ async def hang(
     keyspace: str,
     plan: Plan,
     *,
-    learning: float = 0.0,
+    healthy: float = HEALTHY_SECONDS,
 ) -> Hang:
-    """Pause a node under load, ``learning`` seconds later; then wait until it serves again by itself."""
+    """Pause a node after ``healthy`` seconds of load; then wait until it serves again by itself."""
     loop = asyncio.get_running_loop()
     if plan.is_short:
         option = f"speculative_retry = '{SPECULATIVE_RETRY}'"
@@ -129,7 +129,7 @@ async def hang(
     started = loop.time()
 
     async def pause_and_resume() -> None:
-        await asyncio.sleep(learning + HEALTHY_SECONDS)
+        await asyncio.sleep(healthy)
         for _ in range(WARM_UP_SECONDS):
             if keeps_up(load.tally, loop.time() - started):
                 break
@@ -142,9 +142,7 @@ async def hang(
         await answers(session, nodes)
         moments.append(loop.time())
 
-    tally = await load.run(
-        learning + HEALTHY_SECONDS + plan.seconds, IDEMPOTENT, disturb=pause_and_resume
-    )
+    tally = await load.run(healthy + plan.seconds, IDEMPOTENT, disturb=pause_and_resume)
     began, ended, back = moments
     return Hang(tally, began - started, ended - started, back - ended)
 
@@ -185,8 +183,8 @@ async def test_speculation_hides_a_hang(
     report: Report,
     plan: Plan,
 ) -> None:
-    learning = 0.0 if plan.is_short else LEARNING_SECONDS
-    hung = await hang(nodes, speculating, fresh_keyspace, plan, learning=learning)
+    healthy = HEALTHY_SECONDS if plan.is_short else LEARNT_SECONDS
+    hung = await hang(nodes, speculating, fresh_keyspace, plan, healthy=healthy)
     executor = speculating._core.executor
     report(f"{hung}; {executor.hedges} speculative, {executor.superseded} attempts superseded")
     assert hung.tally.idempotent_failures == []

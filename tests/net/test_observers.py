@@ -11,39 +11,10 @@ from async_cassandra._exec.request import Request
 from async_cassandra._exec.request_stats import RequestStats
 from async_cassandra.speculation import PercentileSpeculativeExecutionPolicy
 from tests.support.peer_replies import ErrorCode
+from tests.support.recorder import Recorder
 from tests.support.request_rig import INT_ROW, RequestRig, nodes
 
 pytestmark = pytest.mark.anyio
-
-
-class Recorder(Observer):
-    """Keeps what it is told, as text."""
-
-    def __init__(self) -> None:
-        self.events: list[str] = []
-        self.seconds: list[float] = []
-
-    def on_started(self, request: Request) -> None:
-        self.events.append("started")
-
-    def on_queued(self, request: Request) -> None:
-        self.events.append("queued")
-
-    def on_sent(self, request: Request, endpoint: str, is_speculative: bool) -> None:
-        self.events.append(f"sent {endpoint}{' speculative' if is_speculative else ''}")
-
-    def on_attempt_failed(self, request: Request, endpoint: str, error: object) -> None:
-        self.events.append(f"failed {endpoint} {type(error).__name__}")
-
-    def on_retried(self, request: Request, error: BaseException, delay: float) -> None:
-        self.events.append(f"retried {type(error).__name__}")
-
-    def on_page(self, request: Request, before: Request) -> None:
-        self.events.append(f"page {before.pages}")
-
-    def on_finished(self, request: Request, error: BaseException | None, seconds: float) -> None:
-        self.events.append("finished" if error is None else f"finished {type(error).__name__}")
-        self.seconds.append(seconds)
 
 
 def watched(rig: RequestRig) -> Recorder:

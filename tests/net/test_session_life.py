@@ -19,9 +19,9 @@ from cassandra.policies import ConstantReconnectionPolicy
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, exceptions
 from async_cassandra._exec.config import ClientOptions
-from async_cassandra.observers import Observer
 from tests.support.native_protocol import Opcode
 from tests.support.peer_replies import ErrorCode
+from tests.support.recorder import Recorder
 from tests.support.request_rig import INT_ROW, until
 from tests.support.scripted_peer import Automatic, ScriptedPeer, scripted_cluster
 
@@ -184,45 +184,26 @@ async def test_lost_control_connection_is_reopened_beside_the_requests() -> None
         )
 
 
-class Watcher(Observer):
-    """Keeps what it is told of connections and nodes, as text."""
-
-    def __init__(self) -> None:
-        self.events: list[str] = []
-
-    def on_connection_opened(self, endpoint: str) -> None:
-        self.events.append(f"opened {endpoint}")
-
-    def on_connection_lost(self, endpoint: str, error: object) -> None:
-        self.events.append(f"lost {endpoint} {type(error).__name__}")
-
-    def on_node_up(self, endpoint: str) -> None:
-        self.events.append(f"up {endpoint}")
-
-    def on_node_down(self, endpoint: str) -> None:
-        self.events.append(f"down {endpoint}")
-
-
 async def test_observer_is_told_of_connections_and_nodes() -> None:
-    watcher = Watcher()
+    recorder = Recorder()
     reconnection = ConstantReconnectionPolicy(0.02, max_attempts=None)
-    async with connected(2, observers=[watcher], reconnection_policy=reconnection) as (peers, _):
+    async with connected(2, observers=[recorder], reconnection_policy=reconnection) as (peers, _):
         first, second = (f"{peer.host}:{peer.port}" for peer in peers)
-        await until(lambda: len(watcher.events) == 2)
-        assert sorted(watcher.events) == [f"opened {first}", f"opened {second}"]
-        watcher.events.clear()
+        await until(lambda: len(recorder.events) == 2)
+        assert sorted(recorder.events) == [f"opened {first}", f"opened {second}"]
+        recorder.events.clear()
         peers[1].refuse()
         data_connections(peers[1])[0].drop()
-        await until(lambda: f"down {second}" in watcher.events)
+        await until(lambda: f"down {second}" in recorder.events)
         await peers[1].listen()
-        await until(lambda: f"up {second}" in watcher.events)
-        assert watcher.events[0].startswith(f"lost {second} Connection")
-        assert sorted(watcher.events[1:]) == [
+        await until(lambda: f"up {second}" in recorder.events)
+        assert recorder.events[0].startswith(f"lost {second} Connection")
+        assert sorted(recorder.events[1:]) == [
             f"down {second}",
             f"opened {second}",
             f"up {second}",
         ]
-    assert len(watcher.events) == 4
+    assert len(recorder.events) == 4
 
 
 # Keyspaces
