@@ -103,7 +103,7 @@ def main() -> int:
     screen.notice(f"Every figure is in {folder / 'results.json'}, with plots beside it")
     if arguments.document:
         write_documents(results)
-        screen.notice("docs/performance.md and README.md show them")
+        screen.notice("docs/performance.md, docs/comparison.md and README.md show them")
     return 0
 
 
