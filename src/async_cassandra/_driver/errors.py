@@ -313,7 +313,8 @@ def connect_error(
         return _no_contact_point(error, points, port, has_credentials)
     if isinstance(error, cassandra.UnresolvableContactPoints):
         return UnresolvedContactPointsError(
-            f"None of the contact points has an address: {points}. Check the names and the DNS",
+            f"None of the contact points has an address: {points}. Check the names and the DNS; "
+            "the port is an argument of its own, not a part of a name",
             error,
         )
     if isinstance(error, (TypeError, ValueError)):
