@@ -21,11 +21,10 @@ from benchmarks.clients.base import Server
 from benchmarks.environments import ROOT, make_environment, variables
 from benchmarks.servers import running_server
 
-__all__ = ["CountError", "counted", "per_request"]
+__all__ = ["CountError", "counted", "requests_of"]
 
-LOADS: Final = (1, 128)
+LOADS: Final = (1, 128, 8192)
 FEWER: Final = 1_280
-MORE: Final = 6_400
 
 _COUNT: Final = re.compile(r"I +refs: +([\d,]+)")
 _VALGRIND: Final = (
@@ -51,8 +50,10 @@ def counted(report: str) -> int:
     return int(found[1].replace(",", ""))
 
 
-def per_request(fewer: int, more: int) -> float:
-    return (more - fewer) / (MORE - FEWER)
+def requests_of(in_flight: int) -> tuple[int, int]:
+    """Return how many requests the two processes send."""
+    fewer = max(FEWER, 2 * in_flight)
+    return fewer, fewer + max(4 * FEWER, 4 * in_flight)
 
 
 async def _count(client: str, in_flight: int, requests: int, server: Server) -> int:
@@ -70,14 +71,19 @@ async def _count(client: str, in_flight: int, requests: int, server: Server) -> 
     return counted(report.decode(errors="replace"))
 
 
+async def per_request(client: str, in_flight: int, server: Server) -> float:
+    fewer, more = requests_of(in_flight)
+    before = await _count(client, in_flight, fewer, server)
+    return (await _count(client, in_flight, more, server) - before) / (more - fewer)
+
+
 async def run() -> None:
     print(f"{'instructions a request':24} {'in flight':>10} {'':>10} {'of floor':>9}")
     async with running_server(1, {"point"}, lambda text: print(text, file=sys.stderr)) as server:
         for in_flight in LOADS:
             floor = 0.0
             for client in (FLOOR, LIBRARY):
-                fewer = await _count(client, in_flight, FEWER, server)
-                figure = per_request(fewer, await _count(client, in_flight, MORE, server))
+                figure = await per_request(client, in_flight, server)
                 floor = floor or figure
                 print(f"{client:24} {in_flight:10} {figure:10,.0f} {figure / floor:9.2f}")
 

@@ -48,9 +48,27 @@ def test_instructions_are_read_from_the_report() -> None:
         instructions.counted("valgrind: no such tool\n")
 
 
-def test_instructions_of_a_request_are_the_difference() -> None:
-    more = instructions.MORE - instructions.FEWER
-    assert instructions.per_request(1000, 1000 + 50 * more) == 50
+@pytest.mark.parametrize("in_flight", instructions.LOADS)
+def test_every_task_of_a_load_sends_several_requests_more(in_flight: int) -> None:
+    fewer, more = instructions.requests_of(in_flight)
+    assert fewer % in_flight == 0
+    assert more % in_flight == 0
+    assert more - fewer >= 4 * in_flight
+
+
+@pytest.mark.anyio
+async def test_replayed_connection_keeps_answers_while_reading_is_paused() -> None:
+    connection = FloorConnection()
+    connection._is_framed = True
+    transport = ReplayTransport(connection, BODY)
+    connection.connection_made(transport)
+    transport.pause_reading()
+    answer = connection.send(REQUEST)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not answer.done()
+    transport.resume_reading()
+    assert await answer == BODY
 
 
 def test_leaves_are_the_innermost_functions_with_their_share() -> None:
