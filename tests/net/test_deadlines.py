@@ -150,7 +150,9 @@ async def test_preparing_a_string_counts() -> None:
         await peer.next_request(Opcode.EXECUTE)
         with pytest.raises(exceptions.QueryTimeoutError, match="to be prepared for") as caught:
             await reading
-        assert caught.value.prepare_seconds >= 0.2
+        assert (
+            caught.value.prepare_seconds > 0.19
+        )  # a timer of the loop may be early by its resolution
         assert caught.value.prepare_seconds + caught.value.wire_seconds < 0.8
 
 
