@@ -49,7 +49,7 @@ def check_wheel(names: list[str]) -> list[str]:
     faults = [
         f"wheel: {name} should not be in it"
         for name in names
-        if name.endswith((".c", ".pyx", ".pxd"))
+        if name.endswith((".c", ".h", ".pyx", ".pxd"))
     ]
     binaries = {name.split(".", 1)[0] for name in names if name.endswith((".so", ".pyd"))}
     faults += [
@@ -74,7 +74,7 @@ def check_sdist(names: list[str]) -> list[str]:
         for name in inside
         if name.endswith((".c", ".so", ".pyd"))
     ]
-    wanted = {f"src/{name}" for name in sources(".py", ".pyx", ".pxd", ".pyi", ".txt")}
+    wanted = {f"src/{name}" for name in sources(".py", ".pyx", ".pxd", ".h", ".pyi", ".txt")}
     wanted |= {
         "src/async_cassandra/py.typed",
         "setup.py",

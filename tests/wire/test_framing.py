@@ -2,6 +2,7 @@
 
 import functools
 import io
+import random
 import tracemalloc
 from collections.abc import Callable
 from contextlib import suppress
@@ -109,6 +110,27 @@ def test_segment_is_written_as_the_specification_says() -> None:
     assert data[:3] == bytes.fromhex("090002")
     assert data[6:15] == bytes.fromhex("05 00 0000 05 00000000")
     assert data == encode_segment(data[6:15], self_contained=True)
+
+
+# Checksums go by blocks of 16 and 64 bytes where the machine can, and byte by byte behind those.
+@pytest.mark.parametrize(
+    "size", [*range(9, 210), 1023, 1024, 1025, *range(4090, 4105), 70_001, MAX_PAYLOAD]
+)
+def test_checksum_of_any_size_is_the_one_of_zlib(size: int) -> None:
+    body = random.Random(size).randbytes(size - 9)
+    made = writer(Framing.SEGMENTS)
+    made.add(QUERY, 1, body)
+    data = made.take()
+    assert data == encode_segment(envelope(body, 1, QUERY, 0x05), self_contained=True)
+    assert read(reader(Framing.SEGMENTS), answer_of(body)) == [(0, 1, RESULT, body)]
+    damaged = bytearray(answer_of(body))
+    damaged[6 + size // 2] ^= 0x10
+    with pytest.raises(ProtocolError, match="CRC32 mismatch"):
+        reader(Framing.SEGMENTS).feed(bytes(damaged), EnvelopeList())
+
+
+def answer_of(body: bytes) -> bytes:
+    return encode_segment(envelope(body), self_contained=True)
 
 
 def test_compressed_segment_is_written_as_the_specification_says() -> None:

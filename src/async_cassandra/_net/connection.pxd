@@ -1,3 +1,4 @@
+cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int16_t, uint8_t, uint64_t
 
@@ -5,6 +6,7 @@ from async_cassandra._wire.framing cimport EnvelopeSink, FrameReader, FrameWrite
 from async_cassandra._wire.requests cimport Message
 
 
+@cython.no_gc
 cdef class ResponseHandler:
     cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
                          const unsigned char* body, Py_ssize_t size) except -1

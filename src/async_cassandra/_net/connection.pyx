@@ -15,6 +15,7 @@ orphaned already when :mod:`.heartbeat` last counted.
 
 import asyncio
 
+cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.limits cimport INT_MAX
@@ -32,7 +33,8 @@ cdef extern from "Python.h":
     int PyBUF_WRITE
 
 DEF MAX_STREAM_IDS = 32768
-DEF INBOX_BYTES = 262144
+# Room for several segments, so that their unfinished ends are seldom moved.
+DEF INBOX_BYTES = 524288
 DEF MIN_READ_BYTES = 65536
 # Bytes that may wait for the peer, in the transport or encoded in this turn, before senders wait.
 DEF HIGH_WATER_BYTES = 1048576
@@ -41,6 +43,7 @@ DEF HIGH_WATER_BYTES = 1048576
 DEF RESPONSES_PER_TURN = 128
 
 
+@cython.no_gc
 cdef class ResponseHandler:
     """Whoever waits for one response; exactly one of the two is called, once."""
 
@@ -272,6 +275,10 @@ cdef class Connection(EnvelopeSink):
         """Where the loop shall read to (asyncio's buffered protocol)."""
         cdef Py_ssize_t capacity
         cdef unsigned char* inbox
+        if self.inbox_capacity - self.inbox_end < MIN_READ_BYTES and self.inbox_start > 0:
+            memmove(self.inbox, self.inbox + self.inbox_start, self.inbox_end - self.inbox_start)
+            self.inbox_end -= self.inbox_start
+            self.inbox_start = 0
         if self.inbox_capacity - self.inbox_end < MIN_READ_BYTES:
             capacity = self.inbox_capacity * 2
             inbox = <unsigned char*>PyMem_Realloc(self.inbox, capacity)
@@ -332,10 +339,6 @@ cdef class Connection(EnvelopeSink):
                 if inbox != NULL:
                     self.inbox = inbox
                     self.inbox_capacity = INBOX_BYTES
-        elif self.inbox_start > 0:
-            memmove(self.inbox, self.inbox + self.inbox_start, self.inbox_end - self.inbox_start)
-            self.inbox_end -= self.inbox_start
-            self.inbox_start = 0
         return 0
 
     cdef int on_envelope(self, uint8_t flags, int16_t stream_id, uint8_t opcode,

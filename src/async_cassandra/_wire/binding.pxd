@@ -5,6 +5,7 @@ from async_cassandra._wire.buffer cimport WriteBuffer
 
 
 @cython.final
+@cython.no_gc
 cdef class BoundValues:
     cdef readonly bytes payload
     cdef readonly BindPlan plan
@@ -25,7 +26,7 @@ cdef class BindPlan:
     cdef list by_name(self, object values)
     cdef int write_value(self, WriteBuffer out, Py_ssize_t index, object value) except -1
     cdef object parameter_error(self, Py_ssize_t index, error)
-    cdef BoundValues finish(self, WriteBuffer out, Py_ssize_t start)
+    cdef BoundValues finish(self, WriteBuffer out)
     cdef bint find_token(
         self, const unsigned char* at, Py_ssize_t size, int64_t* token
     ) except -1

@@ -26,6 +26,7 @@ cdef WriteBuffer scratch = None
 
 @cython.final
 @cython.freelist(256)
+@cython.no_gc
 cdef class BoundValues:
     """Encoded parameters; immutable.
 
@@ -103,7 +104,7 @@ cdef class BindPlan:
             out = WriteBuffer()
         try:
             self.write_values(out, values)
-            return self.finish(out, 0)
+            return self.finish(out)
         finally:
             if out.capacity <= MAX_SCRATCH_BYTES:
                 out.size = 0
@@ -126,7 +127,7 @@ cdef class BindPlan:
                 write_bytes(out, value)
         for _ in range(self.count - count):
             write_int(out, -2)
-        return self.finish(out, 0)
+        return self.finish(out)
 
     cdef int check_count(self, Py_ssize_t count) except -1:
         if count > self.count:
@@ -209,14 +210,16 @@ cdef class BindPlan:
         )
         return kind(message, described.name, index)
 
-    cdef BoundValues finish(self, WriteBuffer out, Py_ssize_t start):
-        """The values written from ``start`` on, and their token."""
+    cdef BoundValues finish(self, WriteBuffer out):
+        """The values written, and their token; those of a large statement leave the buffer empty."""
         cdef BoundValues bound = BoundValues.__new__(BoundValues)
-        cdef const unsigned char* at = out.data + start
         bound.plan = self
-        bound.payload = PyBytes_FromStringAndSize(<const char*>at, out.size - start)
         if self.partition_key_indexes is not None:
-            bound.has_token = self.find_token(at, out.size - start, &bound.token_value)
+            bound.has_token = self.find_token(out.data, out.size, &bound.token_value)
+        if out.size > MAX_SCRATCH_BYTES:
+            bound.payload = out.detach()
+        else:
+            bound.payload = PyBytes_FromStringAndSize(<const char*>out.data, out.size)
         return bound
 
     cdef bint find_token(

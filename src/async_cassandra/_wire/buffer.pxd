@@ -1,13 +1,17 @@
+from cpython.object cimport PyObject
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 
 cdef class WriteBuffer:
+    cdef PyObject* block
     cdef unsigned char* data
     cdef readonly Py_ssize_t size
     cdef Py_ssize_t capacity
 
     cdef int grow(self, Py_ssize_t extra) except -1
+    cdef int claim(self, Py_ssize_t capacity) except -1
+    cdef bytes detach(self)
 
 
 cdef struct Cursor:

@@ -3,8 +3,8 @@
 Source: native protocol v5, section 3 (Notations); all integers are big-endian.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, _PyBytes_Resize
+from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 
 from async_cassandra._wire.errors import ProtocolError
@@ -15,21 +15,48 @@ cdef extern from "Python.h":
 
 
 cdef class WriteBuffer:
-    """Bytes to send, appended in place; ``bytes(buffer)`` copies them out."""
+    """Bytes, appended in place; ``bytes(buffer)`` copies them out.
+
+    They lie in a ``bytes`` object that nobody else has, which :meth:`detach` gives away.
+    """
 
     def __dealloc__(self):
-        PyMem_Free(self.data)
+        Py_XDECREF(self.block)
 
     cdef int grow(self, Py_ssize_t extra) except -1:
         if extra < 0 or extra > PY_SSIZE_T_MAX - self.size:
             raise OverflowError(f"cannot append {extra} bytes to a buffer of {self.size}")
-        cdef Py_ssize_t wanted = max(self.size + extra, self.capacity * 2, 256)
-        cdef unsigned char* data = <unsigned char*>PyMem_Realloc(self.data, wanted)
-        if data == NULL:
-            raise MemoryError(f"no memory for a write buffer of {wanted} bytes")
-        self.data = data
-        self.capacity = wanted
+        return self.claim(max(self.size + extra, self.capacity * 2, 256))
+
+    cdef int claim(self, Py_ssize_t capacity) except -1:
+        """Have room for ``capacity`` bytes in all."""
+        cdef bytes block
+        if capacity <= self.capacity:
+            return 0
+        # Not _PyBytes_Resize, which drops the content where there is no memory.
+        block = PyBytes_FromStringAndSize(NULL, capacity)
+        if self.size:
+            memcpy(PyBytes_AS_STRING(block), self.data, self.size)
+        Py_XDECREF(self.block)
+        Py_INCREF(block)
+        self.block = <PyObject*>block
+        self.data = <unsigned char*>PyBytes_AS_STRING(block)
+        self.capacity = capacity
         return 0
+
+    cdef bytes detach(self):
+        """The content, without copying it; the buffer is empty afterwards."""
+        cdef PyObject* block = self.block
+        cdef Py_ssize_t size = self.size
+        self.block = NULL
+        self.data = NULL
+        self.size = self.capacity = 0
+        if block == NULL:
+            return b""
+        _PyBytes_Resize(&block, size)
+        content = <bytes>block
+        Py_XDECREF(block)
+        return content
 
     def __len__(self):
         return self.size

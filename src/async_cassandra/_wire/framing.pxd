@@ -46,6 +46,7 @@ cdef class FrameReader:
     cdef object decompress
     cdef Py_ssize_t max_envelope_bytes
     cdef WriteBuffer split
+    cdef bytes whole
     cdef int budget
     cdef Py_ssize_t handed_out
     cdef bytes plain

@@ -4,8 +4,6 @@ from typing import Self
 
 from async_cassandra._wire.buffer import WriteBuffer
 
-MAX_ENVELOPE_BYTES: int
-
 class Framing(IntEnum):
     ENVELOPES = 0
     SEGMENTS = 1

@@ -24,21 +24,32 @@ cdef extern from "Python.h":
     object PyMemoryView_FromMemory(char* mem, Py_ssize_t size, int flags)
     int PyBUF_READ
 
+
+cdef extern from "crc32.h":
+    int CRC32_FAST_LEAST
+    bint crc32_is_fast()
+    uint32_t crc32_fast(uint32_t crc, const unsigned char* at, size_t size) noexcept nogil
+
+
 DEF HEADER = 9
 DEF MAX_PAYLOAD = 131071
 DEF OP_ERROR = 0x00
+# A split envelope gets so much room at once, if it is as long, and then as much again as has arrived.
+DEF FIRST_CLAIM = 1048576
 DEF CRC24_INIT = 0x875060
 DEF CRC24_POLY = 0x1974F0B
 
 # The largest message a server takes or sends by default is 16 MiB (native_transport_max_frame_size); 256 MiB is the
 # largest it can be set to be useful.
-MAX_ENVELOPE_BYTES = 256 * 1024 * 1024
+DEF MAX_ENVELOPE_BYTES = 268435456
 
-cdef object crc32 = zlib.crc32
+cdef object zlib_crc32 = zlib.crc32
 # Both sides feed these four bytes before the payload.
-cdef object CRC32_INIT = zlib.crc32(b"\xfa\x2d\x55\xca")
+cdef uint32_t CRC32_INIT = zlib.crc32(b"\xfa\x2d\x55\xca")
+cdef bint CRC32_IS_FAST = crc32_is_fast()
 
 cdef uint32_t[256] CRC24_TABLE
+cdef uint32_t[256] CRC32_TABLE
 
 
 cdef void fill_crc24_table() noexcept:
@@ -52,7 +63,17 @@ cdef void fill_crc24_table() noexcept:
         CRC24_TABLE[byte] = crc
 
 
+cdef void fill_crc32_table() noexcept:
+    cdef uint32_t crc
+    for byte in range(256):
+        crc = byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0xEDB88320 if crc & 1 else 0)
+        CRC32_TABLE[byte] = crc
+
+
 fill_crc24_table()
+fill_crc32_table()
 
 
 cdef uint32_t crc24(const unsigned char* data, Py_ssize_t size) noexcept nogil:
@@ -85,8 +106,19 @@ cdef inline object view(const unsigned char* at, Py_ssize_t size):
     return PyMemoryView_FromMemory(<char*>at, size, PyBUF_READ)
 
 
-cdef inline uint32_t crc32_of(const unsigned char* at, Py_ssize_t size) except? 0:
-    return <uint32_t>crc32(view(at, size), CRC32_INIT)
+cdef uint32_t crc32_of(const unsigned char* at, Py_ssize_t size) except? 0:
+    """The CRC32 of a payload: by blocks where the machine can, a few bytes by table, else by zlib."""
+    cdef uint32_t crc = CRC32_INIT
+    cdef Py_ssize_t i, whole = 0
+    if size >= CRC32_FAST_LEAST:
+        if not CRC32_IS_FAST:
+            return <uint32_t>zlib_crc32(view(at, size), CRC32_INIT)
+        whole = size & ~<Py_ssize_t>15
+        crc = crc32_fast(crc, at, whole)
+    crc = ~crc
+    for i in range(whole, size):
+        crc = (crc >> 8) ^ CRC32_TABLE[(crc ^ at[i]) & 0xFF]
+    return ~crc
 
 
 cdef inline unsigned char* put_segment(unsigned char* at, const unsigned char* payload, Py_ssize_t size,
@@ -258,7 +290,7 @@ cdef class FrameWriter:
                | (<unsigned long long>whole << 34), 5)
         put_le(at + 5, crc24(at, 5), 3)
         write_raw(out, PyBytes_AS_STRING(block), stored)
-        put_le(reserve(out, 4), crc32(block, CRC32_INIT), 4)
+        put_le(reserve(out, 4), crc32_of(<const unsigned char*>PyBytes_AS_STRING(block), stored), 4)
         return 0
 
 
@@ -290,6 +322,8 @@ cdef class FrameReader:
     :param version: protocol version that the peer's envelopes must carry, 4 or 5
     :param decompress: LZ4 block decompression, ``(bytes-like, uncompressed size) -> bytes``
     :param max_envelope_bytes: a longer envelope is a protocol error; memory grows only with bytes that have arrived
+
+    :ivar whole: what the envelope that is being handed out lies in, if that may be kept as it is
 
     Theory. Reading stops when ``budget`` is used up, also inside a segment. That segment then counts as unread: the
     next call must bring the same bytes again, and goes on after the ``handed_out`` bytes of its payload.
@@ -436,16 +470,19 @@ cdef class FrameReader:
         return True
 
     cdef int read_split(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink) except -1:
-        write_raw(self.split, data, size)
-        if self.split.size < HEADER:
+        cdef WriteBuffer split = self.split
+        write_raw(split, data, size)
+        if split.size < HEADER:
             return 0
-        self.check_header(self.split.data)
-        cdef Py_ssize_t length = HEADER + <Py_ssize_t>get_int(self.split.data + 5)
-        if self.split.size < length:
-            return 0
-        if self.split.size > length:
-            raise ProtocolError(f"{self.split.size - length} bytes after a split envelope's end")
-        cdef WriteBuffer whole = self.split
-        self.split = WriteBuffer()
-        self.read_envelope(whole.data, whole.size, sink)
+        self.check_header(split.data)
+        cdef Py_ssize_t length = HEADER + <Py_ssize_t>get_int(split.data + 5)
+        if split.size < length:
+            return split.claim(min(length, max(FIRST_CLAIM, 2 * split.size)))
+        if split.size > length:
+            raise ProtocolError(f"{split.size - length} bytes after a split envelope's end")
+        self.whole = split.detach()
+        try:
+            self.read_envelope(<const unsigned char*>PyBytes_AS_STRING(self.whole), length, sink)
+        finally:
+            self.whole = None
         return 0

@@ -1,10 +1,12 @@
 """The messages that a client sends.
 
 A message holds its parameters encoded and checked, so that writing it again for another attempt cannot fail or differ.
+Nothing that it refers to refers to it, so the garbage collector need not look at those that wait for a response.
 
 Source: native protocol v5, section 4.1 (v4 where it differs).
 """
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport INT64_MIN
 
@@ -56,6 +58,7 @@ DEF WITH_TIMESTAMP = 0x20
 DEF WITH_KEYSPACE = 0x80
 
 
+@cython.no_gc
 cdef class Message:
     """One request; ``tracing`` and ``custom_payload`` are the envelope's options."""
 
@@ -78,6 +81,7 @@ cdef class Message:
         return bytes(out)
 
 
+@cython.no_gc
 cdef class Options(Message):
     """Ask which options the server supports; also the heartbeat."""
 
@@ -88,6 +92,7 @@ cdef class Options(Message):
         return 0
 
 
+@cython.no_gc
 cdef class Startup(Message):
     """Begin a connection with the given options (CQL_VERSION, COMPRESSION, ...)."""
 
@@ -101,6 +106,7 @@ cdef class Startup(Message):
         return write_string_map(out, self.options)
 
 
+@cython.no_gc
 cdef class AuthResponse(Message):
     """Answer an authentication challenge; ``token`` is the SASL mechanism's."""
 
@@ -114,6 +120,7 @@ cdef class AuthResponse(Message):
         return write_bytes(out, self.token)
 
 
+@cython.no_gc
 cdef class Register(Message):
     """Subscribe to events: TOPOLOGY_CHANGE, STATUS_CHANGE, SCHEMA_CHANGE."""
 
@@ -132,6 +139,7 @@ cdef class Register(Message):
         return 0
 
 
+@cython.no_gc
 cdef class Prepare(Message):
     """Prepare ``query``; a ``keyspace`` is sent on v5 only, v4 takes the connection's."""
 
@@ -150,6 +158,7 @@ cdef class Prepare(Message):
         return write_string(out, self.keyspace)
 
 
+@cython.no_gc
 cdef class Statement(Message):
     """What QUERY, EXECUTE and BATCH have in common; ``serial_consistency`` 0 and ``NO_TIMESTAMP`` leave theirs out."""
 
@@ -183,6 +192,7 @@ cdef inline int write_flags(WriteBuffer out, int flags, uint8_t version) except 
     return write_byte(out, <uint8_t>flags)
 
 
+@cython.no_gc
 cdef class Query(Statement):
     """Run a query string.
 
@@ -220,6 +230,7 @@ cdef class Query(Statement):
         return self.write_tail(out, version)
 
 
+@cython.no_gc
 cdef class Execute(Query):
     """Run a prepared statement; ``result_metadata_id`` is sent on v5."""
 
@@ -233,6 +244,7 @@ cdef class Execute(Query):
         return self.write_parameters(out, version)
 
 
+@cython.no_gc
 cdef class Batch(Statement):
     """Run several modifications as one.
 

@@ -1,3 +1,4 @@
+cimport cython
 from libc.stdint cimport uint8_t
 
 from async_cassandra._wire.codecs cimport CodecRegistry
@@ -32,6 +33,7 @@ cdef class Prepared:
     cdef readonly ResultMetadata result_metadata
 
 
+@cython.no_gc
 cdef class Response:
     cdef readonly uint8_t opcode
     cdef readonly int kind
@@ -52,4 +54,4 @@ cdef class Response:
 
 
 cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
-                              Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples)
+                              Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples, bytes whole=*)

@@ -7,7 +7,7 @@ cimport cython
 
 from ipaddress import ip_address
 
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 
 from async_cassandra._wire.buffer cimport (
     Cursor,
@@ -119,6 +119,7 @@ cdef class Prepared:
 
 
 @cython.freelist(256)
+@cython.no_gc
 cdef class Response:
     """One decoded response; which attributes are set follows from ``opcode`` and ``kind``."""
 
@@ -140,8 +141,10 @@ cdef class Response:
 
 
 cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
-                              Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples):
+                              Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples, bytes whole=None):
     """Decode an envelope's body.
+
+    A page of rows keeps ``whole``, which the body is a part of, else a copy of the body.
 
     Rows are decoded with the metadata in the reply, or with ``plan`` where the reply has none. Without ``plans`` no
     rows can be decoded, for requests that expect none.
@@ -160,7 +163,7 @@ cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, co
     if flags & CUSTOM_PAYLOAD:
         response.custom_payload = read_bytes_map(&cursor)
     if opcode == OP_RESULT:
-        decode_result(response, &cursor, version, plan, plans, as_tuples)
+        decode_result(response, &cursor, version, plan, plans, as_tuples, whole)
     elif opcode == OP_ERROR:
         response.error = decode_error(&cursor, version)
     elif opcode == OP_SUPPORTED:
@@ -182,10 +185,10 @@ def decode(uint8_t version, uint8_t flags, uint8_t opcode, bytes body not None, 
 
 
 cdef int decode_result(Response response, Cursor* cursor, uint8_t version, RowPlan plan, RowPlans plans,
-                       bint as_tuples) except -1:
+                       bint as_tuples, bytes whole) except -1:
     response.kind = read_int(cursor)
     if response.kind == ROWS:
-        return decode_rows(response, cursor, plan, plans, as_tuples)
+        return decode_rows(response, cursor, plan, plans, as_tuples, whole)
     if response.kind == SET_KEYSPACE:
         response.keyspace = read_string(cursor)
     elif response.kind == PREPARED:
@@ -197,7 +200,8 @@ cdef int decode_result(Response response, Cursor* cursor, uint8_t version, RowPl
     return 0
 
 
-cdef int decode_rows(Response response, Cursor* cursor, RowPlan plan, RowPlans plans, bint as_tuples) except -1:
+cdef int decode_rows(Response response, Cursor* cursor, RowPlan plan, RowPlans plans, bint as_tuples,
+                     bytes whole) except -1:
     cdef ResultMetadata metadata = read_metadata(cursor)
     response.metadata = metadata
     if metadata.column_count == 0:
@@ -211,7 +215,10 @@ cdef int decode_rows(Response response, Cursor* cursor, RowPlan plan, RowPlans p
     elif plan.column_count != metadata.column_count:
         raise ProtocolError(f"rows of {metadata.column_count} columns where {plan.column_count} were announced")
     cdef Page page = Page.__new__(Page)
-    page.fill(PyBytes_FromStringAndSize(<const char*>cursor.at, cursor.end - cursor.at), 0, plan)
+    if whole is None:
+        page.fill(PyBytes_FromStringAndSize(<const char*>cursor.at, cursor.end - cursor.at), 0, plan)
+    else:
+        page.fill(whole, cursor.at - <const unsigned char*>PyBytes_AS_STRING(whole), plan)
     response.page = page
     return 0
 

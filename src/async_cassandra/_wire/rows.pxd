@@ -18,6 +18,7 @@ cdef class Column:
 
 
 @cython.final
+@cython.no_gc
 cdef class ResultMetadata:
     cdef readonly int flags
     cdef readonly Py_ssize_t column_count
@@ -46,6 +47,7 @@ cdef class RowPlan:
 
 
 @cython.final
+@cython.no_gc
 cdef class Page:
     cdef readonly bytes payload
     cdef readonly RowPlan plan

@@ -75,6 +75,7 @@ cdef class Column:
 
 @cython.final
 @cython.freelist(256)
+@cython.no_gc
 cdef class ResultMetadata:
     """What a RESULT says about its columns.
 
@@ -257,6 +258,7 @@ cdef class RowPlan:
 
 @cython.final
 @cython.freelist(256)
+@cython.no_gc
 cdef class Page:
     """The rows of one RESULT: a sequence that decodes a row each time it is asked for.
 
