@@ -3,11 +3,12 @@
 from typing import Any
 
 from async_cassandra._driver.cluster_names import DriverExecutionProfile
+from async_cassandra._driver.profile_settings import ProfileSettings
 
 __all__ = ["ExecutionProfile"]
 
 
-class ExecutionProfile(DriverExecutionProfile):
+class ExecutionProfile(ProfileSettings, DriverExecutionProfile):
     """The driver's execution profile, with a default for ``is_idempotent``.
 
     The driver's own profiles work as well; they leave each statement to its mark.

@@ -1,3 +1,4 @@
+cimport cython
 from libc.stdint cimport uint64_t
 
 from async_cassandra._exec.awaited cimport Awaited
@@ -6,6 +7,7 @@ from async_cassandra._exec.prepared cimport Preparing
 from async_cassandra._net.connection cimport Connection, NodeConnections
 
 
+@cython.no_gc
 cdef class Sending(Preparing):
     cdef readonly NodeConnections node
     cdef Connection connection
@@ -14,6 +16,7 @@ cdef class Sending(Preparing):
     cdef readonly double started
     cdef bint live
     cdef bint is_speculative
+    cdef Sending following
 
     cdef bint was_sent(self)
     cdef int release(self) except -1
@@ -26,7 +29,8 @@ cdef class Attempted(Awaited):
     cdef readonly int attempts
     cdef readonly int speculations
     cdef readonly bint speculation_won
-    cdef list live
+    cdef Sending live
+    cdef int live_count
     cdef list ended
 
     cdef int add_attempt(self, Sending attempt) except -1

@@ -1,10 +1,19 @@
 """The attempts of one request: which are live, what became of the others, and what that teaches."""
 
+cimport cython
+
 from async_cassandra._exec.latencies cimport PercentilePlan
 
 
+@cython.no_gc
 cdef class Sending(Preparing):
-    """One sending of something to one node."""
+    """One sending of something to one node.
+
+    It and what was sent refer to each other as long as it is among the live ones. Until then the connection keeps
+    it as well, which the garbage collector does not see: it could free neither.
+
+    :ivar following: the live one that was sent after it
+    """
 
     cdef bint was_sent(self):
         """Whether the frame may have left this process."""
@@ -21,27 +30,41 @@ cdef class Sending(Preparing):
 cdef class Attempted(Awaited):
     """Something that is sent to one node after another, or to several at once.
 
+    :ivar live: the first of those that are live, which are a chain in the order of sending
     :ivar speculations: attempts that were started while another one was live
     :ivar speculation_won: whether one of those brought the result
     """
 
     cdef int add_attempt(self, Sending attempt) except -1:
         """Take in one that was sent just now."""
+        cdef Sending last = self.live
         attempt.live = True
-        if self.live is None:
-            self.live = [attempt]
+        if last is None:
+            self.live = attempt
         else:
-            attempt.is_speculative = len(self.live) > 0
-            self.speculations += attempt.is_speculative
-            self.live.append(attempt)
+            while last.following is not None:
+                last = last.following
+            last.following = attempt
+            attempt.is_speculative = True
+            self.speculations += 1
+        self.live_count += 1
         self.attempts += 1
         if self.executor.observer is not None:
             self.executor.observer.on_sent(self, attempt.node.endpoint, attempt.is_speculative)
         return 0
 
+    @cython.nonecheck(True)
     cdef int end_attempt(self, Sending attempt, object error) except -1:
         """Take note of one that failed."""
-        self.live.remove(attempt)
+        cdef Sending before = self.live
+        if before is attempt:
+            self.live = attempt.following
+        else:
+            while before.following is not attempt:
+                before = before.following
+            before.following = attempt.following
+        attempt.following = None
+        self.live_count -= 1
         if self.ended is None:
             self.ended = []
         self.ended.append((attempt.node.endpoint, attempt.started, self.executor.timers.now()))
@@ -51,52 +74,58 @@ cdef class Attempted(Awaited):
 
     cdef int win(self, Sending answered) except -1:
         """Take note of the one whose result counts; the others are superseded."""
-        cdef Sending other
+        cdef Sending other = self.live
         self.speculation_won = answered.is_speculative
-        if len(self.live) > 1:
-            for other in self.live:
-                self.executor.superseded += other.live
+        while other is not None:
+            self.executor.superseded += other.live
+            other = other.following
         return self.learn(answered)
 
     cdef int drop_attempts(self) except -1:
         cdef Sending attempt
-        if self.live is not None:
-            for attempt in self.live:
-                attempt.release()
-            self.live = None
+        while self.live is not None:
+            attempt = self.live
+            self.live = attempt.following
+            attempt.following = None
+            attempt.release()
+        self.live_count = 0
         return 0
 
     cdef bint is_asking(self, NodeConnections node) noexcept:
         """Whether an attempt is live there."""
-        cdef Sending attempt
-        if self.live is None:
-            return False
-        for attempt in self.live:
+        cdef Sending attempt = self.live
+        while attempt is not None:
             if attempt.node is node:
                 return True
+            attempt = attempt.following
         return False
 
     cdef int learn(self, Sending answered) except -1:
         """Tell a policy that goes by latencies what the attempts took, or have waited in vain."""
-        cdef Sending attempt
+        cdef Sending attempt = self.live
         cdef PercentilePlan plan
         cdef double now
-        if self.speculation is None or type(self.speculation) is not PercentilePlan or self.live is None:
+        if self.speculation is None or type(self.speculation) is not PercentilePlan:
             return 0
         plan = <PercentilePlan>self.speculation
         now = self.executor.timers.now()
-        for attempt in self.live:
+        while attempt is not None:
             if attempt is answered or (attempt.live and answered is None):
                 plan.record(attempt.node.host, now - attempt.started, now)
             elif attempt.live:
                 plan.record_superseded(attempt.node.host, now - attempt.started, now)
+            attempt = attempt.following
         return 0
 
     def attempt_times(self):
         """Each attempt as ``(endpoint, start, end)``, live ones last; they end now. In the timers' seconds."""
-        cdef Sending attempt
+        cdef Sending attempt = self.live
         cdef double now = self.executor.timers.now()
-        return (self.ended or []) + [(attempt.node.endpoint, attempt.started, now) for attempt in self.live or ()]
+        cdef list times = list(self.ended or ())
+        while attempt is not None:
+            times.append((attempt.node.endpoint, attempt.started, now))
+            attempt = attempt.following
+        return times
 
     def queued_time(self):
         """Seconds spent waiting for a place."""

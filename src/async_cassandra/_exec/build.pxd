@@ -1,5 +1,6 @@
 from libc.stdint cimport int64_t, uint8_t
 
+from async_cassandra._driver.profile_settings cimport ProfileSettings
 from async_cassandra._exec.prepared cimport PreparedQuery, StatementOptions
 from async_cassandra._exec.executor cimport Executor
 from async_cassandra._exec.request cimport Request
@@ -12,15 +13,11 @@ cdef class CallOptions:
     cdef public object custom_payload
     cdef public object timeout
     cdef readonly object profile
-    cdef dict settings
     cdef public object paging_state
     cdef public tuple pinned
     cdef public bint wants_all
     cdef public object fetch_size
     cdef public object row_factory
-
-    cdef object setting(self, str name)
-    cdef object idempotence(self)
 
 
 cdef class RequestBuilder:
@@ -32,9 +29,10 @@ cdef class RequestBuilder:
     cdef int64_t last_timestamp
 
     cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options)
-    cdef bint may_repeat(self, int repetition, StatementOptions own, CallOptions options) except -1
+    cdef bint may_repeat(self, int repetition, StatementOptions own, ProfileSettings settings) except -1
     cdef int64_t next_timestamp(self) except? -1
-    cdef int set_level(self, Statement message, StatementOptions own, CallOptions options, bint is_read) except -1
+    cdef int set_level(self, Statement message, StatementOptions own, ProfileSettings settings, bint is_read) except -1
     cdef int set_paging(self, Query message, StatementOptions own, CallOptions options) except -1
-    cdef int set_life(self, Request request, StatementOptions own, CallOptions options) except -1
+    cdef int set_life(self, Request request, StatementOptions own, CallOptions options,
+                      ProfileSettings settings) except -1
     cdef int plan_speculation(self, Request request) except -1

@@ -5,7 +5,6 @@ An option comes from the call, else the statement, else the execution profile.
 
 import asyncio
 import time
-from math import inf
 
 from cassandra.policies import NoSpeculativeExecutionPolicy
 from cassandra.query import FETCH_SIZE_UNSET, SimpleStatement, named_tuple_factory
@@ -16,16 +15,14 @@ from async_cassandra._exec.cql import Repetition
 from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._wire.murmur3 import token_of
 
-from cpython.object cimport PyObject
+from libc.math cimport INFINITY
 from libc.stdint cimport INT64_MIN
 
-from async_cassandra._exec.prepared cimport options_of
+from async_cassandra._driver.profile_settings cimport ProfileSettings, settings_of
+from async_cassandra._exec.prepared cimport PreparedOptions, options_of
 from async_cassandra._exec.request cimport new_request
 from async_cassandra._wire.binding cimport BoundValues
 from async_cassandra._wire.requests cimport Batch, Execute, Prepare
-
-cdef extern from "Python.h":
-    PyObject* PyDict_GetItemWithError(object mapping, object key) except? NULL
 
 cdef object DEFAULT_PROFILE = EXEC_PROFILE_DEFAULT
 cdef object get_running_loop = asyncio.get_running_loop
@@ -52,7 +49,6 @@ cdef class CallOptions:
     def __init__(self, profile not None, *, bint trace=False, custom_payload=None, timeout=None, paging_state=None,
                  tuple pinned=None, fetch_size=None):
         self.profile = profile
-        self.settings = vars(profile)
         self.trace = trace
         self.custom_payload = custom_payload
         self.timeout = timeout
@@ -68,23 +64,13 @@ cdef class CallOptions:
             return self
         return None
 
-    cdef object setting(self, str name):
-        """An attribute of the profile as it is now, without the search through its classes where it is its own."""
-        cdef PyObject* found = PyDict_GetItemWithError(self.settings, name)
-        return <object>found if found != NULL else getattr(self.profile, name)
-
-    cdef object idempotence(self):
-        """What the profile says of statements that say nothing: ``None`` where it is a driver's, which has no word."""
-        cdef PyObject* found = PyDict_GetItemWithError(self.settings, "is_idempotent")
-        return <object>found if found != NULL else getattr(self.profile, "is_idempotent", None)
-
 
 def seconds_of(CallOptions options not None):
     """The timeout of a call, ``math.inf`` for none."""
     timeout = options.timeout
     if timeout is None:
         timeout = options.profile.request_timeout
-    return inf if timeout is None else timeout
+    return INFINITY if timeout is None else timeout
 
 
 cdef class RequestBuilder:
@@ -132,39 +118,41 @@ cdef class RequestBuilder:
             self.executor.refuse()
         if type(query) is not PREPARED_STATEMENT:
             return None
-        prepared = query.prepared
+        prepared = (<PreparedOptions>query).prepared
         return self.execute(query, prepared, prepared.bind(parameters), options)
 
     cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options):
         """A request that executes a prepared statement with ``bound`` values."""
         cdef StatementOptions own = options_of(statement)
+        cdef ProfileSettings settings = settings_of(options.profile)
         cdef Execute message = Execute.__new__(Execute)
         message.prepared_id = prepared.prepared_id
         message.result_metadata_id = prepared.shape.metadata_id
         message.skip_metadata = self.version >= 5 and len(prepared.shape.columns) > 0
         message.values = bound.payload
-        self.set_level(message, own, options, prepared.is_read)
+        self.set_level(message, own, settings, prepared.is_read)
         self.set_paging(message, own, options)
         cdef Request request = new_request(self.executor, message, statement, prepared)
         request.routing_keyspace = prepared.routing_keyspace
         if bound.has_token:
             request.token = bound.token_value
             request.has_token = True
-        request.idempotent = self.may_repeat(prepared.repetition, own, options)
-        self.set_life(request, own, options)
+        request.idempotent = self.may_repeat(prepared.repetition, own, settings)
+        self.set_life(request, own, options, settings)
         return request
 
     def query(self, statement, str query not None, info, CallOptions options not None):
         """A request that runs a string without parameters of its own."""
         cdef StatementOptions own = options_of(statement)
+        cdef ProfileSettings settings = settings_of(options.profile)
         cdef Query message = Query(query)
         message.keyspace = self.keyspace_flag(statement.keyspace)
-        self.set_level(message, own, options, info.is_read)
+        self.set_level(message, own, settings, info.is_read)
         self.set_paging(message, own, options)
         cdef Request request = new_request(self.executor, message, statement, None)
         self.set_routing(request, statement)
-        request.idempotent = self.may_repeat(info.repetition, own, options)
-        self.set_life(request, own, options)
+        request.idempotent = self.may_repeat(info.repetition, own, settings)
+        self.set_life(request, own, options, settings)
         return request
 
     def batch(self, statement, list entries not None, dict queries not None, int repetition, keyspace,
@@ -176,16 +164,17 @@ cdef class RequestBuilder:
         :param repetition: the lowest :class:`.cql.Repetition` of what is in it
         """
         cdef StatementOptions own = options_of(statement)
+        cdef ProfileSettings settings = settings_of(options.profile)
         cdef Batch message = Batch.__new__(Batch)
         message.batch_type = statement.batch_type.value
         message.entries = entries
         message.keyspace = self.keyspace_flag(keyspace)
-        self.set_level(message, own, options, False)
+        self.set_level(message, own, settings, False)
         cdef Request request = new_request(self.executor, message, statement, None)
         request.batched = queries
         self.set_routing(request, statement)
-        request.idempotent = self.may_repeat(repetition, own, options)
-        self.set_life(request, own, options)
+        request.idempotent = self.may_repeat(repetition, own, settings)
+        self.set_life(request, own, options, settings)
         return request
 
     def prepare(self, str query not None, keyspace, CallOptions options not None):
@@ -194,7 +183,7 @@ cdef class RequestBuilder:
         cdef Request request = new_request(self.executor, message, SimpleStatement(query), None)
         request.routing_keyspace = keyspace
         request.idempotent = True
-        self.set_life(request, options_of(request.statement), options)
+        self.set_life(request, options_of(request.statement), options, settings_of(options.profile))
         return request
 
     def keyspace_flag(self, keyspace):
@@ -226,7 +215,7 @@ cdef class RequestBuilder:
 
     # What they share
 
-    cdef bint may_repeat(self, int repetition, StatementOptions own, CallOptions options) except -1:
+    cdef bint may_repeat(self, int repetition, StatementOptions own, ProfileSettings settings) except -1:
         """Whether a request may be sent again after it may have reached a replica; nothing else decides that.
 
         First what the CQL rules out or makes sure, then the statement's mark, the profile's default, the CQL's look.
@@ -235,18 +224,17 @@ cdef class RequestBuilder:
             return repetition == READ
         if own.is_idempotent is not None:
             return own.is_idempotent
-        default = options.idempotence()
-        if default is not None and not (default and own.takes_no_default):
-            return default
+        if settings.is_idempotent is not None and not (settings.is_idempotent and own.takes_no_default):
+            return settings.is_idempotent
         return self.infers_idempotence and repetition == HARMLESS
 
-    cdef int set_level(self, Statement message, StatementOptions own, CallOptions options, bint is_read) except -1:
+    cdef int set_level(self, Statement message, StatementOptions own, ProfileSettings settings, bint is_read) except -1:
         level = own.consistency_level
         serial = own.serial_consistency_level
         if level is None:
-            level = options.setting("consistency_level")
+            level = settings.consistency_level
         if serial is None:
-            serial = options.setting("serial_consistency_level")
+            serial = settings.serial_consistency_level
         message.consistency = level
         if serial is not None:
             message.serial_consistency = serial
@@ -266,18 +254,19 @@ cdef class RequestBuilder:
         message.paging_state = options.paging_state
         return 0
 
-    cdef int set_life(self, Request request, StatementOptions own, CallOptions options) except -1:
+    cdef int set_life(self, Request request, StatementOptions own, CallOptions options,
+                      ProfileSettings settings) except -1:
         """Deadline, policies, envelope options, rows."""
-        request.policy = options.setting("load_balancing_policy")
-        request.row_factory = options.row_factory if options.row_factory is not None else options.setting("row_factory")
+        request.policy = settings.load_balancing_policy
+        request.row_factory = options.row_factory if options.row_factory is not None else settings.row_factory
         request.as_tuples = request.row_factory is not NAMED_TUPLES
         timeout = options.timeout
         if timeout is None:
-            timeout = options.setting("request_timeout")
-        request.timeout = inf if timeout is None else timeout
+            timeout = settings.request_timeout
+        request.timeout = INFINITY if timeout is None else timeout
         request.retry_policy = own.retry_policy
         if request.retry_policy is None:
-            request.retry_policy = options.setting("retry_policy")
+            request.retry_policy = settings.retry_policy
         request.pinned = options.pinned
         request.wants_all = options.wants_all
         if options.trace:
@@ -288,7 +277,7 @@ cdef class RequestBuilder:
         if payload:
             request.message.custom_payload = payload
         if request.idempotent:
-            request.speculative_policy = options.setting("speculative_execution_policy")
+            request.speculative_policy = settings.speculative_execution_policy
             self.plan_speculation(request)
         return 0
 

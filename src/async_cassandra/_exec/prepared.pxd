@@ -1,3 +1,4 @@
+cimport cython
 from libc.stdint cimport uint8_t
 
 from async_cassandra._net.connection cimport Connection, ResponseHandler
@@ -41,9 +42,14 @@ cdef class StatementOptions:
     cdef bint takes_no_default
 
 
+cdef class PreparedOptions(StatementOptions):
+    cdef public PreparedQuery prepared
+
+
 cdef StatementOptions options_of(statement)
 
 
+@cython.no_gc
 cdef class Preparing(ResponseHandler):
     cdef int on_prepared(self, object change) except -1
     cdef int on_prepare_refused(self, Response response) except -1

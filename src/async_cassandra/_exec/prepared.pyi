@@ -56,6 +56,9 @@ class StatementOptions:
     custom_payload: Mapping[str, bytes] | None
     is_idempotent: bool | None
 
+class PreparedOptions(StatementOptions):
+    prepared: PreparedQuery
+
 class OwnMark: ...
 class Preparing(ResponseHandler): ...
 

@@ -6,6 +6,8 @@ reply without metadata has exactly that shape, whatever other replies have broug
 
 from cassandra.query import FETCH_SIZE_UNSET
 
+cimport cython
+
 from async_cassandra._wire.binding cimport BindPlan, BoundValues
 from async_cassandra._wire.requests cimport Prepare
 from async_cassandra._wire.responses cimport Prepared, Response, RowPlans, decode_response
@@ -106,6 +108,10 @@ cdef class StatementOptions:
         self.fetch_size = UNSET_FETCH_SIZE
 
 
+cdef class PreparedOptions(StatementOptions):
+    """The same of a prepared statement, with its query."""
+
+
 class OwnMark:
     """A statement whose ``is_idempotent`` is ``None`` as long as nobody sets it, so that ``False`` is a no."""
 
@@ -129,6 +135,7 @@ cdef StatementOptions options_of(statement):
     return options
 
 
+@cython.no_gc
 cdef class Preparing(ResponseHandler):
     """An attempt that may wait until its statement is prepared; one of the three is called, once."""
 

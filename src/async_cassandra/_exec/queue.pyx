@@ -59,23 +59,26 @@ cdef class WaitQueue:
     cdef int serve(self) except -1:
         """Give each its turn, oldest first, as far as there is place."""
         cdef QueueEntry entry
-        cdef list missed = []
+        cdef list missed = None
         cdef int budget = SERVED_PER_TURN
-        if self.serving:
+        if self.serving or not self.has_place():
             return 0
         self.serving = True
         try:
-            while self.entries and budget and self.has_place():
-                entry = self.entries.popleft()
+            while self.entries and budget:
+                entry = <QueueEntry>self.entries.popleft()
                 if not entry.is_queued:
                     continue
                 if entry.take_turn():
                     budget -= 1
                     continue
+                if missed is None:
+                    missed = []
                 missed.append(entry)
-                if entry.has_free_choice():
+                if entry.has_free_choice() or not self.has_place():
                     break
-            self.entries.extendleft(reversed(missed))
+            if missed is not None:
+                self.entries.extendleft(reversed(missed))
         finally:
             self.serving = False
         if not budget and self.size and not self.goes_on:

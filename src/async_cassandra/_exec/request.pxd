@@ -1,3 +1,5 @@
+cimport cython
+
 from async_cassandra._exec.attempts cimport Attempted, Sending
 from async_cassandra._exec.executor cimport Executor
 from async_cassandra._exec.prepared cimport PreparedQuery, ResultShape
@@ -7,6 +9,7 @@ from async_cassandra._wire.responses cimport Response, ServerError
 from async_cassandra._wire.rows cimport RowPlan
 
 
+@cython.no_gc
 cdef class Attempt(Sending):
     cdef Request request
     cdef int prepares
@@ -40,6 +43,7 @@ cdef class Request(Attempted):
     cdef readonly Py_ssize_t row_count
     cdef double deadline
     cdef double next_event
+    cdef double armed_for
     cdef NodeConnections retry_node
     cdef object failure
     cdef bint failed_otherwise

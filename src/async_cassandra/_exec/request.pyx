@@ -21,8 +21,9 @@ A request that may have reached a node is sent again only if it is idempotent; t
 """
 
 from asyncio import CancelledError
-from math import inf
 
+cimport cython
+from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 
 from async_cassandra._exec.queue cimport WaitQueue
@@ -70,6 +71,7 @@ cdef dict NO_QUERIES = {}
 cdef object CANCELLED = CancelledError()
 
 
+@cython.no_gc
 cdef class Attempt(Sending):
     """One sending of a request to one node."""
 
@@ -95,7 +97,7 @@ cdef class Attempt(Sending):
             if request.shape is not None and len(request.shape.columns):
                 plan = request.shape.plan(request.executor.plans, request.as_tuples)
             response = decode_response(connection.version, flags, opcode, body, size, plan, request.executor.plans,
-                                       request.as_tuples)
+                                       request.as_tuples, connection.reader.whole)
         except ProtocolError as error:
             request.on_attempt_lost(self, ConnectionLost(
                 f"protocol error from {connection.endpoint}: {error}", connection.endpoint), True)
@@ -166,7 +168,7 @@ cdef class Request(Attempted):
         self.message = message
         self.statement = statement
         self.prepared = prepared
-        self.timeout = inf
+        self.timeout = INFINITY
         self.future = executor.make_future()
         self.batched = NO_QUERIES
         if prepared is not None:
@@ -207,7 +209,7 @@ cdef class Request(Attempted):
             self.holds_place = True
         self.started = executor.timers.now()
         self.deadline = self.started + self.timeout - self.spent
-        self.next_event = inf
+        self.next_event = INFINITY
         executor.requests += 1
         executor.budget.requests += 1
         if not self.pages:
@@ -215,12 +217,12 @@ cdef class Request(Attempted):
             if executor.observer is not None:
                 executor.observer.on_started(self)
         try:
-            self.make_plan()
             if executor.queue.size and self.pinned is None:
                 # Those that have waited longer go first.
                 self.no_connection()
                 executor.queue.serve()
             else:
+                self.make_plan()
                 self.send_next()
         except BaseException as error:
             self.finish(error)
@@ -269,7 +271,7 @@ cdef class Request(Attempted):
         else:
             self.sent_once = True
             attempt.started = now
-        self.next_event = inf
+        self.next_event = INFINITY
         if self.idempotent and self.pinned is None:
             self.plan_hedge(attempt, now)
         return self.arm(now)
@@ -282,7 +284,7 @@ cdef class Request(Attempted):
             if delay >= 0:
                 self.next_event = now + delay
                 return 0
-        if len(self.executor.nodes) > 1 and len(self.live) < MAX_LIVE_ATTEMPTS and self.timeout != inf:
+        if len(self.executor.nodes) > 1 and self.live_count < MAX_LIVE_ATTEMPTS and self.timeout != INFINITY:
             self.next_event = now + self.timeout * self.executor.attempt_fraction
         return 0
 
@@ -297,9 +299,9 @@ cdef class Request(Attempted):
 
     cdef int no_connection(self) except -1:
         """No node of the plan can take the request now."""
-        if self.live:
+        if self.live is not None:
             self.state = WAITING
-            self.next_event = inf
+            self.next_event = INFINITY
             return self.arm(self.executor.timers.now())
         if self.failure is not None:
             if self.failed_otherwise or self.rounds == MAX_ROUNDS:
@@ -325,7 +327,7 @@ cdef class Request(Attempted):
         self.state = QUEUED
         if self.executor.observer is not None:
             self.executor.observer.on_queued(self)
-        self.next_event = inf
+        self.next_event = INFINITY
         return self.arm(now)
 
     cdef bint has_free_choice(self) except -1:
@@ -354,7 +356,10 @@ cdef class Request(Attempted):
     cdef int arm(self, double now) except -1:
         cdef double due = self.next_event if self.next_event < self.deadline else self.deadline
         cdef double delay
-        if due != inf:
+        if due == self.armed_for and self.timer_list is not None:
+            return 0
+        self.armed_for = due
+        if due != INFINITY:
             # The first deadline's delay is the timeout itself, which rounding errors would make many delays of.
             delay = due - now
             if now == self.started and due == self.deadline:
@@ -372,7 +377,7 @@ cdef class Request(Attempted):
             return self.fail(self.executor.faults.timeout(self))
         if now < self.next_event:
             return self.arm(now)
-        self.next_event = inf
+        self.next_event = INFINITY
         if self.state == WAITING:
             if not self.executor.budget.take_hedge(now):
                 self.next_event = now + HEDGE_PAUSE
@@ -395,10 +400,7 @@ cdef class Request(Attempted):
             self.pages += 1
             self.row_count += response.page.row_count
         self.finish(None)
-        if not future.done():
-            self.is_answered = True
-            future.set_result(response)
-        return 0
+        return self.answer(future, response)
 
     cdef int on_server_error(self, Attempt attempt, Response response) except -1:
         cdef ServerError error = response.error
@@ -453,10 +455,10 @@ cdef class Request(Attempted):
             if decision == RETHROW or decision == IGNORE or self.losses == MAX_LOSSES:
                 return self.apply(attempt, exception, RETHROW, None, 0.0)
             # The first loss costs too, but is always made good: nobody works on the lost attempt any more.
-            if not self.live and not self.take_retry() and self.losses > 1:
+            if self.live is None and not self.take_retry() and self.losses > 1:
                 return self.fail(self.executor.faults.over_budget(exception))
         # The node is asked again once it has a connection, so the loss does not strike it from the plan.
-        if self.live:
+        if self.live is not None:
             return 0
         self.count_retry(error, delay)
         self.errors = None
@@ -465,7 +467,7 @@ cdef class Request(Attempted):
     cdef int apply(self, Attempt attempt, object exception, int decision, object consistency, double delay,
                    bint is_statement_error=False) except -1:
         """Carry out a retry decision for an attempt that failed."""
-        if self.live and not is_statement_error and decision != IGNORE:
+        if self.live is not None and not is_statement_error and decision != IGNORE:
             # Another attempt can still win.
             self.failure = exception
             return 0
@@ -474,9 +476,7 @@ cdef class Request(Attempted):
             self.coordinator = attempt.node
             future = self.future
             self.finish(None)
-            if not future.done():
-                future.set_result(None)
-            return 0
+            return self.answer(future, None)
         if decision == RETHROW:
             return self.fail(exception)
         if not self.take_retry():
@@ -520,9 +520,7 @@ cdef class Request(Attempted):
     cdef int fail(self, object exception) except -1:
         cdef object future = self.future
         self.finish(exception)
-        if not future.done():
-            future.set_exception(exception)
-        return 0
+        return self.refuse(future, exception)
 
     cdef int finish(self, object error) except -1:
         if self.is_queued:

@@ -17,6 +17,11 @@ cdef class Rows:
     cdef object decode(self, Py_ssize_t index)
 
 
+cdef class RowIterator:
+    cdef Rows rows
+    cdef Py_ssize_t index
+
+
 cdef class ResultRows:
     cdef Response response
     cdef tuple pages

@@ -113,9 +113,9 @@ cdef class Rows:
         return self.row(index)
 
     def __iter__(self):
-        cdef Py_ssize_t index
-        for index in range(len(self.kept)):
-            yield self.row(index)
+        cdef RowIterator iterator = RowIterator.__new__(RowIterator)
+        iterator.rows = self
+        return iterator
 
     def __contains__(self, value):
         return any(row == value for row in self)
@@ -147,6 +147,19 @@ cdef class Rows:
 
 
 Sequence.register(Rows)
+
+
+cdef class RowIterator:
+    """Goes through rows in their order."""
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.index == len(self.rows.kept):
+            raise StopIteration
+        self.index += 1
+        return self.rows.row(self.index - 1)
 
 
 cdef class ResultRows:

@@ -13,7 +13,7 @@ from cassandra.protocol import ColumnMetadata
 
 from async_cassandra._driver.types import driver_type
 from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, describe
-from async_cassandra._exec.prepared import OwnMark, PreparedQuery, StatementOptions
+from async_cassandra._exec.prepared import OwnMark, PreparedOptions, PreparedQuery
 from async_cassandra._wire.binding import BoundValues
 from async_cassandra._wire.rows import Column
 from async_cassandra.exceptions import ConfigurationError, ParameterValueError
@@ -43,7 +43,7 @@ def _driver_column(column: Column) -> ColumnMetadata:
     return ColumnMetadata(column.keyspace, column.table, column.name, driver_type(column.type))
 
 
-class PreparedStatement(StatementOptions, driver.PreparedStatement):
+class PreparedStatement(PreparedOptions, driver.PreparedStatement):
     """A statement prepared by :meth:`AsyncCassandraSession.prepare`.
 
     Set ``consistency_level``, ``serial_consistency_level``, ``fetch_size``, ``retry_policy``,
