@@ -5,7 +5,6 @@ from importlib.metadata import metadata as _metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from async_cassandra._driver.execution_profile import ExecutionProfile
     from async_cassandra._exec.config import ClientOptions
     from async_cassandra.cluster import AsyncCluster
     from async_cassandra.exceptions import (
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
         create_monitored_session,
     )
     from async_cassandra.observers import SlowQueryLog
+    from async_cassandra.profiles import ExecutionProfile
     from async_cassandra.result import AsyncResultSet
     from async_cassandra.retry_policy import AsyncRetryPolicy, DefaultRetryPolicy
     from async_cassandra.session import AsyncCassandraSession, AsyncSession
@@ -101,7 +101,6 @@ __email__ = "maintainers@users.noreply.github.com"
 # installed, and so does ``python -m async_cassandra.server``: the compiled core and the driver are
 # imported when one of their names is first used.
 _NAMES = {
-    "._driver.execution_profile": ("ExecutionProfile",),
     "._exec.config": ("ClientOptions",),
     ".cluster": ("AsyncCluster",),
     ".exceptions": (
@@ -133,6 +132,7 @@ _NAMES = {
         "create_monitored_session",
     ),
     ".observers": ("SlowQueryLog",),
+    ".profiles": ("ExecutionProfile",),
     ".result": ("AsyncResultSet",),
     ".retry_policy": (
         "AsyncRetryPolicy",

@@ -35,7 +35,7 @@ from async_cassandra._driver.driver_cluster import (
     DriverCluster,
 )
 from async_cassandra._driver.errors import connect_error
-from async_cassandra._driver.execution_profile import ExecutionProfile as OwnExecutionProfile
+from async_cassandra._driver.execution_profile import QuickProfile
 from async_cassandra._driver.routing import Router
 
 log = logging.getLogger(__name__)
@@ -498,7 +498,7 @@ def _profiles(settings: dict[str, Any]) -> dict[Any, ExecutionProfile]:
     retry_policy = settings.pop("default_retry_policy", None)
     profiles = dict(settings.pop("execution_profiles", {}))
     if EXEC_PROFILE_DEFAULT not in profiles:
-        profiles[EXEC_PROFILE_DEFAULT] = OwnExecutionProfile(
+        profiles[EXEC_PROFILE_DEFAULT] = QuickProfile(
             load_balancing_policy=policy or default_lbp_factory(), retry_policy=retry_policy
         )
     elif policy is not None or retry_policy is not None:
