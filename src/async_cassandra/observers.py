@@ -36,8 +36,9 @@ class RequestFacts:
     """What a request asks for, without any value.
 
     :ivar text: its CQL without literals; of a batch, its statements'
-    :ivar operation: the CQL's first word, ``BATCH`` or ``PREPARE``
-    :ivar target: the table, as the CQL spells it
+    :ivar operation: the CQL's first word, or ``PREPARE``; of a batch ``BATCH``, and the word that all
+        its statements begin with
+    :ivar target: the table, as the CQL spells it; of a batch, the one that all its statements name
     :ivar consistency: name; ``None`` for a PREPARE
     :ivar page_size: rows; ``None`` where there are no pages
     :ivar batch_size: statements in a batch, else ``None``
@@ -56,17 +57,23 @@ class RequestFacts:
     @property
     def summary(self) -> str:
         """Operation and table: few of them, however many queries there are."""
-        return self.operation if self.target is None else f"{self.operation} {self.target}"
+        if self.target is None or self.operation == "BATCH":
+            return self.operation.partition(" ")[0]
+        return f"{self.operation} {self.target}"
 
 
 def facts_of(request: Request) -> RequestFacts:
     """Say what a request asks for."""
     message = request.message
-    text, batch_size = _text_of(request), None
-    operation, target = _operation_of(text)
+    batch_size = None
     if isinstance(message, Batch):
-        operation, target, batch_size = "BATCH", None, len(message.entries)
-    elif isinstance(message, Prepare):
+        texts = _batched_texts(request, message)
+        text, batch_size = "; ".join(texts), len(message.entries)
+        operation, target = _batch_operation_of(texts, batch_size)
+    else:
+        text = _text_of(request)
+        operation, target = _operation_of(text)
+    if isinstance(message, Prepare):
         operation = "PREPARE"
     keyspace = request.routing_keyspace or request.executor.keyspace
     is_paged = isinstance(message, Query) and message.page_size > 0
@@ -89,8 +96,6 @@ def _text_of(request: Request) -> str:
     message = request.message
     if request.prepared is not None:
         return sanitised(request.prepared.query)
-    if isinstance(message, Batch):
-        return "; ".join(_batched_texts(request, message))
     if isinstance(message, Query | Prepare):
         return sanitised(message.query or "")
     return ""
@@ -113,6 +118,17 @@ def _operation_of(text: str) -> tuple[str, str | None]:
     found = _TARGET.search(text)
     operation = first[1].upper() if first and len(first[1]) <= 20 else "QUERY"
     return operation, None if found is None else re.sub(r"\s", "", found[1])
+
+
+def _batch_operation_of(texts: list[str], size: int) -> tuple[str, str | None]:
+    """What a batch's statements have in common; a batch of one is no batch."""
+    found = [_operation_of(text) for text in texts]
+    operations = {operation for operation, _ in found}
+    targets = {target for _, target in found}
+    words = [] if size == 1 else ["BATCH"]
+    if len(operations) == 1:
+        words += operations
+    return " ".join(words), targets.pop() if len(targets) == 1 else None
 
 
 def _values_of(request: Request) -> tuple[Any, ...]:

@@ -262,6 +262,7 @@ async def test_span_of_a_failed_request_says_why(settings: dict[str, Any]) -> No
         "cassandra.attempt.failed",
     ]
     assert "secret" not in str(span.attributes)
+    assert span.attributes["network.peer.port"] == settings["port"]
     (point,) = telemetry.points("db.client.operation.duration")
     assert point.attributes["error.type"] == "InvalidRequestError"
 
@@ -288,13 +289,45 @@ async def test_pages_of_one_execute_are_one_span(
     assert names.count("cassandra.attempt") == names.count("cassandra.page") + 1
     assert span.attributes is not None
     assert span.attributes["db.response.returned_rows"] == 30
-    (batched,) = telemetry.spans("BATCH")
-    assert batched.attributes is not None
-    assert batched.attributes["db.operation.batch.size"] == 30
-    assert batched.attributes["db.query.text"] == f"INSERT INTO {table} (k) VALUES (?)"
     (rows,) = [
         point
         for point in telemetry.points("db.client.response.returned_rows")
         if point.attributes["db.query.summary"] == summary
     ]
     assert (rows.count, rows.sum) == (1, 30)
+
+
+async def test_batch_is_named_by_what_its_statements_share(
+    settings: dict[str, Any], cassandra_keyspace: str
+) -> None:
+    telemetry = Telemetry()
+    one, other = (f"{cassandra_keyspace}.batched_{n}" for n in range(2))
+    insert = f"INSERT INTO {one} (k) VALUES (1)"
+    batches: tuple[list[str], ...] = (
+        [insert, insert],
+        [insert, f"INSERT INTO {other} (k) VALUES (1)"],
+        [insert, f"DELETE FROM {one} WHERE k = 1"],
+        [insert],
+        [],
+    )
+    async with observed(settings, observers=[telemetry.observer]) as session:
+        for table in (one, other):
+            await session.execute(f"CREATE TABLE IF NOT EXISTS {table} (k int PRIMARY KEY)")
+        telemetry.exporter.clear()
+        for queries in batches:
+            batch = BatchStatement()
+            for query in queries:
+                batch.add(query)
+            await session.execute_batch(batch)
+    shown = []
+    for span in telemetry.exporter.get_finished_spans():
+        assert span.attributes is not None
+        names = ("db.operation.name", "db.collection.name", "db.operation.batch.size")
+        shown.append((span.name, *map(span.attributes.get, names)))
+    assert shown == [
+        (f"BATCH INSERT {one}", "BATCH INSERT", one, 2),
+        ("BATCH", "BATCH INSERT", None, 2),
+        ("BATCH", "BATCH", one, 2),
+        (f"INSERT {one}", "INSERT", one, None),
+        ("BATCH", "BATCH", None, 0),
+    ]

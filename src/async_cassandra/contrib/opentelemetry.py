@@ -142,15 +142,16 @@ def _cassandra(facts: RequestFacts) -> Attributes:
     if facts.page_size is not None:
         attributes["cassandra.page.size"] = facts.page_size
     # A batch of one counts as no batch, by the convention.
-    if facts.batch_size is not None and facts.batch_size > 1:
+    if facts.batch_size is not None and facts.batch_size != 1:
         attributes["db.operation.batch.size"] = facts.batch_size
     return attributes
 
 
 def _outcome(request: Request, error: BaseException | None) -> Attributes:
     attributes: Attributes = {}
-    if request.coordinator is not None:
-        attributes |= _server(request.coordinator.endpoint)
+    endpoint = _endpoint_of(request)
+    if endpoint is not None:
+        attributes |= _server(endpoint)
     if error is not None:
         attributes["error.type"] = type(error).__name__
         report = None if request.response is None else request.response.error
@@ -165,15 +166,25 @@ def _answer(request: Request) -> Attributes:
         attributes["cassandra.speculative_execution.count"] = request.speculations
     if request.pages:
         attributes["db.response.returned_rows"] = request.row_count
+    endpoint = _endpoint_of(request)
+    if endpoint is not None:
+        address, _, port = endpoint.rpartition(":")
+        attributes |= {"network.peer.address": address, "network.peer.port": int(port)}
     if request.coordinator is not None:
         host = request.coordinator.host
-        address, _, port = request.coordinator.endpoint.rpartition(":")
-        attributes |= {"network.peer.address": address, "network.peer.port": int(port)}
         if host is not None and host.datacenter is not None:
             attributes["cassandra.coordinator.dc"] = host.datacenter
         if host is not None and host.host_id is not None:
             attributes["cassandra.coordinator.id"] = str(host.host_id)
     return attributes
+
+
+def _endpoint_of(request: Request) -> str | None:
+    """The node that answered; without an answer, the one that was asked last."""
+    if request.coordinator is not None:
+        return request.coordinator.endpoint
+    attempts = request.attempt_times()
+    return attempts[-1][0] if attempts else None
 
 
 def _server(endpoint: str) -> Attributes:
