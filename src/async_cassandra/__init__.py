@@ -159,14 +159,16 @@ _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 _PUBLIC_MODULES = frozenset(name for name in _NAMES if not name.startswith("._"))
 
 
-def __getattr__(name: str) -> object:
-    if name in _MODULES:
-        value: object = getattr(_import_module(__name__ + _MODULES[name]), name)
-        globals()[name] = value
-        return value
-    if f".{name}" in _PUBLIC_MODULES:
-        return _import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # it would make every name a known one
+
+    def __getattr__(name: str) -> object:
+        if name in _MODULES:
+            value: object = getattr(_import_module(__name__ + _MODULES[name]), name)
+            globals()[name] = value
+            return value
+        if f".{name}" in _PUBLIC_MODULES:
+            return _import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
