@@ -130,6 +130,7 @@ class ConnectionMonitor:
             connection_count=0,
         )
         if found.status == HOST_STATUS_DOWN:
+            await self._record(found, 0.0)
             return found
         await self._ask(host, found)
         found.connection_count = self._open_connections(host)
@@ -152,6 +153,13 @@ class ConnectionMonitor:
         if found.last_error is None:
             found.latency_ms = taken * 1000
         self._checks[found.address] += 1
+        await self._record(found, taken)
+
+    async def _record(self, found: HostMetrics, taken: float) -> None:
+        """Tell the session's collectors.
+
+        :param taken: seconds until the answer; 0 if the host was not asked
+        """
         if self.session._metrics is not None:
             await self.session._metrics.record_connection_metrics(
                 found.address,

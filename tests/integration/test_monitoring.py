@@ -5,8 +5,13 @@ import pytest
 
 from async_cassandra.cluster import AsyncCluster
 from async_cassandra.exceptions import ConnectionError
-from async_cassandra.metrics import InMemoryMetricsCollector, create_metrics_system
+from async_cassandra.metrics import (
+    InMemoryMetricsCollector,
+    MetricsMiddleware,
+    create_metrics_system,
+)
 from async_cassandra.monitoring import (
+    HOST_STATUS_DOWN,
     HOST_STATUS_UP,
     ClusterMetrics,
     ConnectionMonitor,
@@ -44,6 +49,26 @@ async def test_monitor_asks_every_host(session: AsyncCassandraSession) -> None:
         assert host.latency_ms is not None
         assert host.latency_ms > 0
         assert host.last_error is None
+
+
+async def test_metrics_show_a_host_that_is_held_down(cassandra_server: RunningServer) -> None:
+    collector = InMemoryMetricsCollector()
+    async with (
+        AsyncCluster(
+            cassandra_server.contact_points,
+            port=cassandra_server.port,
+            metrics=MetricsMiddleware([collector]),
+        ) as cluster,
+        cluster.connect() as session,
+    ):
+        monitor = ConnectionMonitor(session)
+        await monitor.get_cluster_metrics()
+        assert cluster.metadata is not None
+        (host, *_) = cluster.metadata.all_hosts()
+        assert collector.connection_metrics[str(host.address)].is_healthy
+        host.set_down()
+        assert (await monitor.check_host_health(host)).status == HOST_STATUS_DOWN
+        assert not collector.connection_metrics[str(host.address)].is_healthy
 
 
 async def test_monitor_reports_a_host_that_does_not_answer(
