@@ -20,6 +20,8 @@ BOUNDS = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
+# Nodes come and go with addresses of their own: the last ones that were checked are kept.
+MAX_HOSTS = 1000
 KINDS = ((False, "simple"), (True, "prepared"))
 OUTCOMES = ((False, "success"), (True, "failure"))
 OWN_LABELS = frozenset({"query_type", "success", "host", "error_type", "reason", "le"})
@@ -85,8 +87,13 @@ class PrometheusMetricsCollector(MetricsCollector):
             )
 
     async def record_connection_health(self, metrics: ConnectionMetrics) -> None:
-        if self._series is not None:
-            self._series.health[metrics.host] = metrics.is_healthy
+        if self._series is None:
+            return
+        health = self._series.health
+        health.pop(metrics.host, None)
+        health[metrics.host] = metrics.is_healthy
+        if len(health) > MAX_HOSTS:
+            del health[next(iter(health))]
 
     async def get_stats(self) -> dict[str, Any]:
         """Return where the values are to be read: the registry's own exposition has them."""

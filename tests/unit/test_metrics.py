@@ -220,6 +220,20 @@ async def test_prometheus_collector_second_instance_does_not_clash(
     assert generate_latest(registry).count(b"# TYPE cassandra_queries_total counter") == 1
 
 
+async def test_prometheus_labels_are_bounded() -> None:
+    registry = CollectorRegistry()
+    collector = PrometheusMetricsCollector(registry)
+    for number in range(1200):
+        await collector.record_connection_health(health(f"10.0.{number // 256}.{number % 256}"))
+        failed = QueryMetrics("a", 0.1, success=False, error_type=f"Error{number}")
+        await collector.record_query(failed)
+    found = generate_latest(registry).decode()
+    assert found.count("cassandra_connection_healthy{") == 1000
+    assert 'healthy{host="10.0.4.175"} 1.0' in found
+    assert found.count("cassandra_errors_total{") == 101
+    assert 'errors_total{error_type="other"} 1100.0' in found
+
+
 def test_prometheus_collector_refuses_its_own_labels() -> None:
     with pytest.raises(ValueError, match="'host'"):
         PrometheusMetricsCollector(CollectorRegistry(), labels={"host": "a"})
