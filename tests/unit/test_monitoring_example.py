@@ -12,7 +12,7 @@ from async_cassandra.metrics import PrometheusMetricsCollector
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "monitoring"
 SERIES = re.compile(r"\bcassandra_\w+")
-LABELS = re.compile(r"by \(([\w, ]+)\)|\{(\w+)=\"|\{\{(?: \$labels\.)?(\w+) ?\}\}")
+LABELS = re.compile(r"by \(([\w, ]+)\)|\{(\w+)!?=\"|\{\{(?: \$labels\.)?(\w+) ?\}\}")
 
 
 def series() -> set[str]:
