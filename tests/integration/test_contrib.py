@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from fastapi import FastAPI
 
-from async_cassandra import AsyncCluster, ClientOptions
+from async_cassandra import AsyncCluster, ClientOptions, StreamConfig
+from async_cassandra.contrib.aiohttp import SESSION, send_pages
 from async_cassandra.contrib.fastapi import CassandraSession
 from tests.support.http_faults import FAULTS, SECRETS
 from tests.support.http_servers import aiohttp_serving, uvicorn_serving
@@ -87,6 +90,32 @@ async def test_fault_in_a_begun_response_cuts_it_short(client: aiohttp.ClientSes
         assert answer.status == 200
         with pytest.raises(aiohttp.ClientPayloadError):
             await answer.read()
+
+
+async def test_client_that_leaves_a_stream_is_no_error(
+    new_cluster: Callable[[], AsyncCluster],
+    cassandra_keyspace: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    left = asyncio.Event()
+    app = aiohttp_people(new_cluster, cassandra_keyspace)
+
+    async def large(request: web.Request) -> web.StreamResponse:
+        stream = await request.app[SESSION].execute_stream(
+            "SELECT id FROM people", stream_config=StreamConfig(fetch_size=1)
+        )
+        try:
+            return await send_pages(request, stream, lambda page: b"x" * 16_000_000)
+        finally:
+            left.set()
+
+    app.router.add_get("/large", large)
+    async with aiohttp_serving(app) as address, aiohttp.ClientSession(address) as http:
+        async with http.get("/large") as answer:
+            assert await answer.content.readany()
+            answer.close()
+        await left.wait()
+    assert "Error handling request" not in caplog.text
 
 
 async def test_lifespan_can_be_entered_again(

@@ -12,6 +12,7 @@
 Needs the extra ``async-cassandra[aiohttp]``.
 """
 
+import builtins
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -137,6 +138,11 @@ async def send_pages(
         response = web.StreamResponse(headers={"Content-Type": content_type})
         await response.prepare(request)
         async for page in stream.pages():
-            await response.write(encode(page))
+            body = encode(page)
+            try:
+                await response.write(body)
+            except builtins.ConnectionError:
+                # The client left, which is no error of the application's; aiohttp would log it as one.
+                return response
         await response.write_eof()
         return response
