@@ -52,4 +52,4 @@ async def readiness(
         await session.execute(PROBE, timeout=timeout)
     except AsyncCassandraError:
         return Readiness(False, up, len(hosts))
-    return Readiness(True, up, len(hosts), (loop.time() - start) * 1000)
+    return Readiness(True, up, len(hosts), round((loop.time() - start) * 1000, 3))
