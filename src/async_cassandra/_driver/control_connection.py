@@ -2,8 +2,8 @@
 thread.
 
 The driver's threads encode and wait, the loop moves bytes, a reader thread of the bridge decodes.
-Nothing of the driver's ``Connection`` but its sockets is replaced, so its handshake, its decoders
-and its event handling stay.
+Nothing of the driver's ``Connection`` is replaced but its sockets, and what it takes for a whole
+segment; its handshake, its decoders and its event handling stay.
 
 A control connection owes nothing between two events, so only a probe tells a quiet cluster from a
 network that swallows everything; the driver sends one after 30 s and waits for 30 s more.
@@ -26,6 +26,7 @@ from cassandra.connection import (
     EndPoint,
 )
 from cassandra.protocol import OptionsMessage
+from cassandra.segment import CRC32_LENGTH, CrcException
 
 from async_cassandra._driver.bridge import Bridge, OrderedQueue
 
@@ -307,6 +308,33 @@ class LoopConnection(Connection):
             return
         self._iobuf.write(data)
         self.process_io_buffer()
+
+    def _process_segment_buffer(self) -> None:
+        """Wait for the whole segment.
+
+        The driver drops what has arrived of a segment's header, and takes an LZ4 segment that is
+        stored plain for two bytes shorter than it is.
+        """
+        if self._has_whole_segment():
+            super()._process_segment_buffer()
+        else:
+            self._io_buffer._segment_consumed = False
+            self._io_buffer.io_buffer.seek(0)
+
+    def _has_whole_segment(self) -> bool:
+        arrived, data = self._io_buffer.readable_io_bytes(), self._io_buffer.io_buffer
+        size: int = self._segment_codec.header_length_with_crc
+        if arrived < size:
+            return False
+        data.seek(0)
+        try:
+            header = self._segment_codec.decode_header(data)
+        except CrcException:
+            return True  # the driver ends the connection then
+        finally:
+            data.seek(arrived)
+        whole: bool = arrived >= size + header.payload_length + CRC32_LENGTH
+        return whole
 
     def on_connection_lost(self, error: Exception | None) -> None:
         """Reader thread, behind the last frame."""
