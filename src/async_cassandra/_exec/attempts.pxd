@@ -30,12 +30,12 @@ cdef class Attempted(Awaited):
     cdef readonly int speculations
     cdef readonly bint speculation_won
     cdef Sending live
-    cdef int live_count
     cdef list ended
 
     cdef int add_attempt(self, Sending attempt) except -1
     cdef int end_attempt(self, Sending attempt, object error) except -1
     cdef int win(self, Sending answered) except -1
     cdef int drop_attempts(self) except -1
+    cdef int live_count(self) noexcept
     cdef bint is_asking(self, NodeConnections node) noexcept
     cdef int learn(self, Sending answered) except -1

@@ -47,7 +47,6 @@ cdef class Attempted(Awaited):
             last.following = attempt
             attempt.is_speculative = True
             self.speculations += 1
-        self.live_count += 1
         self.attempts += 1
         if self.executor.observer is not None:
             self.executor.observer.on_sent(self, attempt.node.endpoint, attempt.is_speculative)
@@ -64,7 +63,6 @@ cdef class Attempted(Awaited):
                 before = before.following
             before.following = attempt.following
         attempt.following = None
-        self.live_count -= 1
         if self.ended is None:
             self.ended = []
         self.ended.append((attempt.node.endpoint, attempt.started, self.executor.timers.now()))
@@ -88,8 +86,16 @@ cdef class Attempted(Awaited):
             self.live = attempt.following
             attempt.following = None
             attempt.release()
-        self.live_count = 0
         return 0
+
+    cdef int live_count(self) noexcept:
+        """How many attempts are live."""
+        cdef int count = 0
+        cdef Sending attempt = self.live
+        while attempt is not None:
+            count += 1
+            attempt = attempt.following
+        return count
 
     cdef bint is_asking(self, NodeConnections node) noexcept:
         """Whether an attempt is live there."""

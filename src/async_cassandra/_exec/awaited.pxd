@@ -6,5 +6,5 @@ cdef class Awaited(Routed):
     cdef bint is_answered
     cdef bint has_failed
 
-    cdef int answer(self, object future, object result) except -1
-    cdef int refuse(self, object future, object exception) except -1
+    cdef int answer(self, object result) except -1
+    cdef int refuse(self, object exception) except -1

@@ -22,18 +22,18 @@ cdef class Awaited(Routed):
             self.future.result()
         raise StopIteration
 
-    cdef int answer(self, object future, object result) except -1:
+    cdef int answer(self, object result) except -1:
         """Give the future its result, unless it was cancelled."""
         try:
-            future.set_result(result)
+            self.future.set_result(result)
         except InvalidStateError:
             return 0
         self.is_answered = True
         return 0
 
-    cdef int refuse(self, object future, object exception) except -1:
+    cdef int refuse(self, object exception) except -1:
         """Give the future its exception, unless it was cancelled."""
         self.has_failed = True
-        if not future.done():
-            future.set_exception(exception)
+        if not self.future.done():
+            self.future.set_exception(exception)
         return 0

@@ -284,7 +284,7 @@ cdef class Request(Attempted):
             if delay >= 0:
                 self.next_event = now + delay
                 return 0
-        if len(self.executor.nodes) > 1 and self.live_count < MAX_LIVE_ATTEMPTS and self.timeout != INFINITY:
+        if len(self.executor.nodes) > 1 and self.live_count() < MAX_LIVE_ATTEMPTS and self.timeout != INFINITY:
             self.next_event = now + self.timeout * self.executor.attempt_fraction
         return 0
 
@@ -394,13 +394,12 @@ cdef class Request(Attempted):
         self.win(attempt)
         if self.prepared is not None and metadata is not None and metadata.new_metadata_id is not None:
             self.shape = self.prepared.reshape(metadata)
-        cdef object future = self.future
         self.keeps_place = self.wants_all and metadata is not None and metadata.paging_state is not None
         if response.page is not None:
             self.pages += 1
             self.row_count += response.page.row_count
         self.finish(None)
-        return self.answer(future, response)
+        return self.answer(response)
 
     cdef int on_server_error(self, Attempt attempt, Response response) except -1:
         cdef ServerError error = response.error
@@ -474,9 +473,8 @@ cdef class Request(Attempted):
         if decision == IGNORE:
             self.response = None
             self.coordinator = attempt.node
-            future = self.future
             self.finish(None)
-            return self.answer(future, None)
+            return self.answer(None)
         if decision == RETHROW:
             return self.fail(exception)
         if not self.take_retry():
@@ -518,9 +516,8 @@ cdef class Request(Attempted):
     # The end
 
     cdef int fail(self, object exception) except -1:
-        cdef object future = self.future
         self.finish(exception)
-        return self.refuse(future, exception)
+        return self.refuse(exception)
 
     cdef int finish(self, object error) except -1:
         if self.is_queued:
