@@ -26,6 +26,14 @@ def now_with_zone() -> datetime:
     return datetime.now(UTC)
 
 
+def keep_latest[T](found: dict[str, T], host: str, value: T, most: int) -> None:
+    """Keep what was found of a host, and forget the host that was not looked at for longest past ``most``."""
+    found.pop(host, None)
+    found[host] = value
+    if len(found) > most:
+        del found[next(iter(found))]
+
+
 @dataclass(slots=True)
 class QueryMetrics:
     """One finished query.

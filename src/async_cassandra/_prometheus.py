@@ -6,7 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from async_cassandra._collecting import ConnectionMetrics, MetricsCollector, QueryMetrics
+from async_cassandra._collecting import (
+    ConnectionMetrics,
+    MetricsCollector,
+    QueryMetrics,
+    keep_latest,
+)
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.request_stats import RequestStats
 
@@ -87,13 +92,8 @@ class PrometheusMetricsCollector(MetricsCollector):
             )
 
     async def record_connection_health(self, metrics: ConnectionMetrics) -> None:
-        if self._series is None:
-            return
-        health = self._series.health
-        health.pop(metrics.host, None)
-        health[metrics.host] = metrics.is_healthy
-        if len(health) > MAX_HOSTS:
-            del health[next(iter(health))]
+        if self._series is not None:
+            keep_latest(self._series.health, metrics.host, metrics.is_healthy, MAX_HOSTS)
 
     async def get_stats(self) -> dict[str, Any]:
         """Return where the values are to be read: the registry's own exposition has them."""

@@ -19,6 +19,7 @@ from async_cassandra._collecting import (
     MetricsCollector,
     QueryMetrics,
     hash_of,
+    keep_latest,
     now_with_zone,
     query_hash,
 )
@@ -107,10 +108,7 @@ class InMemoryMetricsCollector(MetricsCollector):
         found.clear()
 
     async def record_connection_health(self, metrics: ConnectionMetrics) -> None:
-        self.connection_metrics.pop(metrics.host, None)
-        self.connection_metrics[metrics.host] = metrics
-        if len(self.connection_metrics) > self.max_entries:
-            del self.connection_metrics[next(iter(self.connection_metrics))]
+        keep_latest(self.connection_metrics, metrics.host, metrics, self.max_entries)
 
     async def get_stats(self) -> dict[str, Any]:
         """Return the counts, and the durations of the last five minutes.
