@@ -75,11 +75,11 @@ class OpenTelemetryObserver(Observer):
         self._event(
             request,
             "cassandra.attempt",
-            {**_server(endpoint), "cassandra.attempt.speculative": is_speculative},
+            {**_node(endpoint, "server"), "cassandra.attempt.speculative": is_speculative},
         )
 
     def on_attempt_failed(self, request: Request, endpoint: str, error: Any) -> None:
-        attributes = _server(endpoint)
+        attributes = _node(endpoint, "server")
         if (code := getattr(error, "code", None)) is not None:
             attributes["db.response.status_code"] = str(code)
         else:
@@ -102,12 +102,13 @@ class OpenTelemetryObserver(Observer):
             return
         span, facts = found
         attributes = _common(facts)
-        attributes |= _outcome(request, error)
+        endpoint = _endpoint_of(request)
+        attributes |= _outcome(request, error, endpoint)
         self._duration.record(seconds, attributes)
         if error is None and request.pages:
             self._rows.record(request.row_count, attributes)
         if span.is_recording():
-            span.set_attributes(attributes | _answer(request))
+            span.set_attributes(attributes | _answer(request, endpoint))
             if error is not None:
                 # The server's message may quote literals.
                 span.set_status(Status(StatusCode.ERROR, type(error).__name__))
@@ -147,11 +148,10 @@ def _cassandra(facts: RequestFacts) -> Attributes:
     return attributes
 
 
-def _outcome(request: Request, error: BaseException | None) -> Attributes:
+def _outcome(request: Request, error: BaseException | None, endpoint: str | None) -> Attributes:
     attributes: Attributes = {}
-    endpoint = _endpoint_of(request)
     if endpoint is not None:
-        attributes |= _server(endpoint)
+        attributes |= _node(endpoint, "server")
     if error is not None:
         attributes["error.type"] = type(error).__name__
         report = None if request.response is None else request.response.error
@@ -160,16 +160,14 @@ def _outcome(request: Request, error: BaseException | None) -> Attributes:
     return attributes
 
 
-def _answer(request: Request) -> Attributes:
+def _answer(request: Request, endpoint: str | None) -> Attributes:
     attributes: Attributes = {}
     if request.speculations:
         attributes["cassandra.speculative_execution.count"] = request.speculations
     if request.pages:
         attributes["db.response.returned_rows"] = request.row_count
-    endpoint = _endpoint_of(request)
     if endpoint is not None:
-        address, _, port = endpoint.rpartition(":")
-        attributes |= {"network.peer.address": address, "network.peer.port": int(port)}
+        attributes |= _node(endpoint, "network.peer")
     if request.coordinator is not None:
         host = request.coordinator.host
         if host is not None and host.datacenter is not None:
@@ -187,6 +185,6 @@ def _endpoint_of(request: Request) -> str | None:
     return attempts[-1][0] if attempts else None
 
 
-def _server(endpoint: str) -> Attributes:
+def _node(endpoint: str, prefix: str) -> Attributes:
     address, _, port = endpoint.rpartition(":")
-    return {"server.address": address, "server.port": int(port)}
+    return {f"{prefix}.address": address, f"{prefix}.port": int(port)}
