@@ -72,7 +72,7 @@ def check_sdist(names: list[str]) -> list[str]:
     faults = [
         f"sdist: {name} should not be in it"
         for name in inside
-        if name.startswith("src/") and name.endswith((".c", ".so", ".pyd"))
+        if name.endswith((".so", ".pyd")) or (name.startswith("src/") and name.endswith(".c"))
     ]
     wanted = {f"src/{name}" for name in sources(".py", ".pyx", ".pxd", ".h", ".pyi", ".txt")}
     wanted |= {
