@@ -21,7 +21,7 @@ from benchmarks.clients.base import Server
 from benchmarks.environments import ROOT, make_environment, variables
 from benchmarks.servers import running_server
 
-__all__ = ["CountError", "counted", "requests_of"]
+__all__ = ["CountError", "counted", "per_request", "requests_of"]
 
 LOADS: Final = (1, 128, 8192)
 FEWER: Final = 1_280
@@ -56,6 +56,12 @@ def requests_of(in_flight: int) -> tuple[int, int]:
     return fewer, fewer + max(4 * FEWER, 4 * in_flight)
 
 
+def per_request(in_flight: int, before: int, after: int) -> float:
+    """Return what one request took, from the instructions of the two processes."""
+    fewer, more = requests_of(in_flight)
+    return (after - before) / (more - fewer)
+
+
 async def _count(client: str, in_flight: int, requests: int, server: Server) -> int:
     python = await make_environment(ENTRANTS[client])
     process = await asyncio.create_subprocess_exec(
@@ -71,19 +77,17 @@ async def _count(client: str, in_flight: int, requests: int, server: Server) -> 
     return counted(report.decode(errors="replace"))
 
 
-async def per_request(client: str, in_flight: int, server: Server) -> float:
-    fewer, more = requests_of(in_flight)
-    before = await _count(client, in_flight, fewer, server)
-    return (await _count(client, in_flight, more, server) - before) / (more - fewer)
-
-
 async def run() -> None:
     print(f"{'instructions a request':24} {'in flight':>10} {'':>10} {'of floor':>9}")
     async with running_server(1, {"point"}, lambda text: print(text, file=sys.stderr)) as server:
         for in_flight in LOADS:
             floor = 0.0
             for client in (FLOOR, LIBRARY):
-                figure = await per_request(client, in_flight, server)
+                before, after = [
+                    await _count(client, in_flight, count, server)
+                    for count in requests_of(in_flight)
+                ]
+                figure = per_request(in_flight, before, after)
                 floor = floor or figure
                 print(f"{client:24} {in_flight:10} {figure:10,.0f} {figure / floor:9.2f}")
 

@@ -149,10 +149,10 @@ async def run(name: str, in_flight: int, requests: int, server: Server) -> None:
         for _ in range(count):
             use(await client.read(request))
 
-    await asyncio.gather(*(work(1) for _ in range(max(WARM_UP, in_flight))))
-    # What is there by now is not walked again: one full collection more or less would be the figure.
-    gc.freeze()
-    await asyncio.gather(*(work(requests // in_flight) for _ in range(in_flight)))
+    for count in (max(WARM_UP, in_flight), requests):
+        # What is there by now is not walked again: one full collection more or less would be the figure.
+        gc.freeze()
+        await asyncio.gather(*(work(count // in_flight) for _ in range(in_flight)))
 
 
 def main() -> None:

@@ -48,6 +48,11 @@ def test_instructions_are_read_from_the_report() -> None:
         instructions.counted("valgrind: no such tool\n")
 
 
+def test_instructions_of_a_request_are_the_difference() -> None:
+    fewer, more = instructions.requests_of(128)
+    assert instructions.per_request(128, 1000, 1000 + 50 * (more - fewer)) == 50
+
+
 @pytest.mark.parametrize("in_flight", instructions.LOADS)
 def test_every_task_of_a_load_sends_several_requests_more(in_flight: int) -> None:
     fewer, more = instructions.requests_of(in_flight)
