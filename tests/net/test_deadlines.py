@@ -145,14 +145,12 @@ async def test_preparing_a_string_counts() -> None:
     async with connected() as (peer, session):
         reading = asyncio.ensure_future(session.execute(READ, (1,), timeout=0.4))
         asked = await peer.next_request(Opcode.PREPARE)
-        await asyncio.wait([reading], timeout=0.2)
+        await asyncio.wait([reading], timeout=0.21)
         asked.reply_prepared(b"id", columns=[("k", "int")], result_columns=INT_ROW)
         await peer.next_request(Opcode.EXECUTE)
         with pytest.raises(exceptions.QueryTimeoutError, match="to be prepared for") as caught:
             await reading
-        assert (
-            caught.value.prepare_seconds > 0.19
-        )  # a timer of the loop may be early by its resolution
+        assert caught.value.prepare_seconds >= 0.2
         assert caught.value.prepare_seconds + caught.value.wire_seconds < 0.8
 
 

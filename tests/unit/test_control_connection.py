@@ -12,10 +12,15 @@ from cassandra.connection import (
 )
 
 from async_cassandra._driver.control_connection import LoopConnection
-from tests.support.native_protocol import Compression, encode_segment
+from tests.support.native_protocol import (
+    Compression,
+    Opcode,
+    encode_envelope,
+    encode_segment,
+    split_payload,
+)
 
 BODIES = [b"one", bytes(range(256)) * 520, b"", b"last"]
-LARGEST = 131_071
 
 
 class Receiving(LoopConnection):
@@ -35,12 +40,15 @@ class Receiving(LoopConnection):
         self.errors.append(exc)
 
 
+def envelope(stream_id: int, body: bytes) -> bytes:
+    return encode_envelope(5, Opcode.RESULT, stream_id, body)
+
+
 def sent(compression: Compression) -> bytes:
     """Return each body as a server sends it: one segment, or several for a large one."""
     data = b""
     for stream_id, body in enumerate(BODIES):
-        envelope = bytes((0x85, 0)) + stream_id.to_bytes(2) + b"\x08" + len(body).to_bytes(4) + body
-        parts = [envelope[at : at + LARGEST] for at in range(0, len(envelope), LARGEST)]
+        parts = list(split_payload(envelope(stream_id, body)))
         for part in parts:
             whole = len(parts) == 1
             data += encode_segment(part, self_contained=whole, compression=compression)
@@ -80,8 +88,8 @@ def test_damaged_header_is_told() -> None:
 @pytest.mark.parametrize("size", range(1, 12))
 def test_header_may_come_in_pieces(size: int) -> None:
     connection = Receiving(compressed=False)
-    first = encode_segment(b"\x85\0\0\x07\x08\0\0\0\x02ab", self_contained=True)
-    second = encode_segment(b"\x85\0\0\x09\x08\0\0\0\x02cd", self_contained=True)
+    first = encode_segment(envelope(7, b"ab"), self_contained=True)
+    second = encode_segment(envelope(9, b"cd"), self_contained=True)
     connection.receive(first + second[:size])
     connection.receive(second[size:])
     assert connection.messages == [(7, b"ab"), (9, b"cd")]
