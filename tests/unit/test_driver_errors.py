@@ -8,7 +8,7 @@ import cassandra
 import pytest
 from cassandra import ConsistencyLevel, WriteType, protocol
 from cassandra.cluster import NoHostAvailable
-from cassandra.connection import ConnectionShutdown
+from cassandra.connection import ConnectionShutdown, CrcMismatchException
 
 from async_cassandra import exceptions
 from async_cassandra._driver.errors import (
@@ -190,3 +190,13 @@ def test_connect_error_asks_for_credentials_when_none_were_given() -> None:
 def test_connect_error_of_a_bad_setting_is_a_configuration_error() -> None:
     error = connect_error(ValueError("None in contact_points"), [None], 9042, has_credentials=False)
     assert isinstance(error, exceptions.ConfigurationError)
+
+
+def test_connect_error_of_damaged_bytes_says_so() -> None:
+    damaged = CrcMismatchException("CRC mismatch on header da04. Received 1, computed 2.", "a")
+    cause = NoHostAvailable("Unable to connect", {"10.0.0.1:9042": damaged})
+    error = connect_error(cause, ["10.0.0.1"], 9042, has_credentials=False)
+    assert str(error) == (
+        "Could not connect to 10.0.0.1:9042: CRC mismatch on header da04. Received 1, computed 2. "
+        "The bytes changed on their way: check what lies between, or use TLS"
+    )

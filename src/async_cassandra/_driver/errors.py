@@ -385,7 +385,7 @@ def _reason(error: BaseException | None) -> str:
         return f"its TLS certificate was refused: {error.verify_message}"
     if isinstance(error, driver_connection.ProtocolError):
         return "what came back is not the native protocol"
-    text = str(error)
+    text = str(error).removesuffix(".")
     return text if text and text != "None" else type(error).__name__
 
 
@@ -398,6 +398,8 @@ def _connect_advice(causes: Iterable[BaseException]) -> str:
             )
         if isinstance(cause, ssl.SSLError):
             return "Check that the server speaks TLS on this port, and which versions"
+        if isinstance(cause, driver_connection.CrcMismatchException):
+            return "The bytes changed on their way: check what lies between, or use TLS"
         if isinstance(cause, (cassandra.OperationTimedOut, driver_connection.ConnectionShutdown)):
             return "Check that Cassandra listens there, and whether it wants TLS (tls)"
     return (
