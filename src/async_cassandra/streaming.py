@@ -140,14 +140,14 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         request = self._ahead
         assert request is not None
         try:
-            response = await request.future
+            await request
         except BaseException:
             self._stop()
             request.let_go()
             raise
         self._ahead = None
         self._request = request
-        self._take(response)
+        self._take(request.response)
         return True
 
     def __aiter__(self) -> Self:
@@ -235,13 +235,10 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         self._give_back()
 
     def _give_back(self) -> None:
-        """Give up the page under way; its error, if it has failed, is nobody's any more."""
+        """Give up the page under way."""
         ahead, self._ahead = self._ahead, None
-        if ahead is None:
-            return
-        ahead.cancel()
-        if ahead.future.done() and not ahead.future.cancelled():
-            ahead.future.exception()
+        if ahead is not None:
+            ahead.cancel()
 
     def __del__(self) -> None:
         self._give_back()

@@ -267,19 +267,19 @@ async def test_broken_bytes_end_that_connection_only(break_it: Break) -> None:
         request = rig.read(pinned=[rig.pools[0]])
         lost = rig.connection()
         break_it(await peers[0].next_request())
-        again = await next_try(peers[0], request.future)
+        again = await next_try(peers[0], request)
         if again is not None:
             again.reply_void()
-        await request.future
+        await request
         await until(lambda: lost.closed and rig.pools[0].connections)
         assert isinstance(lost.error, ConnectionLost)
         assert not rig.connection(1).closed
         (await peers[1].next_request()).reply_void()
-        await healthy.future
+        await healthy
         await rig.check_quiet()
 
 
-async def next_try(peer: ScriptedPeer, future: asyncio.Future[Any]) -> PeerRequest | None:
+async def next_try(peer: ScriptedPeer, future: Any) -> PeerRequest | None:
     """The request as it is sent again; ``None`` if it was answered before the connection broke."""
     asked = asyncio.ensure_future(peer.next_request())
     await asyncio.wait({asked, future}, return_when=asyncio.FIRST_COMPLETED)
@@ -382,7 +382,7 @@ async def test_late_responses_free_orphaned_ids() -> None:
         asked = [await peer.next_request() for _ in requests]
         rig.advance(1.1)
         for request in requests:
-            assert request.future.exception() is not None
+            assert request.exception() is not None
         assert (rig.connection().in_flight, rig.connection().orphans) == (4, 4)
         await rig.check_quiet(*asked)
 

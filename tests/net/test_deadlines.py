@@ -37,7 +37,7 @@ async def connected() -> AsyncIterator[tuple[ScriptedPeer, AsyncCassandraSession
 
 
 def late(request: Any) -> exceptions.QueryTimeoutError:
-    error = request.future.exception()
+    error = request.exception()
     assert isinstance(error, exceptions.QueryTimeoutError)
     return error
 
@@ -69,7 +69,7 @@ async def test_time_in_the_queue_counts_and_is_told_from_that_on_the_wire() -> N
         rig.advance(1.0)
         assert second.state == State.QUEUED
         asked.reply_void()
-        await first.future
+        await first
         await rig.peers[0].next_request()
         rig.advance(2.1)
         error = late(second)
@@ -125,7 +125,7 @@ async def test_infinite_timeout_waits() -> None:
         assert len(rig.timers) == 0
         rig.advance(1e9)
         asked.reply_void()
-        await request.future
+        await request
 
 
 async def test_each_page_has_its_own_deadline() -> None:

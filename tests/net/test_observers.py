@@ -34,7 +34,7 @@ async def test_observer_is_told_of_a_request_that_succeeds() -> None:
         asked = await rig.peers[0].next_request()
         rig.advance(0.25)
         asked.reply_rows(INT_ROW, [(1,)])
-        await request.future
+        await request
         assert recorder.events == ["started", f"sent {endpoints(rig)[0]}", "finished"]
         assert recorder.seconds == [pytest.approx(0.25)]
         assert (request.pages, request.row_count) == (1, 1)
@@ -50,7 +50,7 @@ async def test_observer_is_told_of_a_retry_on_another_node() -> None:
             rig.advance(1.0)
             await rig.settle()
         (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(1,)])
-        await request.future
+        await request
         assert recorder.events == [
             "started",
             f"sent {first}",
@@ -72,7 +72,7 @@ async def test_observer_is_told_of_a_speculative_attempt_that_wins() -> None:
         late = await rig.peers[0].next_request()
         rig.advance(0.2)
         (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(2,)])
-        await request.future
+        await request
         assert recorder.events == [
             "started",
             f"sent {first}",
@@ -93,7 +93,7 @@ async def test_observer_is_told_of_queued_refused_and_cancelled_requests() -> No
             "started",
             "finished OverloadedError",
         ]
-        assert refused.future.exception() is not None
+        assert refused.exception() is not None
         waiting.cancel()
         assert recorder.events[-1] == "finished CancelledError"
         live.cancel()
@@ -154,7 +154,7 @@ async def test_observer_that_fails_is_reported_once_and_fails_no_request(
         rig.executor.observer = Observers([Broken(), recorder])
         request = rig.read()
         (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(1,)])
-        await request.future
+        await request
         assert len(recorder.events) == 3
         assert len(caplog.records) == 1
         assert "the observer is out of order" in caplog.text
@@ -168,5 +168,5 @@ async def test_observers_are_told_nothing_while_disabled() -> None:
         rig.executor.observer = observers
         request = rig.read()
         (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(1,)])
-        await request.future
+        await request
         assert recorder.events == []

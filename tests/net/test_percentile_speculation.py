@@ -24,7 +24,7 @@ async def take(rig: RequestRig, speculation: Any, seconds: float) -> None:
     asked = await rig.peers[0].next_request()
     rig.advance(seconds)
     asked.reply_rows(INT_ROW, [(1,)])
-    await request.future
+    await request
 
 
 async def test_request_slower_than_most_asks_another_node() -> None:
@@ -39,7 +39,7 @@ async def test_request_slower_than_most_asks_another_node() -> None:
         assert rig.executor.hedges == 0
         rig.advance(USUAL * 0.2)
         (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(2,)])
-        await request.future
+        await request
         assert values(request) == [2]
         assert (rig.executor.hedges, rig.executor.superseded) == (1, 1)
         await rig.check_quiet(late)
@@ -73,7 +73,7 @@ async def test_delay_neither_climbs_nor_sinks_while_a_node_hangs(per_host: bool)
             answer = await rig.peers[1].next_request()
             rig.advance(USUAL * 0.5)
             answer.reply_rows(INT_ROW, [(2,)])
-            await request.future
+            await request
             rig.advance(0.1)
         assert speculation.delay(slow) == delay
         assert speculation.delay(quick) == (
@@ -91,7 +91,7 @@ async def test_superseded_attempt_counts_with_what_it_waited_while_no_delay_is_k
         answer = await rig.peers[1].next_request()
         rig.advance(0.05)
         answer.reply_rows(INT_ROW, [(2,)])
-        await request.future
+        await request
         assert speculation.delay() == pytest.approx(0.3, rel=1 / 32)
         await rig.check_quiet(late)
 
@@ -105,7 +105,7 @@ async def test_attempt_that_met_the_deadline_counts_too() -> None:
         asked.append(await rig.peers[1].next_request())
         rig.advance(0.3)
         with pytest.raises(TimeoutError):
-            await request.future
+            await request
         assert speculation.delay() == pytest.approx(0.5, rel=1 / 32)
         await rig.check_quiet(*asked)
 
@@ -117,5 +117,5 @@ async def test_requests_that_must_not_be_repeated_teach_nothing() -> None:
         asked = await rig.peers[0].next_request()
         rig.advance(USUAL)
         asked.reply_void()
-        await request.future
+        await request
         assert speculation.delay() is None

@@ -243,7 +243,7 @@ async def test_silent_connection_is_suspect_then_aborted() -> None:
             await until(lambda: silent.closed)
             assert "answered nothing" in str(silent.error)
             (await peer.next_request()).reply_rows(INT_ROW, [(1,)])
-            await request.future
+            await request
         finally:
             beat.stop()
 
@@ -267,7 +267,7 @@ async def test_request_on_an_idle_connection_has_a_whole_beat_to_be_answered() -
             await until(lambda: connection.suspect)
             (await peer.next_request(Opcode.OPTIONS)).reply_supported({})
             asked.reply_rows(INT_ROW, [(1,)])
-            await request.future
+            await request
         finally:
             beat.stop()
         assert [suspect for owes, suspect in found if owes][:2] == [False, False]
@@ -284,7 +284,7 @@ async def test_slow_request_on_a_live_connection_is_left_alone() -> None:
             await until(lambda: rig.connection().reads >= before + 3)
             assert not rig.connection().closed
             asked.reply_void()
-            await request.future
+            await request
         finally:
             beat.stop()
 

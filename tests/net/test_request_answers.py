@@ -61,7 +61,7 @@ async def test_every_error_code_reaches_the_user_as_both_classes(code: ErrorCode
         request = rig.write(retry_policy=FallthroughRetryPolicy())
         (await rig.peers[0].next_request()).reply_error(code, "why it failed")
         with pytest.raises(ERRORS[code]) as caught:
-            await request.future
+            await request
         assert isinstance(caught.value, exceptions.QueryError)
         assert "why it failed" in str(caught.value)
         assert caught.value.endpoint == rig.pools[0].endpoint
@@ -74,7 +74,7 @@ async def test_error_of_an_unknown_code_is_a_query_error() -> None:
         request = rig.read()
         (await rig.peers[0].next_request()).reply_error(0x7777, "from the future")
         with pytest.raises(exceptions.QueryError, match="from the future"):
-            await request.future
+            await request
 
 
 @pytest.mark.parametrize("version", [4, 5])
@@ -90,7 +90,7 @@ async def test_fields_of_an_error_are_attributes(version: int) -> None:
             write_type="BATCH",
         )
         with pytest.raises(cassandra.WriteFailure) as caught:
-            await request.future
+            await request
         error = caught.value
         assert (error.received_responses, error.required_responses, error.failures) == (1, 2, 1)
         assert error.write_type == cassandra.WriteType.BATCH
@@ -106,7 +106,7 @@ async def test_contentions_of_a_cas_timeout_are_an_attribute() -> None:
             ErrorCode.WRITE_TIMEOUT, write_type="CAS", contentions=7
         )
         with pytest.raises(cassandra.WriteTimeout) as caught:
-            await request.future
+            await request
         assert vars(caught.value)["contentions"] == 7
 
 
@@ -125,7 +125,8 @@ async def test_warnings_payload_and_tracing_id_reach_the_response(version: int) 
             custom_payload={"back": b"x", "none": None},
             tracing_id=tracing_id,
         )
-        response = await request.future
+        await request
+        response = request.response
         assert response is not None
         assert response.warnings == ["slow", "large"]
         assert response.custom_payload == {"back": b"x", "none": None}
@@ -143,7 +144,7 @@ async def test_unmarked_write_lost_after_sending_fails_and_was_sent_once() -> No
         with pytest.raises(
             exceptions.QueryError, match="may or may not have been executed"
         ) as caught:
-            await request.future
+            await request
         assert isinstance(caught.value, ConnectionError)
         assert caught.value.attempts == 1
         await nothing_more(rig)
@@ -155,7 +156,7 @@ async def test_write_lost_before_the_flush_goes_elsewhere() -> None:
         rig.connection(0).abort(ConnectionLost("cut before the flush"))
         asked = await rig.peers[1].next_request()
         asked.reply_void()
-        await request.future
+        await request
         await until(lambda: rig.pools[0].connections)
         await nothing_more(rig)
 
@@ -165,7 +166,7 @@ async def test_read_lost_after_sending_goes_on_elsewhere() -> None:
         request = rig.read()
         (await rig.peers[0].next_request()).drop()
         (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(3,)])
-        await request.future
+        await request
         assert values(request) == [3]
 
 
@@ -175,7 +176,7 @@ async def test_read_lost_on_the_only_node_waits_for_its_next_connection() -> Non
         (await rig.peers[0].next_request()).drop()
         again = await rig.peers[0].next_request()
         again.reply_rows(INT_ROW, [(4,)])
-        await request.future
+        await request
         assert values(request) == [4]
 
 
@@ -185,7 +186,7 @@ async def test_read_that_kills_every_connection_is_given_up() -> None:
         for _ in range(5):
             (await rig.peers[0].next_request()).drop()
         with pytest.raises(exceptions.ConnectionError):
-            await request.future
+            await request
         await nothing_more(rig)
 
 
@@ -204,7 +205,7 @@ async def test_first_answer_wins_and_the_losers_id_stays_reserved() -> None:
         rig.advance(5.0)
         await nothing_more(rig)
         second.reply_rows(INT_ROW, [(2,)])
-        await request.future
+        await request
         assert values(request) == [2]
         assert request.coordinator is rig.pools[1]
         assert [rig.connection(i).orphans for i in range(3)] == [1, 0, 1]
@@ -217,7 +218,7 @@ async def test_losing_attempts_are_counted_and_their_answers_dropped() -> None:
         loser = await rig.peers[0].next_request()
         rig.advance(0.101)
         (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(2,)])
-        await request.future
+        await request
         assert (rig.executor.hedges, rig.executor.superseded) == (1, 1)
         loser.reply_rows(INT_ROW, [(1,)])
         await rig.settle()
@@ -233,7 +234,7 @@ async def test_unmarked_write_is_not_speculated() -> None:
         rig.advance(9.0)
         await nothing_more(rig)
         first.reply_void()
-        await request.future
+        await request
 
 
 async def test_attempt_limit_asks_the_next_node() -> None:
@@ -244,7 +245,7 @@ async def test_attempt_limit_asks_the_next_node() -> None:
         await nothing_more(rig)
         rig.advance(0.2)
         (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(2,)])
-        await request.future
+        await request
         assert rig.executor.hedges == 1
         await rig.check_quiet(first)
 
@@ -258,7 +259,7 @@ async def test_error_of_one_attempt_leaves_the_other_a_chance() -> None:
         await rig.settle()
         assert request.state == State.WAITING
         first.reply_rows(INT_ROW, [(1,)])
-        await request.future
+        await request
         assert values(request) == [1]
 
 
@@ -269,7 +270,7 @@ async def test_statement_error_of_one_attempt_ends_all() -> None:
         rig.advance(3.1)
         (await rig.peers[1].next_request()).reply_error(ErrorCode.INVALID)
         with pytest.raises(cassandra.InvalidRequest):
-            await request.future
+            await request
         await rig.check_quiet(first)
 
 
@@ -284,7 +285,7 @@ async def test_pinned_request_asks_that_node_only() -> None:
         await nothing_more(rig)
         asked.reply_error(ErrorCode.READ_FAILURE)
         with pytest.raises(cassandra.ReadFailure):
-            await request.future
+            await request
         await nothing_more(rig)
 
 
@@ -293,11 +294,11 @@ async def test_suspect_connection_is_asked_last() -> None:
         rig.connection(0).suspect = True
         request = rig.read()
         (await rig.peers[1].next_request()).reply_void()
-        await request.future
+        await request
         rig.connection(1).suspect = True
         alone = rig.read()
         (await rig.peers[0].next_request()).reply_void()
-        await alone.future
+        await alone
 
 
 async def test_policy_that_raises_at_the_start_reaches_the_caller() -> None:

@@ -87,7 +87,6 @@ class Story:
 
     async def cancel(self) -> None:
         self.request.cancel()
-        self.request.future.cancel()
         await self.collect()
 
     async def lose_first(self) -> None:
@@ -122,9 +121,9 @@ class Story:
                     request.reply_rows(INT_ROW, [(1,)])
             self.arrived.clear()
         assert self.request.state == State.DONE
-        assert self.request.future.done()
+        assert self.request.done()
         with suppress(QueryError, ConnectionError, asyncio.CancelledError):
-            self.request.future.result()
+            self.request.result()
         await self.rig.check_quiet()
 
 
@@ -187,12 +186,11 @@ async def test_what_comes_after_the_end_changes_nothing(ending: str) -> None:
 
 
 def _outcome(request: Request) -> object:
-    future = request.future
-    if not future.done():
+    if not request.done():
         return "pending"
-    if future.cancelled():
+    if request.cancelled():
         return "cancelled"
-    return future.exception() or future.result()
+    return request.exception() or request.response
 
 
 async def test_losses_and_limits_before_the_flush_send_it_elsewhere() -> None:
@@ -217,10 +215,10 @@ async def test_deadline_of_a_lost_write_is_moot() -> None:
         story = Story(rig, rig.write(timeout=inf))
         await story.collect()
         await story.deadline()
-        assert not story.request.future.done()
+        assert not story.request.done()
         await story.lose_first()
         with pytest.raises(QueryError, match="may or may not have been executed"):
-            story.request.future.result()
+            story.request.result()
         await story.finish()
 
 
@@ -230,7 +228,7 @@ async def test_deadline_fails_with_the_node_and_the_level_it_waited_for() -> Non
         await story.collect()
         await story.deadline()
         with pytest.raises(QueryTimeoutError, match=r"127\.0\.4\.1.*LOCAL_ONE") as caught:
-            story.request.future.result()
+            story.request.result()
         assert caught.value.attempts == 1
         assert caught.value.endpoint == rig.pools[0].endpoint
         await story.finish()

@@ -32,7 +32,7 @@ async def test_many_requests_wait_for_one_prepare() -> None:
             value = execute.values[0]
             assert isinstance(value, bytes)
             execute.reply_rows(INT_ROW, [(int.from_bytes(value),)], metadata=False)
-        await asyncio.gather(*(request.future for request in requests))
+        await asyncio.gather(*requests)
         assert [values(request) for request in requests] == [[k] for k in range(50)]
         await rig.check_quiet()
 
@@ -47,7 +47,7 @@ async def test_each_node_is_taught_by_its_own_prepare() -> None:
             (await peer.next_request(Opcode.PREPARE)).reply_prepared(b"id", KEY, INT_ROW)
         for peer in rig.peers:
             (await peer.next_request(Opcode.EXECUTE)).reply_rows(INT_ROW, [(1,)])
-        await asyncio.gather(*(request.future for request in requests))
+        await asyncio.gather(*requests)
 
 
 async def test_refused_prepare_fails_every_request_that_waits() -> None:
@@ -60,7 +60,7 @@ async def test_refused_prepare_fails_every_request_that_waits() -> None:
         prepare.reply_error(ErrorCode.INVALID, "table t does not exist")
         for request in requests:
             with pytest.raises(exceptions.QueryError, match="table t does not exist"):
-                await request.future
+                await request
         await rig.check_quiet()
 
 
@@ -71,7 +71,7 @@ async def test_connection_lost_while_preparing_sends_even_a_write_elsewhere() ->
         (await rig.peers[0].next_request(Opcode.EXECUTE)).reply_error(ErrorCode.UNPREPARED)
         (await rig.peers[0].next_request(Opcode.PREPARE)).drop()
         (await rig.peers[1].next_request(Opcode.EXECUTE)).reply_void()
-        await request.future
+        await request
         await until(lambda: rig.pools[0].connections)
         await rig.check_quiet()
 
@@ -86,7 +86,7 @@ async def test_cancelled_request_leaves_the_prepare_to_the_others() -> None:
         first.cancel()
         prepare.reply_prepared(b"id", KEY, INT_ROW)
         (await rig.peers[0].next_request(Opcode.EXECUTE)).reply_rows(INT_ROW, [(2,)])
-        await second.future
+        await second
         await rig.check_quiet()
 
 
@@ -98,7 +98,7 @@ async def test_deadline_counts_while_preparing() -> None:
         prepare = await rig.peers[0].next_request(Opcode.PREPARE)
         rig.advance(2.1)
         with pytest.raises(exceptions.QueryTimeoutError):
-            await request.future
+            await request
         prepare.reply_prepared(b"id", KEY, INT_ROW)
         await rig.settle()
         assert rig.peers[0].waiting_requests == 0
@@ -113,7 +113,7 @@ async def test_changed_id_fails_the_request_with_what_to_do() -> None:
         prepare = await rig.peers[0].next_request(Opcode.PREPARE)
         prepare.reply_prepared(b"another", KEY, INT_ROW)
         with pytest.raises(exceptions.StatementChangedError, match="Prepare it again"):
-            await request.future
+            await request
 
 
 async def test_changed_parameters_fail_the_request() -> None:
@@ -124,7 +124,7 @@ async def test_changed_parameters_fail_the_request() -> None:
         prepare = await rig.peers[0].next_request(Opcode.PREPARE)
         prepare.reply_prepared(b"id", [("k", "text")], INT_ROW)
         with pytest.raises(exceptions.StatementChangedError, match="other types"):
-            await request.future
+            await request
 
 
 async def test_changed_columns_are_sent_and_decoded_by_the_new_shape() -> None:
@@ -139,7 +139,8 @@ async def test_changed_columns_are_sent_and_decoded_by_the_new_shape() -> None:
         again = await rig.peers[0].next_request(Opcode.EXECUTE)
         assert again.result_metadata_id == b"two"
         again.reply_rows(TWO_COLUMNS, [(1, "x")], metadata=False)
-        response = await request.future
+        await request
+        response = request.response
         assert response is not None
         assert response.page is not None
         assert tuple(response.page[0]) == (1, "x")
@@ -155,7 +156,7 @@ async def test_node_that_keeps_forgetting_is_given_up() -> None:
             prepare.reply_prepared(b"id", KEY, INT_ROW)
         (await rig.peers[0].next_request(Opcode.EXECUTE)).reply_error(ErrorCode.UNPREPARED)
         with pytest.raises(exceptions.QueryError):
-            await request.future
+            await request
         await rig.check_quiet()
 
 
@@ -168,7 +169,7 @@ async def test_unknown_id_is_that_requests_error_alone() -> None:
                 ErrorCode.UNPREPARED, prepared_id=b"never sent"
             )
             with pytest.raises(exceptions.QueryError):
-                await request.future
+                await request
         assert not rig.connection().closed
         await rig.check_quiet()
 
@@ -183,7 +184,7 @@ async def test_prepare_answered_by_rows_closes_only_that_connection() -> None:
         (await rig.peers[0].next_request(Opcode.PREPARE)).reply_rows(INT_ROW, [(1,)])
         (await rig.peers[1].next_request(Opcode.QUERY)).reply_void()
         (await rig.peers[1].next_request(Opcode.EXECUTE)).reply_rows(INT_ROW, [(1,)])
-        await asyncio.gather(request.future, other.future)
+        await asyncio.gather(request, other)
         assert lost.closed
 
 
@@ -198,17 +199,19 @@ async def test_changed_flag_replaces_the_shape_for_later_requests() -> None:
         assert [execute.skip_metadata for execute in asked] == [True, True]
         asked[0].reply_rows(TWO_COLUMNS, [(1, "x")], new_metadata_id=b"two")
         asked[1].reply_rows(INT_ROW, [(2,)], metadata=False)
-        response = await first.future
+        await first
+        response = first.response
         assert response is not None
         assert response.page is not None
         assert tuple(response.page[0]) == (1, "x")
-        await second.future
+        await second
         assert values(second) == [2]
         third = rig.execute(statement, [3])
         execute = await rig.peers[0].next_request()
         assert execute.result_metadata_id == b"two"
         execute.reply_rows(TWO_COLUMNS, [(3, "z")], metadata=False)
-        response = await third.future
+        await third
+        response = third.response
         assert response is not None
         assert response.page is not None
         assert tuple(response.page[0]) == (3, "z")
@@ -220,7 +223,8 @@ async def test_metadata_without_the_flag_is_used_once() -> None:
         first = rig.execute(statement, [1])
         applied = [("[applied]", "boolean"), ("v", "int")]
         (await rig.peers[0].next_request()).reply_rows(applied, [(False, 9)])
-        response = await first.future
+        await first
+        response = first.response
         assert response is not None
         assert response.page is not None
         assert tuple(response.page[0]) == (False, 9)
@@ -228,7 +232,7 @@ async def test_metadata_without_the_flag_is_used_once() -> None:
         execute = await rig.peers[0].next_request()
         assert execute.result_metadata_id == b"one"
         execute.reply_rows(INT_ROW, [(2,)], metadata=False)
-        await second.future
+        await second
         assert values(second) == [2]
 
 
@@ -240,7 +244,8 @@ async def test_v4_never_skips_metadata_and_sends_no_id() -> None:
         assert not execute.skip_metadata
         assert execute.result_metadata_id is None
         execute.reply_rows(TWO_COLUMNS, [(1, "after ALTER")])
-        response = await request.future
+        await request
+        response = request.response
         assert response is not None
         assert response.page is not None
         assert tuple(response.page[0]) == (1, "after ALTER")
@@ -256,7 +261,7 @@ async def test_fewer_columns_than_announced_close_the_connection() -> None:
         again = await rig.peers[0].next_request()
         assert lost.closed
         again.reply_rows(INT_ROW, [(1,)], metadata=False)
-        await request.future
+        await request
 
 
 async def test_string_is_forgotten_when_its_own_table_changes() -> None:

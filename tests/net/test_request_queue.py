@@ -29,11 +29,11 @@ async def test_full_queue_refuses_at_once() -> None:
         assert [request.state for request in queued] == [State.QUEUED] * 2
         refused = rig.write()
         with pytest.raises(exceptions.OverloadedError, match="max_queued"):
-            refused.future.result()
+            refused.result()
         assert refused.attempts == 0
         for request in (live, *queued):
             (await rig.peers[0].next_request()).reply_void()
-            await request.future
+            await request
         await rig.check_quiet()
 
 
@@ -41,9 +41,9 @@ async def test_no_queue_refuses_whatever_finds_no_place() -> None:
     async with crowded(max_queued=0) as rig:
         live = rig.write()
         with pytest.raises(exceptions.OverloadedError):
-            rig.write().future.result()
+            rig.write().result()
         (await rig.peers[0].next_request()).reply_void()
-        await live.future
+        await live
 
 
 async def test_freed_place_goes_to_the_oldest() -> None:
@@ -56,7 +56,7 @@ async def test_freed_place_goes_to_the_oldest() -> None:
             asked = await rig.peers[0].next_request()
             assert asked.query == text
             asked.reply_void()
-        await asyncio.gather(*(request.future for request in requests))
+        await asyncio.gather(*requests)
         await rig.check_quiet()
 
 
@@ -66,10 +66,10 @@ async def test_queued_request_times_out_without_having_been_sent() -> None:
         queued = rig.write(timeout=1.0)
         rig.advance(1.1)
         with pytest.raises(exceptions.QueryTimeoutError, match="free connection") as caught:
-            queued.future.result()
+            queued.result()
         assert caught.value.attempts == 0
         (await rig.peers[0].next_request()).reply_void()
-        await live.future
+        await live
         await rig.check_quiet()
 
 
@@ -82,7 +82,7 @@ async def test_queued_request_that_is_cancelled_leaves_its_place_in_the_queue() 
         assert third.state == State.QUEUED
         for request in (live, second, third):
             (await rig.peers[0].next_request()).reply_void()
-            await request.future
+            await request
         await rig.check_quiet()
 
 
@@ -95,7 +95,7 @@ async def test_cancelled_live_request_frees_its_place_with_the_response() -> Non
         assert queued.state == State.QUEUED
         asked.reply_void()
         (await rig.peers[0].next_request()).reply_void()
-        await queued.future
+        await queued
 
 
 async def test_abandoned_executor_fails_what_waits() -> None:
@@ -110,13 +110,13 @@ async def test_abandoned_executor_fails_what_waits() -> None:
         rig.executor.abandon(over)
         for request in (backing_off, queued):
             with pytest.raises(exceptions.ConnectionError, match="over"):
-                request.future.result()
+                request.result()
         for index, peer in enumerate(rig.peers):
             await peer.next_request()
             rig.connection(index).abort(ConnectionLost("the session closes"))
         for request in live:
             with pytest.raises(exceptions.ConnectionError, match="closed"):
-                await request.future
+                await request
         assert rig.executor.running == 0
         with pytest.raises(exceptions.ConnectionError, match="closed"):
             rig.read()
@@ -133,7 +133,7 @@ async def test_request_pinned_to_a_dead_node_holds_up_nobody() -> None:
         healthy += [rig.read() for _ in range(5)]
         for _ in healthy:
             (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(1,)])
-        await asyncio.gather(*(request.future for request in healthy))
+        await asyncio.gather(*healthy)
         for request in stuck:
             request.cancel()
 
@@ -149,7 +149,7 @@ async def test_many_free_places_are_taken_over_several_turns() -> None:
         assert rig.executor.queued == 0
         for _ in requests:
             (await rig.peers[0].next_request()).reply_void()
-        await asyncio.gather(*(request.future for request in requests))
+        await asyncio.gather(*requests)
         await rig.check_quiet()
 
 
@@ -167,7 +167,7 @@ async def test_policy_of_the_applications_own_is_not_asked_while_there_is_no_pla
         requests = [rig.write(policy=policy) for _ in range(50)]
         for _ in requests:
             (await rig.peers[0].next_request()).reply_void()
-        await asyncio.gather(*(request.future for request in requests))
+        await asyncio.gather(*requests)
         # Once when it starts, once when its turn comes.
         assert asked <= 2 * len(requests)
 
@@ -183,7 +183,7 @@ async def test_queue_moves_when_the_node_comes_back() -> None:
         await rig.peers[0].listen()
         rig.pools[0].wake()
         (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(5,)])
-        await request.future
+        await request
         assert values(request) == [5]
         assert rig.reachable == [rig.pools[0]]
 
@@ -197,7 +197,7 @@ async def test_paused_transport_queues_until_it_resumes() -> None:
         connection.resume_writing()
         assert request.state == State.WAITING
         (await rig.peers[0].next_request()).reply_void()
-        await request.future
+        await request
 
 
 async def test_stalled_peer_pauses_and_goes_on() -> None:
@@ -214,7 +214,7 @@ async def test_stalled_peer_pauses_and_goes_on() -> None:
         peer.resume()
         for _ in requests:
             (await rig.peers[0].next_request()).reply_void()
-        await asyncio.gather(*(request.future for request in requests))
+        await asyncio.gather(*requests)
         await rig.check_quiet()
 
 

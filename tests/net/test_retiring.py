@@ -44,18 +44,18 @@ async def test_worn_connection_is_replaced_and_finishes_its_healthy_requests() -
         lost_ids = {(await peer.next_request()).stream_id for _ in lost}
         rig.advance(1.1)
         for request in lost:
-            assert isinstance(request.future.exception(), exceptions.QueryTimeoutError)
+            assert isinstance(request.exception(), exceptions.QueryTimeoutError)
         await until(lambda: worn.draining and rig.pools[0].connections != [worn])
         assert worn.orphans == len(lost)
         other = rig.write(timeout=100.0)
         second = await peer.next_request()
         assert second.connection is not asked.connection
         second.reply_void()
-        await other.future
+        await other
         assert not worn.closed
         assert asked.stream_id not in lost_ids
         asked.reply_void()
-        await healthy.future
+        await healthy
         await until(lambda: worn.closed)
         assert rig.unreachable == []
 
@@ -70,10 +70,10 @@ async def test_id_whose_response_never_comes_is_not_used_again() -> None:
             asked = await peer.next_request()
             assert asked.stream_id not in lost_ids
             asked.reply_void()
-            await request.future
+            await request
         assert rig.connection().orphans == len(lost_ids)
         for request in lost:
-            assert isinstance(request.future.exception(), exceptions.QueryTimeoutError)
+            assert isinstance(request.exception(), exceptions.QueryTimeoutError)
 
 
 async def test_connection_whose_cancelled_requests_are_answered_soon_is_kept() -> None:
@@ -119,7 +119,7 @@ async def test_retiring_connection_that_hangs_is_ended_and_its_request_goes_on()
         await until(lambda: worn.closed)
         assert "answered nothing" in str(worn.error)
         (await peer.next_request()).reply_rows(INT_ROW, [(1,)])
-        await healthy.future
+        await healthy
         peer.connections[0].resume()
 
 
@@ -157,6 +157,6 @@ async def test_removed_node_that_does_not_answer_closes_after_its_grace() -> Non
         await peer.next_request()
         await rig.pools[0].retire(grace=0.05)
         assert connection.closed
-        assert request.future.exception() is not None
+        assert request.exception() is not None
         assert rig.pools[0].watched() == []
         assert request.state == State.DONE

@@ -120,7 +120,7 @@ async def answer_all(
     """Answer every attempt with the same error; the nodes asked, and after which a pause came."""
     asked: list[int] = []
     pauses: list[int] = []
-    while not request.future.done():
+    while not request.done():
         if request.state == State.PAUSED:
             pauses.append(len(asked))
             rig.advance(faults.LONGEST_BACKOFF)
@@ -154,7 +154,7 @@ async def test_error_goes_on_as_the_policy_says_where_it_may(
         )
         asked, pauses = await answer_all(rig, request, code, fields)
         with pytest.raises(kind) as caught:
-            await request.future
+            await request
         assert asked == expected
         assert pauses == expected_pauses(expected)
         assert isinstance(caught.value, exceptions.QueryError)
@@ -191,7 +191,7 @@ async def test_pause_that_a_policy_names_is_kept_exactly(decision: int) -> None:
             rig.advance(0.011)
         last = rig.peers[2 if decision == RetryPolicy.RETRY_NEXT_HOST else 0]
         (await last.next_request()).reply_rows(INT_ROW, [(1,)])
-        await request.future
+        await request
 
 
 async def test_pause_that_a_policy_names_follows_a_lost_connection_too() -> None:
@@ -204,7 +204,7 @@ async def test_pause_that_a_policy_names_follows_a_lost_connection_too() -> None
         await nothing_more(rig)
         rig.advance(0.011)
         (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(1,)])
-        await request.future
+        await request
 
 
 async def test_pause_beyond_the_deadline_ends_the_request_with_its_error() -> None:
@@ -212,7 +212,7 @@ async def test_pause_beyond_the_deadline_ends_the_request_with_its_error() -> No
         request = rig.read(retry_policy=Patient(RetryPolicy.RETRY), timeout=2.5)
         (await rig.peers[0].next_request()).reply_error(ErrorCode.SERVER)
         with pytest.raises(protocol.ServerError):
-            await request.future
+            await request
         await rig.check_quiet()
 
 
@@ -230,7 +230,7 @@ async def test_next_node_is_asked_without_a_pause() -> None:
         request = rig.read()
         (await rig.peers[0].next_request()).reply_error(ErrorCode.OVERLOADED)
         (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(1,)])
-        await request.future
+        await request
         assert rig.clock.now == request.started
 
 
@@ -242,7 +242,7 @@ async def test_node_that_recovers_while_all_refused_is_found() -> None:
         await until(lambda: request.state == State.PAUSED)
         rig.advance(2 * faults.FIRST_BACKOFF)
         (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(1,)])
-        await request.future
+        await request
         assert request.attempts == 3
 
 
@@ -252,7 +252,7 @@ async def test_failure_of_one_node_ends_the_rounds_of_the_others() -> None:
         (await rig.peers[0].next_request()).reply_error(ErrorCode.READ_FAILURE)
         (await rig.peers[1].next_request()).reply_error(ErrorCode.OVERLOADED)
         with pytest.raises(exceptions.OverloadedError):
-            await request.future
+            await request
         await nothing_more(rig)
 
 
@@ -309,7 +309,7 @@ async def test_policy_decides_where_an_idempotent_request_goes_on(
         rig.advance(1.0)
         again = await rig.peers[decision == "RETRY_NEXT_HOST"].next_request()
         again.reply_rows(INT_ROW, [(1,)])
-        await request.future
+        await request
         assert policy.asked == [POLICY_CALLS[code]]
         assert (request.attempts, request.retries) == (2, 1)
         await nothing_more(rig)
@@ -322,7 +322,7 @@ async def test_rethrow_ends_the_request_with_the_servers_error() -> None:
         request = rig.read(retry_policy=policy)
         (await rig.peers[0].next_request()).reply_error(ErrorCode.READ_TIMEOUT)
         with pytest.raises(cassandra.ReadTimeout):
-            await request.future
+            await request
         await nothing_more(rig)
 
 
@@ -330,7 +330,8 @@ async def test_ignore_ends_the_request_without_rows() -> None:
     async with nodes(2) as rig:
         request = rig.read(retry_policy=Counting(RetryPolicy.IGNORE, None))
         (await rig.peers[0].next_request()).reply_error(ErrorCode.READ_TIMEOUT)
-        assert await request.future is None
+        await request
+        assert request.response is None
         await nothing_more(rig)
 
 
@@ -347,7 +348,7 @@ async def test_retry_may_lower_the_consistency() -> None:
             ConsistencyLevel.ONE,
         )
         again.reply_void()
-        await request.future
+        await request
 
 
 async def test_write_timeout_of_an_unmarked_write_never_asks_the_policy() -> None:
@@ -356,7 +357,7 @@ async def test_write_timeout_of_an_unmarked_write_never_asks_the_policy() -> Non
         request = rig.write(retry_policy=policy)
         (await rig.peers[0].next_request()).reply_error(ErrorCode.WRITE_TIMEOUT)
         with pytest.raises(cassandra.WriteTimeout):
-            await request.future
+            await request
         assert policy.asked == []
         await nothing_more(rig)
 
@@ -377,7 +378,7 @@ async def test_lightweight_transaction_is_never_repeated(text: str, code: ErrorC
         request.start()
         (await rig.peers[0].next_request()).reply_error(code, write_type="CAS")
         with pytest.raises(exceptions.QueryError):
-            await request.future
+            await request
         assert policy.asked == []
         await nothing_more(rig)
 
@@ -388,7 +389,7 @@ async def test_unknown_cas_is_not_repeated_even_for_a_marked_write() -> None:
         request = rig.write(is_idempotent=True, retry_policy=policy)
         (await rig.peers[0].next_request()).reply_error(ErrorCode.CAS_WRITE_UNKNOWN)
         with pytest.raises(exceptions.CasWriteUnknown):
-            await request.future
+            await request
         assert policy.asked == []
         await nothing_more(rig)
 
@@ -400,7 +401,7 @@ async def test_statement_errors_are_not_repeated() -> None:
             request = rig.read(retry_policy=policy)
             (await rig.peers[0].next_request()).reply_error(code)
             with pytest.raises(exceptions.QueryError):
-                await request.future
+                await request
         assert policy.asked == []
         await nothing_more(rig)
 
@@ -422,9 +423,9 @@ async def test_policy_that_raises_fails_its_own_request_only() -> None:
         asked = [await rig.peers[0].next_request() for _ in range(2)]
         asked[0].reply_error(ErrorCode.READ_TIMEOUT)
         with pytest.raises(LookupError, match="a bug in the policy"):
-            await broken.future
+            await broken
         asked[1].reply_rows(INT_ROW, [(2,)])
-        await healthy.future
+        await healthy
         assert not rig.connection().closed
         await rig.check_quiet()
 
@@ -434,6 +435,6 @@ async def test_policy_that_raises_about_a_lost_connection_fails_its_request() ->
         request = rig.read(retry_policy=Raising())
         (await rig.peers[0].next_request()).drop()
         with pytest.raises(LookupError):
-            await request.future
+            await request
         await until(lambda: rig.pools[0].connections)
         await rig.check_quiet()

@@ -38,7 +38,7 @@ async def test_storm_of_errors_adds_the_budgets_share_of_load_and_no_more() -> N
         requests = [rig.read(retry_policy=Impatient()) for _ in range(500)]
         for request in requests:
             with pytest.raises(exceptions.OverloadedError) as caught:
-                await request.future
+                await request
             assert "retry_budget" in caught.value.__notes__[0]
         assert asked == 600
         assert (rig.executor.retries, budget.retries.granted) == (100, 100)
@@ -51,7 +51,7 @@ async def test_error_beyond_the_budget_is_the_servers_own() -> None:
         request = rig.read()
         (await rig.peers[0].next_request()).reply_error(ErrorCode.READ_TIMEOUT, "too slow")
         with pytest.raises(exceptions.QueryError, match="too slow") as caught:
-            await request.future
+            await request
         assert (caught.value.attempts, rig.executor.retries) == (1, 0)
         await rig.check_quiet()
 
@@ -62,7 +62,7 @@ async def test_first_lost_connection_is_made_good_and_the_second_costs() -> None
         (await rig.peers[0].next_request()).drop()
         (await rig.peers[0].next_request()).drop()
         with pytest.raises(exceptions.ConnectionError) as caught:
-            await request.future
+            await request
         assert caught.value.attempts == 2
         assert "retry_budget" in caught.value.__notes__[0]
         await until(lambda: rig.pools[0].connections)
@@ -75,7 +75,7 @@ async def test_request_that_was_never_sent_costs_nothing() -> None:
         request = rig.write()
         rig.connection(0).abort(ConnectionLost("cut before the flush"))
         (await rig.peers[1].next_request()).reply_void()
-        await request.future
+        await request
         assert (budget.retries.granted, budget.retries.refused) == (0, 0)
 
 
@@ -88,7 +88,7 @@ async def test_further_attempt_beyond_the_budget_waits_for_a_token() -> None:
             first = await rig.peers[0].next_request()
             rig.advance(0.101)
             (await rig.peers[1].next_request()).reply_void()
-            await spent.future
+            await spent
             first.reply_void()
         request = rig.read(speculation=speculation)
         first = await rig.peers[0].next_request()
@@ -98,7 +98,7 @@ async def test_further_attempt_beyond_the_budget_waits_for_a_token() -> None:
         assert budget.hedges.refused == 1
         rig.advance(5.0)
         (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(2,)])
-        await request.future
+        await request
         assert (rig.executor.hedges, budget.hedges.granted) == (4, 4)
         await rig.check_quiet(first)
 

@@ -85,7 +85,8 @@ class InOrder(LoadBalancingPolicy):
 
 def values(request: Request) -> list[int]:
     """The column ``v`` of a request's rows."""
-    response = request.future.result()
+    request.result()
+    response = request.response
     assert response is not None
     assert response.page is not None
     return [row.v for row in response.page]

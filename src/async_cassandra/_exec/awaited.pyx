@@ -1,39 +1,218 @@
-"""How a task waits for a request: through its future, without a coroutine or an exception for each."""
+"""How a task waits for a request: the request is its own future, and those that end together wake together.
 
-from asyncio import InvalidStateError
+Theory. A task takes whatever its ``await`` yields for a future, if that has asyncio's mark of one and its methods.
+It leaves its wake-up there by ``add_done_callback``. A future of asyncio's own class has the loop call each wake-up by
+a handle of its own, which asyncio's loop makes in Python; here one callback of the loop wakes all that ended in one
+turn, in the order in which they ended, each in the context of its task. In debug mode each has its own handle again,
+which lets the loop name the task whose step took too long.
+"""
+
+from asyncio import CancelledError, InvalidStateError, Task
+from contextvars import copy_context
+
+cimport cython
+
+
+cdef extern from "Python.h":
+    bint PyCFunction_CheckExact(object function)
+    void* PyCFunction_GET_SELF(object function)
+    int PyContext_Enter(object context) except -1
+    int PyContext_Exit(object context) except -1
+
+
+cdef enum:
+    PENDING = 0
+    ANSWERED = 1
+    FAILED = 2
+    CANCELLED = 3
+
+
+cdef object TASK = Task
+
+
+cdef class Wakeups:
+    """Runs what waits for the requests of one executor, in the turn of the loop after they ended."""
+
+    def __init__(self, loop):
+        self.loop = loop
+        self.is_one_by_one = loop.get_debug()
+        self.ended = []
+        self.callback = self._wake
+        self.answered = loop.create_future()
+        self.answered.set_result(None)
+
+    cdef int add(self, Awaited ended) except -1:
+        """Wake who waits for ``ended``."""
+        if self.is_one_by_one:
+            self.loop.call_soon(ended.callback, ended.ended_for(ended.callback), context=ended.context)
+            ended.callback = ended.context = None
+            return 0
+        self.ended.append(ended)
+        return self.schedule()
+
+    cdef int schedule(self) except -1:
+        if not self.is_scheduled:
+            self.is_scheduled = True
+            self.loop.call_soon(self.callback)
+        return 0
+
+    def _wake(self):
+        cdef list ended = self.ended
+        cdef Py_ssize_t index = 0
+        cdef Py_ssize_t count = len(ended)
+        cdef Awaited request
+        self.ended = []
+        self.is_scheduled = False
+        try:
+            while index < count:
+                request = <Awaited>ended[index]
+                ended[index] = None
+                index += 1
+                request.wake()
+        finally:
+            if index < count:
+                # A task has ended the loop's run, by KeyboardInterrupt or SystemExit; the others belong to the next.
+                self.ended[:0] = ended[index:]
+                self.schedule()
 
 
 cdef class Awaited(Routed):
-    """Something with a future that a task may ``await`` directly."""
+    """Something that a task may ``await`` directly, with the methods of a future.
+
+    An await of it gives no value: its iterator would have to raise an exception to carry one.
+    """
 
     def __await__(self):
-        """Wait until the future is done; raises what it got. Cancellation: the request is to be cancelled as well."""
+        """Wait for the end; raises what it got. Cancellation of the task cancels the request."""
         return self
 
     def __next__(self):
-        """Hand the future to the task that awaits, as the future's own iterator does.
-
-        An iterator that ends without an exception ends an ``await``; to carry a value it would have to raise one.
-        """
-        if not self.is_answered:
-            if not self.has_failed:
-                self.future._asyncio_future_blocking = True
-                return self.future
-            self.future.result()
+        if self.outcome == PENDING:
+            self._asyncio_future_blocking = True
+            return self
+        if self.outcome != ANSWERED:
+            raise self.error
         raise StopIteration
 
-    cdef int answer(self, object result) except -1:
-        """Give the future its result, unless it was cancelled."""
-        try:
-            self.future.set_result(result)
-        except InvalidStateError:
+    @property
+    def _loop(self):
+        """The loop of those who may await it; tasks ask for it by this name where there is no ``get_loop``."""
+        return self.wakeups.loop
+
+    def done(self):
+        """Whether it has ended in any way."""
+        return self.outcome != PENDING
+
+    def cancelled(self):
+        """Whether it was cancelled before it ended otherwise."""
+        return self.outcome == CANCELLED
+
+    def result(self):
+        """``None`` once it was answered; raises what it got otherwise.
+
+        :raises asyncio.InvalidStateError: before the end
+        """
+        if self.outcome == PENDING:
+            raise InvalidStateError("the request has not ended")
+        if self.outcome != ANSWERED:
+            raise self.error
+
+    def exception(self):
+        """What it failed with, ``None`` if it was answered.
+
+        :raises asyncio.InvalidStateError: before the end
+        :raises asyncio.CancelledError: if it was cancelled
+        """
+        if self.outcome != FAILED:
+            self.result()
+        return self.error
+
+    # Each task makes a bound method of it: C's own is cheaper than Cython's.
+    @cython.binding(False)
+    def add_done_callback(self, callback, *, context=None):
+        """Have the loop call ``callback(self)`` in a turn after the end, in ``context``."""
+        if context is None:
+            context = copy_context()
+        if self.outcome != PENDING:
+            self.wakeups.loop.call_soon(callback, self, context=context)
+        elif self.callback is None:
+            self.callback = callback
+            self.context = context
+        else:
+            if self.further is None:
+                self.further = []
+            self.further.append((callback, context))
+
+    def remove_done_callback(self, callback):
+        """Call ``callback`` not at the end; return how often it would have been. After the end it is too late."""
+        if self.outcome != PENDING:
             return 0
-        self.is_answered = True
-        return 0
+        cdef list waiting = [(self.callback, self.context)] if self.callback is not None else []
+        if self.further is not None:
+            waiting += self.further
+        cdef list kept = [pair for pair in waiting if pair[0] != callback]
+        self.callback, self.context = kept[0] if kept else (None, None)
+        self.further = kept[1:] if len(kept) > 1 else None
+        return len(waiting) - len(kept)
+
+    cdef int answer(self) except -1:
+        """End it well, unless it was cancelled."""
+        return self.settle(ANSWERED, None)
 
     cdef int refuse(self, object exception) except -1:
-        """Give the future its exception, unless it was cancelled."""
-        self.has_failed = True
-        if not self.future.done():
-            self.future.set_exception(exception)
+        """End it with an exception, unless it was cancelled."""
+        return self.settle(FAILED, exception)
+
+    cdef bint give_up(self, object message) except -1:
+        """End it as cancelled; whether that was not too late."""
+        if self.outcome != PENDING:
+            return False
+        self.settle(CANCELLED, CancelledError() if message is None else CancelledError(message))
+        return True
+
+    cdef int settle(self, int outcome, object error) except -1:
+        if self.outcome != PENDING:
+            return 0
+        self.outcome = outcome
+        self.error = error
+        if self.callback is not None:
+            self.wakeups.add(self)
+        if self.further is not None:
+            for callback, context in self.further:
+                self.wakeups.loop.call_soon(callback, self.ended_for(callback), context=context)
+            self.further = None
+        return 0
+
+    cdef object ended_for(self, object callback):
+        """What to give to ``callback``.
+
+        A task only asks what it is woken with for a result. From a future of asyncio's own class it takes that
+        without a call, and an error without a frame in its traceback.
+        """
+        if not PyCFunction_CheckExact(callback) or type(<object>PyCFunction_GET_SELF(callback)) is not TASK:
+            return self
+        if self.outcome == ANSWERED:
+            return self.wakeups.answered
+        future = self.wakeups.loop.create_future()
+        if self.outcome == FAILED:
+            future.set_exception(self.error)
+        else:
+            future.cancel(*self.error.args)
+        return future
+
+    cdef int wake(self) except -1:
+        """Run the callback in its context."""
+        cdef object callback = self.callback
+        cdef object context = self.context
+        self.callback = self.context = None
+        PyContext_Enter(context)
+        try:
+            callback(self.ended_for(callback))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001  as the loop does with any callback
+            self.wakeups.loop.call_exception_handler(
+                {"message": f"exception in {callback!r}", "exception": error, "future": self})
+        finally:
+            PyContext_Exit(context)
         return 0

@@ -1,5 +1,6 @@
 from libc.stdint cimport uint64_t
 
+from async_cassandra._exec.awaited cimport Wakeups
 from async_cassandra._exec.budget cimport Budget
 from async_cassandra._exec.observer cimport Observer
 from async_cassandra._exec.prepared cimport PrepareFlights
@@ -10,7 +11,7 @@ from async_cassandra._wire.responses cimport RowPlans
 
 cdef class Executor:
     cdef readonly object loop
-    cdef dict future_options
+    cdef Wakeups wakeups
     cdef public object refuse
     cdef readonly TimerQueue timers
     cdef readonly dict nodes
@@ -32,5 +33,4 @@ cdef class Executor:
     cdef public object on_idle
     cdef PrepareFlights flights
 
-    cdef object make_future(self)
     cdef int free_place(self) except -1

@@ -1,16 +1,9 @@
 """What the requests of one session share: its nodes, its queue, its clock and its counters."""
 
-from asyncio import Future
-
-from cpython.object cimport PyObject_Call
-
+from async_cassandra._exec.awaited cimport Wakeups
 from async_cassandra._exec.budget cimport Budget
 from async_cassandra._exec.prepared cimport PrepareFlights
 from async_cassandra._exec.queue cimport QueueEntry, WaitQueue
-
-
-cdef object FUTURE = Future
-cdef tuple NO_ARGUMENTS = ()
 
 
 cdef class Executor:
@@ -29,7 +22,7 @@ cdef class Executor:
     def __init__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *,
                  Py_ssize_t max_queued=100_000, double attempt_fraction=0.3, Budget budget=None):
         self.loop = loop
-        self.future_options = {"loop": loop} if type(loop.create_future()) is Future else None
+        self.wakeups = Wakeups(loop)
         self.timers = timers
         self.faults = faults
         self.max_queued = max_queued
@@ -55,12 +48,6 @@ cdef class Executor:
     def on_available(self):
         """Send what is queued, oldest first, as far as there is place."""
         self.queue.serve()
-
-    cdef object make_future(self):
-        """A future of the loop, made without its method where that gives one of asyncio's own class."""
-        if self.future_options is not None:
-            return PyObject_Call(FUTURE, NO_ARGUMENTS, self.future_options)
-        return self.loop.create_future()
 
     cdef int free_place(self) except -1:
         self.running -= 1

@@ -188,13 +188,14 @@ async def run(request: Request) -> Response | None:
     """
     request.start()
     try:
-        return await request.future
+        await request
     except asyncio.CancelledError:
         request.cancel()
         raise
     except Exception:
         request.let_go()
         raise
+    return request.response
 
 
 def _forget(answer: asyncio.Future[Response]) -> None:

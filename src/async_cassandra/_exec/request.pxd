@@ -19,37 +19,37 @@ cdef class Attempt(Sending):
 
 cdef class Request(Attempted):
     cdef readonly Message message
-    cdef readonly int state
     cdef public object statement
     cdef readonly PreparedQuery prepared
     cdef ResultShape shape
-    cdef public bint idempotent
     cdef public object retry_policy
     cdef public double timeout
     cdef public double spent
     cdef public tuple pinned
     cdef public object policy
     cdef public object speculative_policy
-    cdef readonly int retries
     cdef readonly Response response
     cdef readonly NodeConnections coordinator
     cdef public dict batched
-    cdef public bint as_tuples
     cdef public object row_factory
-    cdef int losses
     cdef readonly dict errors
     cdef readonly double began
-    cdef readonly int pages
     cdef readonly Py_ssize_t row_count
     cdef double deadline
     cdef double next_event
     cdef double armed_for
     cdef NodeConnections retry_node
     cdef object failure
-    cdef bint failed_otherwise
+    cdef readonly int state
+    cdef readonly int retries
+    cdef readonly int pages
+    cdef int losses
     cdef int rounds
-    cdef bint sent_once
+    cdef public bint idempotent
+    cdef public bint as_tuples
     cdef public bint wants_all
+    cdef bint failed_otherwise
+    cdef bint sent_once
     cdef bint holds_place
     cdef bint keeps_place
 

@@ -8,7 +8,7 @@ timer, a freed place, cancellation. Each finds the request in one state:
 - ``WAITING``: one or more attempts are live; each holds a stream id on its connection, or waits for a PREPARE there.
 - ``PAUSED``: no attempt is live; the timer starts the next one (a retry's backoff, which comes before another
   attempt on the same node, and before the plan is started over because every node refused for now).
-- ``DONE``: the future has its result; nothing refers to the request but its caller.
+- ``DONE``: it is answered, has failed or was given up; nothing refers to the request but its caller.
 
 One timer serves the deadline and the next planned event (a further attempt, a retry). A further
 attempt starts while the first is live, if the request is idempotent and another node can answer:
@@ -152,7 +152,7 @@ cdef Request new_request(Executor executor, Message message, statement, Prepared
 
 
 cdef class Request(Attempted):
-    """A request from admission to its future; see the module for its states.
+    """A request from admission to its end; see the module for its states.
 
     :param statement: what the user gave, for the policies
     :param prepared: the prepared query behind an EXECUTE, else ``None``
@@ -169,7 +169,7 @@ cdef class Request(Attempted):
         self.statement = statement
         self.prepared = prepared
         self.timeout = INFINITY
-        self.future = executor.make_future()
+        self.wakeups = executor.wakeups
         self.batched = NO_QUERIES
         if prepared is not None:
             self.shape = prepared.shape
@@ -180,25 +180,27 @@ cdef class Request(Attempted):
                 f"timeout={self.timeout:g}>")
 
     def start(self):
-        """Admit the request; its future gets the :class:`Response` or the exception."""
+        """Admit the request; who awaits it finds its answer in ``response``."""
         self.begin()
 
-    def cancel(self):
-        """Stop waiting: frees the place, the timer and every attempt; the stream ids stay taken until answered."""
-        if self.state != DONE:
+    def cancel(self, msg=None):
+        """Stop waiting: frees the place, the timer and every attempt; the stream ids stay taken until answered.
+
+        :param msg: for the ``CancelledError`` of those who await it
+        :return: whether it had not ended
+        """
+        if self.state != DONE or self.keeps_place:
             self.keeps_place = False
             self.finish(CANCELLED)
-        elif self.keeps_place:
-            self.keeps_place = False
-            self.finish(CANCELLED)
+        return self.give_up(msg)
 
     def let_go(self):
-        """Drop the errors, once the future has raised its own.
+        """Drop the errors, once its own was raised.
 
         An error's traceback has the frames of those who awaited it, and they have the request: as a cycle, each
         failure would wait for the garbage collector, and thousands at once for a long collection.
         """
-        self.future = self.failure = self.errors = None
+        self.error = self.failure = self.errors = None
 
     cdef int begin(self) except -1:
         cdef Executor executor = self.executor
@@ -399,7 +401,7 @@ cdef class Request(Attempted):
             self.pages += 1
             self.row_count += response.page.row_count
         self.finish(None)
-        return self.answer(response)
+        return self.answer()
 
     cdef int on_server_error(self, Attempt attempt, Response response) except -1:
         cdef ServerError error = response.error
@@ -474,7 +476,7 @@ cdef class Request(Attempted):
             self.response = None
             self.coordinator = attempt.node
             self.finish(None)
-            return self.answer(None)
+            return self.answer()
         if decision == RETHROW:
             return self.fail(exception)
         if not self.take_retry():
