@@ -216,6 +216,23 @@ async def test_a_task_that_cancelled_itself_stops_at_the_await() -> None:
         await rig.check_quiet(await rig.peers[0].next_request())
 
 
+async def test_eager_tasks_wait_for_it_too() -> None:
+    async with nodes() as rig:
+        loop = asyncio.get_running_loop()
+        results: list[list[int]] = []
+
+        async def wait() -> None:
+            request = rig.read()
+            await request
+            results.append(values(request))
+
+        tasks = [asyncio.Task(wait(), loop=loop, eager_start=True) for _ in range(3)]
+        assert rig.executor.running == 3
+        await answer(rig, 3)
+        await asyncio.gather(*tasks)
+        assert results == [[1]] * 3
+
+
 async def test_scopes_of_anyio_and_timeouts_of_asyncio_end_it() -> None:
     async with nodes() as rig:
         with anyio.move_on_after(0.01) as scope:
