@@ -25,6 +25,7 @@ cdef class Awaited(Routed):
     cdef int answer(self) except -1
     cdef int refuse(self, object exception) except -1
     cdef bint give_up(self, object message) except -1
-    cdef int settle(self, int outcome, object error) except -1
+    cdef bint settle(self, int outcome, object error) except -1
+    cdef int call_soon(self, object callback, object context) except -1
     cdef object ended_for(self, object callback)
     cdef int wake(self) except -1

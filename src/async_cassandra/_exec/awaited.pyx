@@ -44,7 +44,7 @@ cdef class Wakeups:
     cdef int add(self, Awaited ended) except -1:
         """Wake who waits for ``ended``."""
         if self.is_one_by_one:
-            self.loop.call_soon(ended.callback, ended.ended_for(ended.callback), context=ended.context)
+            ended.call_soon(ended.callback, ended.context)
             ended.callback = ended.context = None
             return 0
         self.ended.append(ended)
@@ -134,7 +134,7 @@ cdef class Awaited(Routed):
         if context is None:
             context = copy_context()
         if self.outcome != PENDING:
-            self.wakeups.loop.call_soon(callback, self, context=context)
+            self.call_soon(callback, context)
         elif self.callback is None:
             self.callback = callback
             self.context = context
@@ -157,30 +157,35 @@ cdef class Awaited(Routed):
 
     cdef int answer(self) except -1:
         """End it well, unless it was cancelled."""
-        return self.settle(ANSWERED, None)
+        self.settle(ANSWERED, None)
+        return 0
 
     cdef int refuse(self, object exception) except -1:
         """End it with an exception, unless it was cancelled."""
-        return self.settle(FAILED, exception)
+        self.settle(FAILED, exception)
+        return 0
 
     cdef bint give_up(self, object message) except -1:
         """End it as cancelled; whether that was not too late."""
+        return self.settle(CANCELLED, CancelledError() if message is None else CancelledError(message))
+
+    cdef bint settle(self, int outcome, object error) except -1:
+        """End it and wake who waits; whether it had not ended."""
         if self.outcome != PENDING:
             return False
-        self.settle(CANCELLED, CancelledError() if message is None else CancelledError(message))
-        return True
-
-    cdef int settle(self, int outcome, object error) except -1:
-        if self.outcome != PENDING:
-            return 0
         self.outcome = outcome
         self.error = error
         if self.callback is not None:
             self.wakeups.add(self)
         if self.further is not None:
             for callback, context in self.further:
-                self.wakeups.loop.call_soon(callback, self.ended_for(callback), context=context)
+                self.call_soon(callback, context)
             self.further = None
+        return True
+
+    cdef int call_soon(self, object callback, object context) except -1:
+        """Have the loop call ``callback`` by a handle of its own."""
+        self.wakeups.loop.call_soon(callback, self.ended_for(callback), context=context)
         return 0
 
     cdef object ended_for(self, object callback):
