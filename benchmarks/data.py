@@ -1,21 +1,24 @@
 """The tables, the statements and the rows that every client works on.
 
-Rows are made from their keys, so that each client's process can make them without talking to
-anybody. Only the standard library is imported here: the clients run in environments of their own.
+A table that is read is never written while anything is measured: what writes has a table like it in
+another keyspace. So the server does the same for a read in every round. Rows are made from their
+keys, so that each client's process can make them without talking to anybody. Only the standard
+library is imported here: the clients run in environments of their own.
 """
 
 import struct
 import uuid
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 __all__ = [
     "KEYSPACE",
     "STATEMENTS",
     "TABLES",
+    "WRITTEN_KEYSPACE",
     "Row",
     "Statement",
     "Table",
@@ -27,6 +30,7 @@ __all__ = [
 type Row = tuple[Any, ...]
 
 KEYSPACE: Final = "async_cassandra_benchmark"
+WRITTEN_KEYSPACE: Final = "async_cassandra_benchmark_written"
 FLIGHTS: Final = 336_776
 PARTITION_ROWS: Final = 100
 PARTITIONS: Final = 200
@@ -116,16 +120,22 @@ class Table:
     key: str
     rows: int
     row: Callable[[int], Row] | None
+    keyspace: str = KEYSPACE
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.keyspace}.{self.name}"
 
     @property
     def create(self) -> str:
         columns = ", ".join(f"{name} {cql_type}" for name, cql_type in self.columns.items())
-        return f"CREATE TABLE {KEYSPACE}.{self.name} ({columns}, PRIMARY KEY ({self.key}))"
+        columns = columns.replace("<address>", f"<{self.keyspace}.address>")
+        return f"CREATE TABLE {self.full_name} ({columns}, PRIMARY KEY ({self.key}))"
 
     @property
     def insert(self) -> str:
         marks = ", ".join("?" * len(self.columns))
-        return f"INSERT INTO {KEYSPACE}.{self.name} ({', '.join(self.columns)}) VALUES ({marks})"
+        return f"INSERT INTO {self.full_name} ({', '.join(self.columns)}) VALUES ({marks})"
 
     @property
     def partition_key(self) -> str:
@@ -134,7 +144,16 @@ class Table:
 
     @property
     def select(self) -> str:
-        return f"SELECT {', '.join(self.columns)} FROM {KEYSPACE}.{self.name}"
+        return f"SELECT {', '.join(self.columns)} FROM {self.full_name}"
+
+    @property
+    def has_large_rows(self) -> bool:
+        return self.row is blob_row
+
+    @property
+    def written(self) -> Self:
+        """A table like this one, to be written while something is measured."""
+        return replace(self, name=f"{self.name}_written", keyspace=WRITTEN_KEYSPACE)
 
 
 _POINT_COLUMNS: Final = {
@@ -165,17 +184,28 @@ VECTOR: Final = Table(
     "vectors", {"id": "int", "embedding": f"vector<float, {DIMENSIONS}>"}, "id", 1_000, vector_row
 )
 FLIGHT: Final = Table("flights", _FLIGHT_COLUMNS, "(carrier, flight), time_hour", FLIGHTS, None)
-TABLES: Final = (POINT, CLUSTERED, RICH, BLOB, VECTOR, FLIGHT)
+_MADE: Final = (POINT, CLUSTERED, RICH, BLOB, VECTOR)
+_WRITTEN: Final = tuple(table.written for table in _MADE)
+TABLES: Final = (*_MADE, FLIGHT, *_WRITTEN)
 
 
 def schema(replication_factor: int = 1) -> tuple[str, ...]:
-    """Return the CQL that makes an empty keyspace with all tables."""
+    """Return the CQL that makes two empty keyspaces with all tables.
+
+    What is only read is not in the commit log, because the room that writes take there would have the
+    server move these rows from memory to disk in the middle of a run.
+    """
+    replication = f"{{'class': 'SimpleStrategy', 'replication_factor': {replication_factor}}}"
+    keyspaces = {KEYSPACE: "false", WRITTEN_KEYSPACE: "true"}
     return (
-        f"DROP KEYSPACE IF EXISTS {KEYSPACE}",
-        f"CREATE KEYSPACE {KEYSPACE} WITH replication ="
-        f" {{'class': 'SimpleStrategy', 'replication_factor': {replication_factor}}}",
-        f"CREATE TYPE {KEYSPACE}.address (street text, number int, city text)",
-        *(table.create.replace("<address>", f"<{KEYSPACE}.address>") for table in TABLES),
+        *(f"DROP KEYSPACE IF EXISTS {name}" for name in keyspaces),
+        *(
+            f"CREATE KEYSPACE {name} WITH replication = {replication}"
+            f" AND durable_writes = {is_durable}"
+            for name, is_durable in keyspaces.items()
+        ),
+        *(f"CREATE TYPE {name}.address (street text, number int, city text)" for name in keyspaces),
+        *(table.create for table in TABLES),
     )
 
 
@@ -202,15 +232,15 @@ def _read(table: Table) -> Statement:
 
 
 def _write(table: Table) -> Statement:
+    """Return the statement that writes into a table like this one."""
     assert table.row is not None
-    return Statement(
-        f"write {table.name}", table, table.insert, tuple(table.columns.values()), (), table.row
-    )
+    written, parameters = table.written, tuple(table.columns.values())
+    return Statement(f"write {table.name}", written, written.insert, parameters, (), table.row)
 
 
 def new_keys(table: Table) -> range:
     """Return the keys of rows that nothing but the check of a client's writes writes."""
-    return range(table.rows, table.rows + (8 if table is BLOB else BATCH_ROWS))
+    return range(table.rows, table.rows + (8 if table.has_large_rows else BATCH_ROWS))
 
 
 def new_partitions(table: Table) -> list[int]:
@@ -226,8 +256,8 @@ def _only_key(key: int) -> Row:
 # Cassandra puts the key first and sorts the rest of the row that was in the way by name.
 _LWT: Final = Statement(
     "insert if not exists",
-    POINT,
-    f"{POINT.insert} IF NOT EXISTS",
+    POINT.written,
+    f"{POINT.written.insert} IF NOT EXISTS",
     tuple(POINT.columns.values()),
     ("[applied]", "id", "account", "created", "name", "score"),
     point_row,
@@ -238,8 +268,8 @@ _SCAN: Final = Statement(
 STATEMENTS: Final = {
     statement.name: statement
     for statement in (
-        *map(_read, (POINT, CLUSTERED, RICH, BLOB, VECTOR)),
-        *(_write(table) for table in (POINT, CLUSTERED, RICH, BLOB, VECTOR)),
+        *map(_read, (*_MADE, *_WRITTEN)),
+        *map(_write, _MADE),
         _LWT,
         _SCAN,
     )

@@ -75,7 +75,7 @@ async def _write(session: AsyncCassandraSession, table: Table, rows: Iterable[Ro
             await session.execute(insert, values, timeout=60)
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(LOADS_IN_FLIGHT if table.name != "large" else 2):
+        for _ in range(2 if table.has_large_rows else LOADS_IN_FLIGHT):
             tasks.create_task(work())
 
 
@@ -108,7 +108,7 @@ def coordinated(server: Server) -> list[int]:
 def delete_new(server: Server, table: Table) -> None:
     """Delete the rows with which a client's writes are checked."""
     partitions = ", ".join(map(str, new_partitions(table)))
-    cql = f"DELETE FROM {KEYSPACE}.{table.name} WHERE {table.partition_key} IN ({partitions})"
+    cql = f"DELETE FROM {table.full_name} WHERE {table.partition_key} IN ({partitions})"
     ExistingServer(list(server.contact_points), server.port).execute(cql)
 
 

@@ -219,6 +219,16 @@ def test_checksum_does_not_depend_on_the_form_of_a_value() -> None:
     assert str(first) != str(second)
 
 
+def test_what_is_read_is_never_written() -> None:
+    tables: dict[str, set[str]] = {"read": set(), "written": set()}
+    for workload in WORKLOADS.values():
+        is_read = workload.operation == "scan" or workload.statement.startswith("read")
+        table = STATEMENTS[workload.statement].table
+        tables["read" if is_read else "written"].add(table.full_name)
+    assert tables["read"].isdisjoint(tables["written"])
+    assert sum(map(len, tables.values())) == len(TABLES)
+
+
 def test_every_workload_has_its_statement_and_every_row_its_columns() -> None:
     for workload in WORKLOADS.values():
         statement = STATEMENTS[workload.statement]
