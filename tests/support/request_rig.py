@@ -154,6 +154,7 @@ class RequestRig:
             f"{peer.host}:{peer.port}",
             host,
             opener,
+            turn=self.executor.wakeups,
             size=size,
             on_available=self.executor.on_available,
             on_unreachable=lambda pool, error: self.unreachable.append(error),

@@ -1,8 +1,8 @@
 from async_cassandra._exec.routes cimport Routed
+from async_cassandra._net.turn cimport Turn
 
 
-cdef class Wakeups:
-    cdef readonly object loop
+cdef class Wakeups(Turn):
     cdef list ended
     cdef object callback
     cdef object answered

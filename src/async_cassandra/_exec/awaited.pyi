@@ -4,11 +4,9 @@ from contextvars import Context
 from typing import Any, Self
 
 from async_cassandra._exec.routes import Routed
+from async_cassandra._net.turn import Turn
 
-class Wakeups:
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop: ...
+class Wakeups(Turn): ...
 
 class Awaited(Routed):
     _asyncio_future_blocking: bool

@@ -2,9 +2,10 @@
 
 Theory. A task takes whatever its ``await`` yields for a future, if that has asyncio's mark of one and its methods.
 It leaves its wake-up there by ``add_done_callback``. A future of asyncio's own class has the loop call each wake-up by
-a handle of its own, which asyncio's loop makes in Python; here one callback of the loop wakes all that ended in one
-turn, in the order in which they ended, each in the context of its task. In debug mode each has its own handle again,
-which lets the loop name the task whose step took too long.
+a handle of its own, which asyncio's loop makes in Python; here the end of a :mod:`turn <async_cassandra._net.turn>`
+wakes all that ended in it, in the order in which they ended, each in the context of its task. Those that end otherwise,
+by a timer or by a task, wake in the next turn of the loop. In debug mode each has its own handle again, which lets the
+loop name the task whose step took too long.
 """
 
 from asyncio import CancelledError, InvalidStateError, Task
@@ -30,11 +31,11 @@ cdef enum:
 cdef object TASK = Task
 
 
-cdef class Wakeups:
-    """Runs what waits for the requests of one executor, in the turn of the loop after they ended."""
+cdef class Wakeups(Turn):
+    """Runs what waits for the requests of one executor, after they ended and never while a task runs."""
 
     def __init__(self, loop):
-        self.loop = loop
+        super().__init__(loop)
         self.is_one_by_one = loop.get_debug()
         self.ended = []
         self.callback = self._wake
@@ -48,7 +49,7 @@ cdef class Wakeups:
             ended.callback = ended.context = None
             return 0
         self.ended.append(ended)
-        return self.schedule()
+        return 0 if self.is_on else self.schedule()
 
     cdef int schedule(self) except -1:
         if not self.is_scheduled:
@@ -57,12 +58,18 @@ cdef class Wakeups:
         return 0
 
     def _wake(self):
+        self.is_scheduled = False
+        if self.begin():
+            self.end()
+
+    cdef int wake(self) except -1:
         cdef list ended = self.ended
         cdef Py_ssize_t index = 0
         cdef Py_ssize_t count = len(ended)
         cdef Awaited request
+        if count == 0:
+            return 0
         self.ended = []
-        self.is_scheduled = False
         try:
             while index < count:
                 request = <Awaited>ended[index]
@@ -70,10 +77,12 @@ cdef class Wakeups:
                 index += 1
                 request.wake()
         finally:
+            # A task may have ended the loop's run, by KeyboardInterrupt or SystemExit; the others belong to the next.
             if index < count:
-                # A task has ended the loop's run, by KeyboardInterrupt or SystemExit; the others belong to the next.
                 self.ended[:0] = ended[index:]
+            if self.ended:
                 self.schedule()
+        return 0
 
 
 cdef class Awaited(Routed):

@@ -11,7 +11,7 @@ from async_cassandra._wire.responses cimport RowPlans
 
 cdef class Executor:
     cdef readonly object loop
-    cdef Wakeups wakeups
+    cdef readonly Wakeups wakeups
     cdef public object refuse
     cdef readonly TimerQueue timers
     cdef readonly dict nodes

@@ -5,6 +5,7 @@ from typing import Protocol
 from cassandra.policies import LoadBalancingPolicy
 from cassandra.pool import Host
 
+from async_cassandra._exec.awaited import Wakeups
 from async_cassandra._exec.budget import Budget
 from async_cassandra._exec.observer import Observer
 from async_cassandra._exec.request import Request
@@ -57,6 +58,8 @@ class Executor:
         attempt_fraction: float = 0.3,
         budget: Budget | None = None,
     ) -> None: ...
+    @property
+    def wakeups(self) -> Wakeups: ...
     @property
     def loop(self) -> asyncio.AbstractEventLoop: ...
     @property

@@ -181,6 +181,7 @@ class Nodes:
             _endpoint(host),
             host,
             opener,
+            turn=self._executor.wakeups,
             size=self._size,
             keyspace=self._keyspace,
             on_available=self._executor.on_available,

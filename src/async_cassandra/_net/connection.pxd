@@ -2,6 +2,7 @@ cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int16_t, uint8_t, uint64_t
 
+from async_cassandra._net.turn cimport Turn
 from async_cassandra._wire.framing cimport EnvelopeSink, FrameReader, FrameWriter
 from async_cassandra._wire.requests cimport Message
 
@@ -27,6 +28,7 @@ cdef class Connection(EnvelopeSink):
     cdef public bint draining
     cdef public str keyspace
     cdef public NodeConnections node
+    cdef public Turn turn
     cdef readonly uint64_t flushes
     cdef readonly uint64_t reads
     cdef readonly uint64_t late
@@ -63,6 +65,7 @@ cdef class Connection(EnvelopeSink):
     cdef void release_id(self, int stream_id) noexcept
     cdef int grow_table(self) except -1
     cdef int read_some(self, int most) except -1
+    cdef int read_checked(self, int most) except -1
     cdef int read_inbox(self, int most) except -1
     cdef int fail_all(self, object error) except -1
 

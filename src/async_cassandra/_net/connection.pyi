@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Self
 
+from async_cassandra._net.turn import Turn
 from async_cassandra._wire.framing import EnvelopeSink
 from async_cassandra._wire.requests import Message
 from async_cassandra._wire.responses import Response
@@ -17,6 +18,7 @@ class Connection(EnvelopeSink):
     draining: bool
     keyspace: str | None
     node: NodeConnections | None
+    turn: Turn
     on_closed: Callable[[Connection], object] | None
     on_available: Callable[[], object] | None
     on_worn: Callable[[Connection], object] | None

@@ -1,7 +1,7 @@
 """One connection in the loop: the in-flight table, stream ids, writes coalesced per loop turn, reads decoded in place.
 
 Theory. A request is encoded straight into the connection's pending buffer and its handler put into
-the table under a stream id. The first request of a loop turn schedules one flush, so all of that
+the table under a stream id. The first request of a :mod:`turn <.turn>` asks for one flush, so all of that
 turn leave in one segment with one write. What arrives is read into one buffer and parsed there;
 each envelope's id finds its handler, whose id is free again before it runs. A turn of the loop
 takes a bounded number of responses: if there are more, the transport pauses, and each of the
@@ -21,6 +21,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF
 from libc.limits cimport INT_MAX
 from libc.string cimport memmove, memset
 
+from async_cassandra._net.turn cimport Turn
 from async_cassandra._wire.framing cimport COMPRESSED_SEGMENTS, SEGMENTS
 from async_cassandra._wire.responses cimport Response, decode_response
 
@@ -111,12 +112,14 @@ cdef class Connection(EnvelopeSink):
     :param version: protocol version, 4 or 5
     :param max_in_flight: requests that may wait for a response at once, 1 to 32767: stream 0 stays the server's
     :param compression: ``(compress, decompress)`` of LZ4 blocks or ``None``
+    :ivar turn: of those connections whose requests wake the same tasks; at first one of its own
     :ivar late: responses that came when nobody waited for them any more, and were dropped
     """
 
     def __init__(self, loop, str endpoint not None, uint8_t version, int max_in_flight=32767, compression=None):
         compress, decompress = compression if compression is not None else (None, None)
         self.loop = loop
+        self.turn = Turn(loop)
         self.endpoint = endpoint
         self.version = version
         self.max_in_flight = max_in_flight
@@ -176,7 +179,7 @@ cdef class Connection(EnvelopeSink):
         self.in_flight += 1
         if not self.flush_scheduled:
             self.flush_scheduled = True
-            self.loop.call_soon(self.flush_callback)
+            self.turn.flush_at_end(self.flush_callback)
         return stream_id
 
     def request(self, Message message not None):
@@ -300,8 +303,19 @@ cdef class Connection(EnvelopeSink):
 
     cdef int read_some(self, int most) except -1:
         """Handle responses that have arrived, ``most`` of them now and the others in the turns that follow."""
+        cdef Turn turn = self.turn
+        cdef bint is_begin
         if self.closed:
             return 0
+        is_begin = turn.begin()
+        try:
+            self.read_checked(most)
+        finally:
+            if is_begin:
+                turn.end()
+        return 0
+
+    cdef int read_checked(self, int most) except -1:
         try:
             self.read_inbox(most)
         except ProtocolError as error:

@@ -15,6 +15,7 @@ from async_cassandra._net.connection import Connection, NodeConnections
 from async_cassandra._net.errors import ConnectFailed, ConnectionLost, KeyspaceRefused
 from async_cassandra._net.handshake import use_keyspace
 from async_cassandra._net.protocol import ConnectionProtocol
+from async_cassandra._net.turn import Turn
 from async_cassandra._wire.errors import ProtocolError
 
 FIRST_PAUSE = 0.05
@@ -38,6 +39,7 @@ class NodePool(NodeConnections):
     Concurrency: the loop's thread only.
 
     :param opener: opens one connection that uses the given keyspace
+    :param turn: of the loop, shared with the other nodes
     :param size: connections to keep, 1 or more
     :param on_available: called when a request may be sent that could not before
     :param on_unreachable: called with the error when the last connection is gone and none could be
@@ -54,6 +56,7 @@ class NodePool(NodeConnections):
         host: object,
         opener: Opener,
         *,
+        turn: Turn,
         size: int = 1,
         keyspace: str | None = None,
         on_available: Callable[[], None],
@@ -63,6 +66,7 @@ class NodePool(NodeConnections):
         on_lost: Callable[["NodePool", Connection], None],
     ) -> None:
         self._opener = opener
+        self._turn = turn
         self._size = size
         self._keyspace = keyspace
         self._on_available = on_available
@@ -152,6 +156,7 @@ class NodePool(NodeConnections):
 
     def _take_in(self, connection: ConnectionProtocol) -> None:
         connection.node = self
+        connection.turn = self._turn
         connection.on_closed = self._on_closed
         connection.on_available = self._on_available
         connection.on_worn = self._replace

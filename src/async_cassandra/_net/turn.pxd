@@ -1,0 +1,10 @@
+cdef class Turn:
+    cdef readonly object loop
+    cdef bint is_on
+    cdef list flushes
+
+    cdef bint begin(self) noexcept
+    cdef int end(self) except -1
+    cdef int wake(self) except -1
+    cdef int flush(self) except -1
+    cdef int flush_at_end(self, object flush) except -1

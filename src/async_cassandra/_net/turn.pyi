@@ -1,0 +1,6 @@
+import asyncio
+
+class Turn:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None: ...
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
