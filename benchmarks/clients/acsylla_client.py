@@ -86,7 +86,7 @@ def _adapted(value: Any) -> Any:
 
 
 def _reader(statement: Statement) -> Callable[[Any], Sequence[Sequence[Any]]]:
-    if statement.name == "read vectors":
+    if statement.name.startswith("read vectors"):
         return _with_vectors
     if statement.name == "scan flights":
         return _with_distances
