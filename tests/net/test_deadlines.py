@@ -130,15 +130,16 @@ async def test_infinite_timeout_waits() -> None:
 
 async def test_each_page_has_its_own_deadline() -> None:
     async with connected() as (peer, session):
-        reading = asyncio.ensure_future(session.execute("SELECT v FROM ks.t", timeout=0.2))
+        reading = asyncio.ensure_future(session.execute("SELECT v FROM ks.t", timeout=0.4))
         asked = await peer.next_request()
         await until(lambda: session._core.executor.running == 1)
-        first_deadline = session._core.loop.time() + 0.2
+        first_deadline = session._core.loop.time() + 0.4
+        await asyncio.sleep(0.1)
         asked.reply_rows(INT_ROW, [(1,)], paging_state=b"1")
         await peer.next_request()
         with pytest.raises(exceptions.QueryTimeoutError):
             await reading
-        assert session._core.loop.time() >= first_deadline
+        assert session._core.loop.time() >= first_deadline + 0.05
 
 
 async def test_preparing_a_string_counts() -> None:
