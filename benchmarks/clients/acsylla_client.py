@@ -86,9 +86,11 @@ def _adapted(value: Any) -> Any:
 
 
 def _reader(statement: Statement) -> Callable[[Any], Sequence[Sequence[Any]]]:
-    if statement.name.startswith("read vectors"):
+    columns = statement.table.columns.items()
+    types = {kind.partition("<")[0] for name, kind in columns if name in statement.columns}
+    if "vector" in types:
         return _with_vectors
-    if statement.name == "scan flights":
+    if "varint" in types:
         return _with_distances
     return _as_they_are
 
