@@ -103,7 +103,9 @@ def test_ports_are_held_until_their_process_ends_whatever_it_forked(ports: HeldP
 def test_port_on_several_hosts_is_taken_on_all_or_none(
     ports: HeldPorts, other_ports: HeldPorts
 ) -> None:
-    port = other_ports.take_any(["127.0.0.2"])
+    port = other_ports.take_any([HOST, "127.0.0.2"])
+    other_ports.release()
+    assert other_ports.take(["127.0.0.2"], port)
     assert not ports.take([HOST, "127.0.0.2"], port)
     assert other_ports.take([HOST], port)
 
