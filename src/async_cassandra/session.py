@@ -14,11 +14,10 @@ from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.prepare import run
 from async_cassandra._exec.records import RowT
 from async_cassandra._exec.request import Request
-from async_cassandra._exec.rows import whole_result
+from async_cassandra._exec.rows import AsyncResultSet, whole_result
 from async_cassandra._exec.statements import AnyStatement, Parameters, PreparedStatement
 from async_cassandra.exceptions import ConfigurationError, StatementChangedError
 from async_cassandra.metrics import MetricsMiddleware
-from async_cassandra.result import AsyncResultSet
 from async_cassandra.stats import SessionStats, session_stats
 from async_cassandra.streaming import AsyncStreamingResultSet, StreamConfig
 
@@ -128,15 +127,31 @@ class AsyncCassandraSession(AsyncClosing):
             another loop
         """
         core = self._core
-        options = core.default_options.unless(
-            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, row
-        ) or core.call_options(
-            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, row
-        )
+        if (
+            timeout is None
+            and paging_state is None
+            and row is None
+            and host is None
+            and custom_payload is None
+            and execute_as is None
+            and execution_profile is EXEC_PROFILE_DEFAULT
+            and not trace
+        ):
+            options = core.default_options
+        else:
+            options = core.call_options(
+                trace,
+                custom_payload,
+                timeout,
+                execution_profile,
+                paging_state,
+                host,
+                execute_as,
+                row,
+            )
         request = core.builder.prepared(query, parameters, options)
         if request is None:
             request = await core.resolve(query, parameters, options)
-        request.start()
         try:
             await request
         except asyncio.CancelledError:
@@ -147,7 +162,7 @@ class AsyncCassandraSession(AsyncClosing):
         except Exception:
             request.let_go()
             raise
-        result = whole_result(AsyncResultSet, request, core)
+        result = whole_result(request, core)
         return await self._completed(request, options) if result is None else result
 
     async def _once_more(

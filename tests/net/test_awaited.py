@@ -2,6 +2,8 @@
 
 import asyncio
 import contextvars
+import gc
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 import uvloop
 
 from async_cassandra._exec.request import Request
+from async_cassandra._wire.requests import Options
 from async_cassandra.exceptions import QueryError
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, RequestRig, nodes, until, values
@@ -63,6 +66,62 @@ async def test_functions_of_asyncio_take_it_for_a_future() -> None:
         assert not request.cancelled()
         assert request.exception() is None
         assert not request.cancel()
+
+
+async def test_the_first_await_starts_it() -> None:
+    async with nodes() as rig:
+        request = rig.query("SELECT v FROM t")
+
+        async def wait() -> list[int]:
+            await request
+            return values(request)
+
+        task = asyncio.create_task(wait())
+        await answer(rig)
+        assert await task == [1]
+        assert await wait() == [1]
+        await rig.check_quiet()
+
+
+async def test_attributes_are_found_by_any_spelling_of_their_names() -> None:
+    async with nodes() as rig:
+        request = rig.read()
+        blocking = "".join(["_asyncio_future_", "blocking"])
+        assert getattr(request, "".join(["get_", "loop"]))() is asyncio.get_running_loop()
+        assert request.get_loop() is asyncio.get_running_loop()
+        assert getattr(request, blocking) is False
+        setattr(request, blocking, True)
+        assert request._asyncio_future_blocking
+        request._asyncio_future_blocking = False
+        assert getattr(request, blocking) is False
+        request.spent = 0.5
+        assert request.spent == 0.5
+        with pytest.raises(AttributeError, match="no_such"):
+            print(request.no_such)  # type: ignore[attr-defined]
+        with pytest.raises(AttributeError, match="no_such"):
+            request.no_such = 1  # type: ignore[attr-defined]
+        await answer(rig)
+        await request
+
+
+async def test_nothing_of_those_that_ended_is_left_in_the_next() -> None:
+    async with nodes() as rig:
+        for _ in range(2):
+            requests = [rig.read(timeout=5.0) for _ in range(300)]
+            for request in requests:
+                request.spent = 0.5
+                request.batched = {b"id": None}  # type: ignore[dict-item]
+            await answer(rig, 300)
+            await asyncio.gather(*requests)
+            del request, requests
+            for new in [Request(rig.executor, Options()) for _ in range(300)]:
+                assert type(new) is Request
+                assert gc.is_tracked(new)
+                assert (new.state, new.spent, new.batched, new.timeout) == (0, 0.0, {}, math.inf)
+                left: list[Any] = [new.response, new.statement, new.policy, new.coordinator]
+                assert left == [None] * 4
+                assert not new.done()
+        await rig.check_quiet()
 
 
 async def test_any_number_of_tasks_may_await_it() -> None:

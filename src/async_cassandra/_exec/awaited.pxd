@@ -6,6 +6,7 @@ cdef class Wakeups(Turn):
     cdef list ended
     cdef object callback
     cdef object answered
+    cdef object get_loop
     cdef bint is_scheduled
     cdef bint is_one_by_one
 

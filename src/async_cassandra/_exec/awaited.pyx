@@ -15,6 +15,8 @@ cimport cython
 
 
 cdef extern from "Python.h":
+    object PyObject_GenericGetAttr(object owner, object name)
+    int PyObject_GenericSetAttr(object owner, object name, object value) except -1
     bint PyCFunction_CheckExact(object function)
     void* PyCFunction_GET_SELF(object function)
     int PyContext_Enter(object context) except -1
@@ -29,6 +31,8 @@ cdef enum:
 
 
 cdef object TASK = Task
+cdef object BLOCKING = "_asyncio_future_blocking"
+cdef object GET_LOOP = "get_loop"
 
 
 cdef class Wakeups(Turn):
@@ -39,8 +43,13 @@ cdef class Wakeups(Turn):
         self.is_one_by_one = loop.get_debug()
         self.ended = []
         self.callback = self._wake
+        self.get_loop = self._get_loop
         self.answered = loop.create_future()
         self.answered.set_result(None)
+
+    @cython.binding(False)
+    def _get_loop(self):
+        return self.loop
 
     cdef int add(self, Awaited ended) except -1:
         """Wake who waits for ``ended``."""
@@ -103,10 +112,23 @@ cdef class Awaited(Routed):
             raise self.error
         raise StopIteration
 
-    @property
-    def _loop(self):
-        """The loop of those who may await it; tasks ask for it by this name where there is no ``get_loop``."""
+    def get_loop(self):
+        """The loop of those who may await it."""
         return self.wakeups.loop
+
+    def __getattribute__(self, name):
+        # What a task asks for at each await comes first: the search through the bases' names is a good part of it.
+        if name is BLOCKING:
+            return self._asyncio_future_blocking
+        if name is GET_LOOP:
+            return self.wakeups.get_loop
+        return PyObject_GenericGetAttr(self, name)
+
+    def __setattr__(self, name, value):
+        if name is BLOCKING:
+            self._asyncio_future_blocking = value
+        else:
+            PyObject_GenericSetAttr(self, name, value)
 
     def done(self):
         """Whether it has ended in any way."""

@@ -1,8 +1,7 @@
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from cassandra.cluster import ExecutionProfile
-from cassandra.pool import Host
 from cassandra.query import BatchStatement as DriverBatchStatement
 from cassandra.query import PreparedStatement as DriverPreparedStatement
 from cassandra.query import Statement
@@ -38,17 +37,6 @@ class CallOptions:
         pinned: tuple[NodeConnections, ...] | None = None,
         fetch_size: int | None = None,
     ) -> None: ...
-    def unless(
-        self,
-        trace: bool,
-        custom_payload: Mapping[str, bytes | None] | None,
-        timeout: float | None,
-        execution_profile: object,
-        paging_state: bytes | None,
-        host: Host | str | None,
-        execute_as: str | None,
-        row: object,
-    ) -> CallOptions | None: ...
 
 def seconds_of(options: CallOptions) -> float: ...
 

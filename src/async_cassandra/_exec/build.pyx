@@ -10,7 +10,6 @@ from cassandra.policies import NoSpeculativeExecutionPolicy
 from cassandra.query import FETCH_SIZE_UNSET, SimpleStatement, named_tuple_factory
 from cassandra.timestamps import MonotonicTimestampGenerator
 
-from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
 from async_cassandra._exec.cql import Repetition
 from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._wire.murmur3 import token_of
@@ -24,7 +23,6 @@ from async_cassandra._exec.request cimport new_request
 from async_cassandra._wire.binding cimport BoundValues
 from async_cassandra._wire.requests cimport Batch, Execute, Prepare
 
-cdef object DEFAULT_PROFILE = EXEC_PROFILE_DEFAULT
 cdef object get_running_loop = asyncio.get_running_loop
 cdef object NAMED_TUPLES = named_tuple_factory
 cdef object PREPARED_STATEMENT = PreparedStatement
@@ -56,13 +54,6 @@ cdef class CallOptions:
         self.pinned = pinned
         self.fetch_size = fetch_size
         self.wants_all = paging_state is None
-
-    def unless(self, trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, row):
-        """These options unless a call asks for any of its own; ``None`` then."""
-        if (timeout is None and paging_state is None and host is None and custom_payload is None and execute_as is None
-                and row is None and execution_profile is DEFAULT_PROFILE and not trace):
-            return self
-        return None
 
 
 def seconds_of(CallOptions options not None):

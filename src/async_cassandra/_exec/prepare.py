@@ -186,7 +186,6 @@ async def run(request: Request) -> Response | None:
 
     Cancellation: the request is given up; see :meth:`.request.Request.cancel`.
     """
-    request.start()
     try:
         await request
     except asyncio.CancelledError:

@@ -23,6 +23,7 @@ A request that may have reached a node is sent again only if it is idempotent; t
 from asyncio import CancelledError
 
 cimport cython
+from cpython.object cimport PyTypeObject
 from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 
@@ -34,6 +35,14 @@ from async_cassandra._wire.rows cimport ResultMetadata
 
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.errors import ProtocolError
+
+cdef extern from "../_wire/pool.h":
+    """
+    POOL(request_pool)
+    POOL(attempt_pool)
+    """
+    void request_pool_use(PyTypeObject* kind)
+    void attempt_pool_use(PyTypeObject* kind)
 
 cpdef enum State:
     NEW = 0
@@ -180,8 +189,14 @@ cdef class Request(Attempted):
                 f"timeout={self.timeout:g}>")
 
     def start(self):
-        """Admit the request; who awaits it finds its answer in ``response``."""
+        """Admit the request before anyone awaits it; who does finds its answer in ``response``."""
         self.begin()
+
+    def __await__(self):
+        """Admit the request if nobody has, and wait for its end; see :class:`.awaited.Awaited`."""
+        if self.state == NEW:
+            self.begin()
+        return self
 
     def cancel(self, msg=None):
         """Stop waiting: frees the place, the timer and every attempt; the stream ids stay taken until answered.
@@ -551,3 +566,7 @@ cdef class Request(Attempted):
             if self.executor.observer is not None:
                 self.executor.observer.on_page(self, before)
         return 0
+
+
+attempt_pool_use(<PyTypeObject*>Attempt)
+request_pool_use(<PyTypeObject*>Request)

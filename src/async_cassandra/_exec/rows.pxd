@@ -7,6 +7,8 @@ from async_cassandra._wire.rows cimport RowPlan
 cdef class Rows:
     cdef tuple pages
     cdef list starts
+    cdef Py_ssize_t size
+    cdef object only
     cdef list kept
     cdef object row_factory
     cdef RowPlan plan
@@ -22,7 +24,7 @@ cdef class RowIterator:
     cdef Py_ssize_t index
 
 
-cdef class ResultRows:
+cdef class AsyncResultSet:
     cdef Response response
     cdef tuple pages
     cdef object row_factory

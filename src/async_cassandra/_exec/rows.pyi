@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import GenericAlias
 from typing import Any, Generic, overload
 
@@ -6,6 +6,7 @@ from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.records import RecordType, RowT_co
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.statements import RowFactory
+from async_cassandra._exec.tracing import TraceHandle
 from async_cassandra._wire.responses import Response
 from async_cassandra._wire.rows import Page, RowPlan
 
@@ -36,7 +37,9 @@ class RowIterator(Iterator[Any]):
 
 class _NoRow: ...
 
-class ResultRows(Generic[RowT_co]):  # noqa: UP046  its own syntax has no defaults before 3.13
+def in_slices(rows: Sequence[Any]) -> AsyncIterator[Any]: ...
+
+class AsyncResultSet(Generic[RowT_co]):  # noqa: UP046  its own syntax has no defaults before 3.13
     def __init__(
         self,
         request: Request,
@@ -71,7 +74,7 @@ class ResultRows(Generic[RowT_co]):  # noqa: UP046  its own syntax has no defaul
     def was_applied(self) -> bool: ...
     # Fits only where nothing is known of the rows: what it gives may be used without a check for None.
     @overload
-    def one(self: ResultRows[_NoRow]) -> Any: ...
+    def one(self: AsyncResultSet[_NoRow]) -> Any: ...
     @overload
     def one(self) -> RowT_co | None: ...
     def all(self) -> list[RowT_co]: ...
@@ -82,7 +85,7 @@ class ResultRows(Generic[RowT_co]):  # noqa: UP046  its own syntax has no defaul
     @overload
     def __getitem__(self, key: slice) -> list[RowT_co]: ...
     def __iter__(self) -> Iterator[RowT_co]: ...
+    def __aiter__(self) -> AsyncIterator[RowT_co]: ...
+    def get_query_trace(self, max_wait: float = 2.0) -> TraceHandle: ...
 
-def whole_result[Result: ResultRows[Any]](
-    kind: type[Result], request: Request, core: SessionCore
-) -> Result | None: ...
+def whole_result(request: Request, core: SessionCore) -> AsyncResultSet[Any] | None: ...

@@ -1,12 +1,13 @@
 """The rows of a request's pages, decoded when they are asked for."""
 
+from asyncio import sleep
 from bisect import bisect_right
 from collections.abc import Sequence
 from types import GenericAlias
 
 from cassandra.query import dict_factory, named_tuple_factory, tuple_factory
 
-from cpython.object cimport PyObject
+cimport cython
 
 from async_cassandra._exec.request cimport Request
 from async_cassandra._wire.responses cimport Response
@@ -14,15 +15,15 @@ from async_cassandra._wire.rows cimport Page, RowPlan
 
 from async_cassandra._driver.types import driver_type
 from async_cassandra._exec.records import RecordType
+from async_cassandra._exec.tracing import TraceHandle
 from async_cassandra._wire.errors import ColumnDecodeError
 from async_cassandra.exceptions import from_wire
 
-cdef extern from "Python.h":
-    ctypedef struct PyTypeObject:
-        object (*tp_new)(PyTypeObject* kind, object arguments, PyObject* named)
-
 cdef object NAMED_TUPLES = named_tuple_factory
 cdef tuple NO_PAGES = ()
+
+# Rows between two looks at the loop.
+DEF SLICE = 256
 
 
 def row_maker(row_factory, RowPlan plan not None):
@@ -41,6 +42,7 @@ def row_maker(row_factory, RowPlan plan not None):
     raise LookupError(row_factory)
 
 
+@cython.freelist(256)
 cdef class Rows:
     """The rows of one or more pages; each decodes when it is first asked for, and is kept.
 
@@ -63,14 +65,21 @@ cdef class Rows:
             if self.starts is not None:
                 self.starts.append(count)
             count += page.row_count
-        self.kept = [None] * count
+        self.size = count
+        # One row, as most results have, needs no list.
+        if count > 1:
+            self.kept = [None] * count
         return 0
 
     def __len__(self):
-        return len(self.kept)
+        return self.size
 
     cdef object row(self, Py_ssize_t index):
         """Row ``index``, which is inside."""
+        if self.kept is None:
+            if self.only is None:
+                self.only = self.decode(0)
+            return self.only
         row = self.kept[index]
         if row is None:
             row = self.decode(index)
@@ -102,7 +111,7 @@ cdef class Rows:
         :raises ~async_cassandra.exceptions.ColumnDecodeError: if Python cannot hold a value of that row
         """
         cdef Py_ssize_t index
-        cdef Py_ssize_t count = len(self.kept)
+        cdef Py_ssize_t count = self.size
         if isinstance(key, slice):
             return [self.row(index) for index in range(*key.indices(count))]
         index = key
@@ -122,12 +131,12 @@ cdef class Rows:
 
     def __reversed__(self):
         cdef Py_ssize_t index
-        for index in range(len(self.kept) - 1, -1, -1):
+        for index in range(self.size - 1, -1, -1):
             yield self.row(index)
 
     def index(self, value, start=0, stop=None):
         """Where ``value`` first occurs."""
-        return list(self).index(value, start, len(self.kept) if stop is None else stop)
+        return list(self).index(value, start, self.size if stop is None else stop)
 
     def count(self, value):
         """How often ``value`` occurs."""
@@ -141,14 +150,15 @@ cdef class Rows:
     __hash__ = None
 
     def __repr__(self):
-        if len(self.kept) <= 20:
+        if self.size <= 20:
             return repr(list(self))
-        return f"<Rows {self[:3]!r} and {len(self.kept) - 3} more>"
+        return f"<Rows {self[:3]!r} and {self.size - 3} more>"
 
 
 Sequence.register(Rows)
 
 
+@cython.freelist(256)
 cdef class RowIterator:
     """Goes through rows in their order."""
 
@@ -156,26 +166,44 @@ cdef class RowIterator:
         return self
 
     def __next__(self):
-        if self.index == len(self.rows.kept):
+        if self.index == self.rows.size:
             raise StopIteration
         self.index += 1
         return self.rows.row(self.index - 1)
 
 
-cdef class ResultRows:
-    """The rows of a result, and the response they came with.
+async def in_slices(rows):
+    """Each row, with a look at the loop between slices of them."""
+    cdef Py_ssize_t count = 0
+    for row in rows:
+        count += 1
+        if count % SLICE == 0:
+            await sleep(0)
+        yield row
 
-    :param request: the last one that it took
-    :param response: of the first page; ``None`` if a policy ignored the failure
-    :param pages: those that have been read, in order; ``None`` for the response's own
-    :param later_warnings: what came with the pages after the response's own
-    :raises ~async_cassandra.exceptions.RowTypeError: if the columns are not the fields of ``row=``
+
+@cython.freelist(256)
+cdef class AsyncResultSet:
+    """The result of one request; ``AsyncResultSet[User]`` where ``row=User`` was asked for.
+
+    ``for`` and ``async for`` both work and start at the first row each time; ``async for`` lets
+    other tasks run.
+
+    :ivar paging_state: the token of the next page for ``execute(paging_state=…)``; ``None`` when
+        all rows are here
     """
 
     __class_getitem__ = classmethod(GenericAlias)
 
     def __init__(self, Request request not None, Response response, core, tuple pages=None, bytes paging_state=None,
                  list later_warnings=None):
+        """
+        :param request: the last one that it took
+        :param response: of the first page; ``None`` if a policy ignored the failure
+        :param pages: those that have been read, in order; ``None`` for the response's own
+        :param later_warnings: what came with the pages after the response's own
+        :raises ~async_cassandra.exceptions.RowTypeError: if the columns are not the fields of ``row=``
+        """
         self.fill(request, response, core)
         if pages is not None:
             self.pages = pages
@@ -262,7 +290,7 @@ cdef class ResultRows:
         """The first row, ``None`` if there is none."""
         rows = self.all_rows()
         if type(rows) is Rows:
-            return (<Rows>rows).row(0) if len((<Rows>rows).kept) else None
+            return (<Rows>rows).row(0) if (<Rows>rows).size else None
         return rows[0] if len(rows) else None
 
     def all(self):
@@ -300,15 +328,26 @@ cdef class ResultRows:
     def __iter__(self):
         return iter(self.all_rows())
 
+    def __aiter__(self):
+        return in_slices(self.all_rows())
 
-def whole_result(kind, Request request not None, core):
-    """The result of a request that is done; ``None`` if something follows: a page, a changed schema or keyspace.
+    def get_query_trace(self, max_wait=2.0):
+        """The trace of a request that was executed with ``trace=True``; await it.
 
-    :param kind: subclass of :class:`ResultRows`
-    """
+        :param max_wait: seconds to wait for the server to have written it
+        """
+        return TraceHandle(self.tracing_id, self.core, max_wait)
+
+    def __repr__(self):
+        more = ", more pages" if self.has_more_pages else ""
+        return f"<AsyncResultSet {len(self)} rows from {self.coordinator}{more}>"
+
+
+def whole_result(Request request not None, core):
+    """The result of a request that is done; ``None`` if something follows: a page, a changed schema or keyspace."""
     cdef Response response = request.response
     if response is not None and not response.has_all():
         return None
-    cdef ResultRows result = (<PyTypeObject*>kind).tp_new(<PyTypeObject*>kind, NO_PAGES, NULL)
+    cdef AsyncResultSet result = AsyncResultSet.__new__(AsyncResultSet)
     result.fill(request, response, core)
     return result

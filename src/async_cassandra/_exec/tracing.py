@@ -1,6 +1,7 @@
 """Reading a request's trace from the server's tables, without blocking."""
 
 import asyncio
+from collections.abc import Generator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -22,6 +23,29 @@ _EVENTS = (
 )
 FIRST_PAUSE = 0.003
 LONGEST_PAUSE = 0.1
+
+
+class TraceHandle:
+    """A request's trace, read from the server when this is awaited.
+
+    :ivar trace_id: the server's id of it, ``None`` if the request was not traced
+    """
+
+    def __init__(self, trace_id: bytes | None, core: "SessionCore", max_wait: float) -> None:
+        self.trace_id = None if trace_id is None else UUID(bytes=trace_id)
+        self._core = core
+        self._max_wait = max_wait
+
+    def __await__(self) -> Generator[Any, None, QueryTrace | None]:
+        return self._get().__await__()
+
+    async def _get(self) -> QueryTrace | None:
+        if self.trace_id is None:
+            return None
+        return await fetch_trace(self._core, self.trace_id, self._max_wait)
+
+    def __repr__(self) -> str:
+        return f"<TraceHandle {self.trace_id}>"
 
 
 async def fetch_trace(core: "SessionCore", trace_id: UUID, max_wait: float) -> QueryTrace:

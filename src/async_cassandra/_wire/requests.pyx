@@ -8,6 +8,7 @@ Source: native protocol v5, section 4.1 (v4 where it differs).
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.object cimport PyTypeObject
 from libc.stdint cimport INT64_MIN
 
 from async_cassandra._wire.buffer cimport (
@@ -23,6 +24,13 @@ from async_cassandra._wire.buffer cimport (
     write_string,
     write_string_map,
 )
+
+
+cdef extern from "pool.h":
+    """
+    POOL(execute_pool)
+    """
+    void execute_pool_use(PyTypeObject* kind)
 
 
 cpdef enum Opcode:
@@ -275,3 +283,6 @@ cdef class Batch(Statement):
         write_short(out, self.consistency)
         write_flags(out, self.tail_flags(version), version)
         return self.write_tail(out, version)
+
+
+execute_pool_use(<PyTypeObject*>Execute)
