@@ -10,7 +10,7 @@
 #include <Python.h>
 #include <string.h>
 
-/* A turn of the loop ends this many requests at most, with one instance of each type or two. */
+/* A turn of the loop ends 128 requests at most, and as many begin in it. */
 #define POOL_BLOCKS 256
 
 /* The sanitizers shall see each instance come and go. */
