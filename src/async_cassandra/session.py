@@ -152,6 +152,9 @@ class AsyncCassandraSession(AsyncClosing):
         request = core.builder.prepared(query, parameters, options)
         if request is None:
             request = await core.resolve(query, parameters, options)
+        else:
+            # They are encoded: a large value need not stay as long as the request.
+            parameters = None
         try:
             await request
         except asyncio.CancelledError:

@@ -32,7 +32,7 @@ cdef class Executor:
         self.nodes = {}
         self.routes = {}
         self.plans = plans
-        self.queue = WaitQueue(loop, self.nodes)
+        self.queue = WaitQueue(loop, self.nodes, timers)
         self.flights = PrepareFlights()
 
     def ask_policy(self, request):
@@ -47,7 +47,7 @@ cdef class Executor:
 
     def on_available(self):
         """Send what is queued, oldest first, as far as there is place."""
-        self.queue.serve()
+        self.queue.on_available()
 
     cdef int free_place(self) except -1:
         self.running -= 1

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from async_cassandra._net.connection import NodeConnections
-from async_cassandra._net.timers import Timer
+from async_cassandra._net.timers import Timer, TimerQueue
 
 class QueueEntry(Timer):
     @property
@@ -11,7 +11,10 @@ class QueueEntry(Timer):
 
 class WaitQueue:
     def __new__(
-        cls, loop: asyncio.AbstractEventLoop, nodes: Mapping[Any, NodeConnections]
+        cls,
+        loop: asyncio.AbstractEventLoop,
+        nodes: Mapping[Any, NodeConnections],
+        timers: TimerQueue,
     ) -> Self: ...
     @property
     def size(self) -> int: ...

@@ -9,7 +9,7 @@ DEF SERVED_PER_TURN = 256
 cdef class QueueEntry(Timer):
     """Something that may wait in a :class:`WaitQueue`, in one at a time."""
 
-    cdef bint take_turn(self) except -1:
+    cdef bint take_turn(self, double now) except -1:
         """Go on if that is possible now; return whether it left the queue. Must not raise."""
         raise NotImplementedError
 
@@ -28,15 +28,18 @@ cdef class WaitQueue:
     A turn of the loop serves a bounded number; if there is place for more, the next turn goes on.
 
     :param nodes: whose connections have the places, by host
+    :param timers: whose clock counts the time in the queue
+    :ivar is_blocked: no connection has a place, and none has told since that it does
 
     One that leaves before its turn stays in ``entries`` unmarked; there are never many more of those than of the
     ``size`` that wait.
     """
 
-    def __cinit__(self, loop, dict nodes not None):
+    def __cinit__(self, loop, dict nodes not None, TimerQueue timers not None):
         self.entries = deque()
         self.loop = loop
         self.nodes = nodes
+        self.timers = timers
         self.callback = self.go_on
 
     cdef int join(self, QueueEntry entry, double now) except -1:
@@ -61,21 +64,25 @@ cdef class WaitQueue:
         cdef QueueEntry entry
         cdef list missed = None
         cdef int budget = SERVED_PER_TURN
-        if self.serving or not self.has_place():
+        cdef double now
+        if self.serving or self.is_blocked or not self.has_place():
             return 0
+        now = self.timers.now()
         self.serving = True
         try:
             while self.entries and budget:
                 entry = <QueueEntry>self.entries.popleft()
                 if not entry.is_queued:
                     continue
-                if entry.take_turn():
+                if entry.take_turn(now):
                     budget -= 1
                     continue
                 if missed is None:
                     missed = []
                 missed.append(entry)
-                if entry.has_free_choice() or not self.has_place():
+                if entry.has_free_choice():
+                    self.is_blocked = True
+                if self.is_blocked or not self.has_place():
                     break
             if missed is not None:
                 self.entries.extendleft(reversed(missed))
@@ -91,12 +98,18 @@ cdef class WaitQueue:
         self.goes_on = False
         self.serve()
 
+    cdef int on_available(self) except -1:
+        """Serve, since a connection has a place that had none."""
+        self.is_blocked = False
+        return self.serve()
+
     cdef bint has_place(self) except -1:
         """Whether any connection can take a request; those that cannot tell when they can."""
         cdef NodeConnections node
         for node in self.nodes.values():
             if node.pick() is not None:
                 return True
+        self.is_blocked = True
         return False
 
     cdef int abandon(self, object error) except -1:

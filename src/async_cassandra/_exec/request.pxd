@@ -57,11 +57,11 @@ cdef class Request(Attempted):
     cdef int begin(self) except -1
     cdef int make_plan(self) except -1
     cdef int send_next(self) except -1
-    cdef int send_to(self, Connection connection) except -1
+    cdef int send_to(self, Connection connection, double now) except -1
     cdef int go_on(self, bint from_the_start) except -1
     cdef int no_connection(self) except -1
     cdef int wait_in_queue(self) except -1
-    cdef int leave_queue(self) except -1
+    cdef int leave_queue(self, double now) except -1
     cdef int arm(self, double now) except -1
     cdef int on_result(self, Attempt attempt, Response response) except -1
     cdef int on_server_error(self, Attempt attempt, Response response) except -1

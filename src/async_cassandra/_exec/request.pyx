@@ -270,9 +270,9 @@ cdef class Request(Attempted):
             connection = self.next_connection()
         if connection is None:
             return self.no_connection()
-        return self.send_to(connection)
+        return self.send_to(connection, self.executor.timers.now() if self.sent_once else self.started)
 
-    cdef int send_to(self, Connection connection) except -1:
+    cdef int send_to(self, Connection connection, double now) except -1:
         cdef Attempt attempt = Attempt.__new__(Attempt)
         attempt.request = self
         attempt.node = connection.node
@@ -281,13 +281,8 @@ cdef class Request(Attempted):
         attempt.resend()
         self.add_attempt(attempt)
         self.state = WAITING
-        cdef double now = self.started
-        if self.sent_once:
-            now = self.executor.timers.now()
-            attempt.started = now
-        else:
-            self.sent_once = True
-            attempt.started = now
+        self.sent_once = True
+        attempt.started = now
         self.next_event = INFINITY
         if self.idempotent and self.pinned is None:
             self.plan_hedge(attempt, now)
@@ -339,7 +334,7 @@ cdef class Request(Attempted):
             return 0
         if queue.size >= self.executor.max_queued:
             return self.fail(self.executor.faults.overloaded(self, queue.size))
-        cdef double now = self.executor.timers.now()
+        cdef double now = self.started if self.state == NEW else self.executor.timers.now()
         queue.join(self, now)
         self.state = QUEUED
         if self.executor.observer is not None:
@@ -350,23 +345,22 @@ cdef class Request(Attempted):
     cdef bint has_free_choice(self) except -1:
         return self.pinned is None and self.policy in self.executor.routes
 
-    cdef bint take_turn(self) except -1:
+    cdef bint take_turn(self, double now) except -1:
         cdef Connection connection
         try:
             self.make_plan()
             connection = self.next_connection()
             if connection is None:
                 return False
-            self.leave_queue()
-            self.sent_once = True
-            self.send_to(connection)
+            self.leave_queue(now)
+            self.send_to(connection, now)
         except Exception as error:  # noqa: BLE001  it is the request's failure, not the one's who freed the place
             self.fail(error)
         return True
 
-    cdef int leave_queue(self) except -1:
+    cdef int leave_queue(self, double now) except -1:
         self.state = NEW
-        return self.executor.queue.leave(self, self.executor.timers.now())
+        return self.executor.queue.leave(self, now)
 
     # Time
 
@@ -538,7 +532,7 @@ cdef class Request(Attempted):
 
     cdef int finish(self, object error) except -1:
         if self.is_queued:
-            self.leave_queue()
+            self.leave_queue(self.executor.timers.now())
         self.state = DONE
         self.executor.timers.stop(self)
         if self.executor.observer is not None and not self.keeps_place:

@@ -46,6 +46,8 @@ def row_maker(row_factory, RowPlan plan not None):
 cdef class Rows:
     """The rows of one or more pages; each decodes when it is first asked for, and is kept.
 
+    The page of a single row is let go once that is decoded.
+
     A value that Python cannot hold raises for its own row only.
 
     :param row_factory: one that makes rows one by one; ``None`` leaves them as decoded
@@ -77,8 +79,9 @@ cdef class Rows:
     cdef object row(self, Py_ssize_t index):
         """Row ``index``, which is inside."""
         if self.kept is None:
-            if self.only is None:
+            if self.pages is not NO_PAGES:
                 self.only = self.decode(0)
+                self.pages = NO_PAGES
             return self.only
         row = self.kept[index]
         if row is None:
