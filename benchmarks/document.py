@@ -21,7 +21,7 @@ _TABLES: Final = (
     ("Client CPU per request or row, µs", ("cpu_us",)),
     ("Latency p50 / p99 / p99.9, ms (of a scan: of a page)", ("p50_ms", "p99_ms", "p999_ms")),
     ("Loop lag p99 / p99.9 / max, ms", ("lag_p99_ms", "lag_p999_ms", "lag_max_ms")),
-    ("Context switches per request or row", ("switches",)),
+    ("Context switches per request or row, voluntary / involuntary", ("waits", "preemptions")),
 )
 
 

@@ -15,7 +15,7 @@ from benchmarks.workloads import WORKLOADS, Workload
 
 __all__ = ["as_json", "show"]
 
-_SHOWN = ("p50_ms", "p99_ms", "p999_ms", "switches", "lag_p99_ms", "lag_max_ms")
+_SHOWN = ("p50_ms", "p99_ms", "p999_ms", "waits", "preemptions", "lag_p99_ms", "lag_max_ms")
 
 
 def show(results: Results, console: Console) -> None:

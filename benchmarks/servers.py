@@ -41,7 +41,7 @@ async def running_server(
         yield await _filled(Server(existing.contact_points, existing.port), tables, notice)
         return
     notice(f"Starting {'a Cassandra' if nodes == 1 else f'{nodes} nodes of Cassandra'}")
-    heap_mb = 1024 if nodes == 1 else 640
+    heap_mb = 4096 if nodes == 1 else 640
     options = {"concurrent_reads": 32, "concurrent_writes": 32}
     async with CassandraServer(
         nodes=nodes, profile="steady", port=0, heap_mb=heap_mb, config=options

@@ -73,9 +73,9 @@ def _median(results: Results, workload: str, figure: str, loop: str, client: str
 
 
 def _absolute(results: Results, loop: str) -> Iterator[Outcome]:
-    switches = _median(results, "lone-read", "switches", loop, LIBRARY)
-    if switches is not None:
-        yield Outcome("lone read: context switches", loop, switches, 1.1)
+    waits = _median(results, "lone-read", "waits", loop, LIBRARY)
+    if waits is not None:
+        yield Outcome("lone read: voluntary context switches", loop, waits, 1.1)
     lag = _median(results, "scan", "lag_p999_ms", loop, LIBRARY)
     if lag is not None:
         yield Outcome("scan: loop lag p99.9, ms", loop, lag, 5.0)

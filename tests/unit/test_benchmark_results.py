@@ -22,7 +22,8 @@ PLAIN = Measurement(
     operations=1000,
     seconds=0.5,
     cpu_seconds=0.02,
-    context_switches=100,
+    voluntary_switches=100,
+    involuntary_switches=50,
     p50=0.001,
     p99=0.002,
     p999=0.004,
@@ -64,7 +65,8 @@ def test_figures_are_per_operation_and_in_the_units_of_their_names() -> None:
     assert values["rate"] == 2000
     assert values["cpu_us"] == pytest.approx(20)
     assert values["p50_ms"] == pytest.approx(1)
-    assert values["switches"] == pytest.approx(0.1)
+    assert values["waits"] == pytest.approx(0.1)
+    assert values["preemptions"] == pytest.approx(0.05)
     assert values["lag_max_ms"] == pytest.approx(3)
     assert FIGURES["cpu_us"].of(replace(PLAIN, operations=0)) == pytest.approx(20_000)
 

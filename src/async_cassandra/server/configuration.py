@@ -163,7 +163,14 @@ def memory_options(options: ServerOptions) -> list[str]:
     """Heap, collector and compilers; ``test`` saves memory and time at the start."""
     heap = options.heap_mb
     if options.profile == "steady":
-        return [f"-Xms{heap}M", f"-Xmx{heap}M", "-XX:+UseG1GC", "-XX:+AlwaysPreTouch"]
+        return [
+            f"-Xms{heap}M",
+            f"-Xmx{heap}M",
+            "-XX:+UseParallelGC",
+            "-XX:+AlwaysPreTouch",
+            # Else each thread that takes another kind of work renames itself by a system call.
+            "-Dcassandra.set_sep_thread_name=false",
+        ]
     return ["-Xms96M", f"-Xmx{heap}M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 
