@@ -15,7 +15,7 @@ from benchmarks.workloads import WORKLOADS, Workload
 
 __all__ = ["as_json", "show"]
 
-_SHOWN = ("p50_ms", "p99_ms", "p999_ms", "waits", "preemptions", "lag_p99_ms", "lag_max_ms")
+_SHOWN = ("p50_ms", "p99_ms", "p999_ms", "waits", "lag_p99_ms", "lag_max_ms")
 
 
 def show(results: Results, console: Console) -> None:
@@ -43,10 +43,10 @@ def _table(results: Results, workload: Workload, keys: Sequence[Key]) -> Table:
         for title in (figure.title, "of floor", "ours"):
             table.add_column(title, justify="right", no_wrap=True)
     for name in _SHOWN:
-        table.add_column(FIGURES[name].title, justify="right")
-    table.add_column("memory MiB", justify="right")
+        table.add_column(FIGURES[name].title, justify="right", overflow="fold")
+    table.add_column("memory MiB", justify="right", overflow="fold")
     if workload.nodes > 1:
-        table.add_column("to owner", justify="right")
+        table.add_column("to owner", justify="right", overflow="fold")
     for key in keys:
         if key in results.failed:
             table.add_row(key.client, "[red]failed[/]")
