@@ -1,7 +1,7 @@
 """What one workload costs one client, measured inside the client's process.
 
-A closed loop: so many tasks each send the next request as soon as the last one is answered, and
-read every column of every row. Only the standard library is imported here.
+A closed loop: so many tasks each send a request, read every column of every row that it brings,
+let the rows go and send the next. Only the standard library is imported here.
 """
 
 import asyncio
@@ -178,9 +178,10 @@ class Load:
         now = perf_counter()
         while now < deadline:
             started = now
-            rows = await operation(next(requests))
             if has_rows:
-                use(rows)
+                use(await operation(next(requests)))
+            else:
+                await operation(next(requests))
             now = perf_counter()
             latencies.append(now - started)
 

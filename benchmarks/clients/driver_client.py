@@ -61,11 +61,13 @@ class BenchmarkClient(DriverStatements):
         return await future
 
     async def read(self, request: Request) -> Sequence[Sequence[Any]]:
-        rows: Sequence[Sequence[Any]] = await self._execute(*request)
+        statement, values = request
+        rows: Sequence[Sequence[Any]] = await self._execute(statement, values)
         return rows
 
     async def write(self, request: Request) -> Sequence[Sequence[Any]]:
-        return await self._execute(*request) or ()
+        statement, values = request
+        return await self._execute(statement, values) or ()
 
     async def batch(self, request: list[Request]) -> object:
         return await self._execute(unlogged_batch(request))

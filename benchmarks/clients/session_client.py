@@ -43,10 +43,10 @@ class SessionClient(DriverStatements):
         self._prepared[statement.name] = await self._session.prepare(statement.cql)
 
     async def read(self, request: Request) -> Sequence[Sequence[Any]]:
-        return (await self._session.execute(*request)).rows
+        statement, values = request
+        return (await self._session.execute(statement, values)).rows
 
-    async def write(self, request: Request) -> Sequence[Sequence[Any]]:
-        return (await self._session.execute(*request)).rows
+    write = read
 
     async def batch(self, request: list[Request]) -> object:
         return await self._session.execute_batch(unlogged_batch(request, self._batch_class))

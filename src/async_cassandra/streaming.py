@@ -148,6 +148,8 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         self._ahead = None
         self._request = request
         self._take(request.response)
+        # The turn of the loop that brought a large page is a long one already.
+        await asyncio.sleep(0)
         return True
 
     def __aiter__(self) -> Self:
