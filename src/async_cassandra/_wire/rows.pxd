@@ -58,7 +58,8 @@ cdef class Page:
     cdef int fill(self, bytes payload, Py_ssize_t offset, RowPlan plan) except -1
     cdef int scan(self, Cursor* cursor) except -1
     cdef Py_ssize_t row_start(self, Py_ssize_t row) noexcept
-    cdef object row_at(self, Py_ssize_t row, PyObject* before=*)
+    cdef object row_at(self, Py_ssize_t row)
+    cdef int append_rows(self, list rows, Py_ssize_t start, Py_ssize_t stop) except -1
     cdef object decode_error(self, Py_ssize_t row, Py_ssize_t column, error)
     cpdef list decode_slice(self, Py_ssize_t start, Py_ssize_t stop)
 

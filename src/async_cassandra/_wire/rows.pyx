@@ -15,7 +15,7 @@ from libc.string cimport memcmp
 
 from async_cassandra._wire.buffer cimport (
     Cursor, get_int, raise_truncated, read_bytes, read_int, read_short, read_short_bytes,
-    read_string, take,
+    read_string,
 )
 from async_cassandra._wire.codec cimport Codec
 from async_cassandra._wire.codecs cimport CodecRegistry
@@ -296,38 +296,63 @@ cdef class Page:
         cdef Py_ssize_t count = read_int(cursor)
         cdef Py_ssize_t row, size
         cdef const unsigned char* base = <const unsigned char*>PyBytes_AS_STRING(self.payload)
-        if count < 0 or count > (cursor.end - cursor.at) // (4 * columns):
-            raise ProtocolError(f"{count} rows announced, {cursor.end - cursor.at} bytes left")
-        self.start = cursor.at - base
+        cdef const unsigned char* at = cursor.at
+        cdef const unsigned char* end = cursor.end
+        if count < 0 or count > (end - at) // (4 * columns):
+            raise ProtocolError(f"{count} rows announced, {end - at} bytes left")
+        self.start = at - base
         if count > 1:
             self.offsets = <uint32_t*>PyMem_Malloc(count * sizeof(uint32_t))
             if self.offsets == NULL:
                 raise MemoryError(f"no memory for the offsets of {count} rows")
         for row in range(count):
-            if count > 1:
-                self.offsets[row] = <uint32_t>(cursor.at - base)
+            if self.offsets != NULL:
+                self.offsets[row] = <uint32_t>(at - base)
             for _ in range(columns):
-                size = read_int(cursor)
+                if end - at < 4:
+                    raise_truncated(4, end - at)
+                size = <int32_t>get_int(at)
+                at += 4
                 if size > 0:
-                    take(cursor, size)
-        if cursor.at != cursor.end:
-            raise ProtocolError(f"{cursor.end - cursor.at} bytes after the last row")
+                    if end - at < size:
+                        raise_truncated(size, end - at)
+                    at += size
+        if at != end:
+            raise ProtocolError(f"{end - at} bytes after the last row")
         self.row_count = count
         return 0
 
     cdef Py_ssize_t row_start(self, Py_ssize_t row) noexcept:
         return self.offsets[row] if self.offsets != NULL else self.start
 
-    cdef object row_at(self, Py_ssize_t row, PyObject* before=NULL):
-        """Decode row ``row``, which is inside the page; ``before`` is the one before it, if that is at hand."""
+    cdef object row_at(self, Py_ssize_t row):
+        """Decode row ``row``, which is inside the page."""
         cdef Py_ssize_t column = 0
-        cdef Py_ssize_t before_start = self.row_start(row - 1) if before != NULL else 0
         try:
-            return self.plan.decode_row(self.payload, self.row_start(row), &column, before, before_start)
+            return self.plan.decode_row(self.payload, self.row_start(row), &column, NULL, 0)
         except MemoryError:
             raise
         except Exception as error:
             raise self.decode_error(row, column, error) from error
+
+    cdef int append_rows(self, list rows, Py_ssize_t start, Py_ssize_t stop) except -1:
+        """Decode rows ``start`` to ``stop``, which are inside the page, up to one that raises."""
+        cdef Py_ssize_t column = 0
+        cdef Py_ssize_t before_start = 0
+        cdef PyObject* before = NULL
+        cdef Py_ssize_t row = start
+        try:
+            while row < stop:
+                decoded = self.plan.decode_row(self.payload, self.row_start(row), &column, before, before_start)
+                rows.append(decoded)
+                before = <PyObject*>decoded
+                before_start = self.row_start(row)
+                row += 1
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise self.decode_error(row, column, error) from error
+        return 0
 
     cdef object decode_error(self, Py_ssize_t row, Py_ssize_t column, error):
         """The error that names the row's column which could not be read."""
@@ -348,13 +373,8 @@ cdef class Page:
 
         :raises ColumnDecodeError: at the first row with a value that Python cannot hold
         """
-        cdef Py_ssize_t row
         cdef list rows = []
-        cdef PyObject* before = NULL
-        for row in range(max(start, 0), min(stop, self.row_count)):
-            decoded = self.row_at(row, before)
-            rows.append(decoded)
-            before = <PyObject*>decoded
+        self.append_rows(rows, max(start, 0), min(stop, self.row_count))
         return rows
 
     def __len__(self):
@@ -409,19 +429,14 @@ cdef class PageCursor:
         :raises ColumnDecodeError: if the next row raises; it is stepped over
         """
         cdef list rows = []
-        cdef PyObject* before = NULL
         cdef Py_ssize_t stop = self.page.row_count
         if limit < stop - self.position:
             stop = self.position + limit
-        while self.position < stop:
-            self.position += 1
-            try:
-                row = self.page.row_at(self.position - 1, before)
-                rows.append(row)
-                before = <PyObject*>row
-            except (ColumnDecodeError, ProtocolError):
-                if not rows:
-                    raise
-                self.position -= 1
-                break
+        try:
+            self.page.append_rows(rows, self.position, stop)
+        except (ColumnDecodeError, ProtocolError):
+            if not rows:
+                self.position += 1
+                raise
+        self.position += len(rows)
         return rows
