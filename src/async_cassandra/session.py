@@ -157,12 +157,9 @@ class AsyncCassandraSession(AsyncClosing):
             parameters = None
         try:
             await request
-        except asyncio.CancelledError:
-            request.cancel()
-            raise
         except StatementChangedError:
             request = await self._once_more(request, query, parameters, options)
-        except Exception:
+        except BaseException:
             request.let_go()
             raise
         result = whole_result(request, core)

@@ -149,7 +149,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         self._request = request
         self._take(request.response)
         # The turn of the loop that brought a large page is a long one already.
-        await asyncio.sleep(0)
+        await self._let_others_run()
         return True
 
     def __aiter__(self) -> Self:
@@ -169,9 +169,17 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
             if not await self._next_page():
                 self._stop()
                 raise StopAsyncIteration
-        await asyncio.sleep(0)
+        await self._let_others_run()
         self._position = 1
         return self._buffer[0]
+
+    async def _let_others_run(self) -> None:
+        """Give the loop its turn; a reader who is cancelled in it ends the stream as one who waits for a page."""
+        try:
+            await asyncio.sleep(0)
+        except BaseException:
+            self._stop()
+            raise
 
     def _fill(self) -> bool:
         """Decode the next slice of the current page; whether there was one."""
@@ -213,7 +221,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
             page = self._buffer[self._position :]
             while self._fill():
                 page += self._buffer
-                await asyncio.sleep(0)
+                await self._let_others_run()
             if page:
                 yield page
             if not await self._next_page():

@@ -311,6 +311,21 @@ async def test_anyio_cancel_scope_gives_the_request_up() -> None:
         await peers[0].next_request()
 
 
+@pytest.mark.parametrize("method", ["execute", "execute_stream", "prepare"])
+async def test_closed_coroutine_gives_the_request_up(method: str) -> None:
+    async with connected() as (peers, session):
+        calling = getattr(session, method)(READ)
+        calling.send(None)
+        request = await peers[0].next_request()
+        calling.close()
+        assert session._core.executor.running == 0
+        assert len(session._core.timers) == 0
+        connection = pools(session)[0].connections[0]
+        assert connection.orphans == 1
+        request.reply_void()
+        await until(lambda: connection.in_flight == 0)
+
+
 async def test_cancelled_while_its_string_is_prepared_leaves_the_others_theirs() -> None:
     async with connected() as (peers, session):
         query = "SELECT v FROM ks.t WHERE k = ?"

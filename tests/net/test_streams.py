@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -140,6 +140,23 @@ async def test_cancelled_reader_gives_the_page_under_way_back() -> None:
         with pytest.raises(asyncio.CancelledError):
             await reading
         assert session._core.executor.running == 0
+
+
+@pytest.mark.parametrize("read", [anext, lambda stream: anext(stream.pages())])
+async def test_reader_cancelled_in_the_turn_that_it_gives_the_loop_ends_the_stream(
+    read: Callable[[Any], Coroutine[Any, Any, object]],
+) -> None:
+    async with connected() as (peer, session):
+        stream = await opened(peer, session)
+        await peer.next_request()
+        reading = asyncio.ensure_future(read(stream))
+        await asyncio.sleep(0)
+        assert not reading.done()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert session._core.executor.running == 0
+        assert [row async for row in stream] == []
 
 
 async def test_error_of_the_page_ahead_comes_after_the_rows_before_it() -> None:

@@ -188,10 +188,7 @@ async def run(request: Request) -> Response | None:
     """
     try:
         await request
-    except asyncio.CancelledError:
-        request.cancel()
-        raise
-    except Exception:
+    except BaseException:
         request.let_go()
         raise
     return request.response

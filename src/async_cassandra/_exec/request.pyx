@@ -210,12 +210,13 @@ cdef class Request(Attempted):
         return self.give_up(msg)
 
     def let_go(self):
-        """Drop the errors, once its own was raised.
+        """Give it up if it has not ended; else drop the errors, once its own was raised.
 
         An error's traceback has the frames of those who awaited it, and they have the request: as a cycle, each
         failure would wait for the garbage collector, and thousands at once for a long collection.
         """
-        self.error = self.failure = self.errors = None
+        if not self.cancel():
+            self.error = self.failure = self.errors = None
 
     cdef int begin(self) except -1:
         cdef Executor executor = self.executor
