@@ -30,7 +30,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, metavar="WORKLOAD")
     parser.add_argument("--loops", nargs="+", choices=LOOPS, metavar="LOOP")
     parser.add_argument("--rounds", type=int, help="that count, after one for warming up (5)")
-    parser.add_argument("--seconds", type=float, default=0.5, help="of each slice (0.5)")
+    parser.add_argument("--seconds", type=float, help="of each slice (1; 0.5 with --quick)")
     parser.add_argument(
         "--output", type=Path, default=BUILD, metavar="FOLDER", help="of run.jsonl, results.json"
     )
@@ -55,7 +55,7 @@ def plan_of(arguments: argparse.Namespace) -> Plan:
         arguments.workloads or (QUICK if is_quick else tuple(WORKLOADS)),
         arguments.loops or (LOOPS[:1] if is_quick else LOOPS),
         arguments.rounds or (3 if is_quick else 5),
-        arguments.seconds,
+        arguments.seconds or (0.5 if is_quick else 1.0),
     )
 
 
