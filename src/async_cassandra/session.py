@@ -176,7 +176,7 @@ class AsyncCassandraSession(AsyncClosing):
         if request.prepared is not None:
             hidden = self._core.preparer.cached(self.keyspace, request.prepared.query)
         if hidden is None or isinstance(query, PreparedStatement):
-            await request
+            await run(request)
             return request
         self._core.preparer.forget(hidden)
         again = await self._core.resolve(query, parameters, options)

@@ -9,6 +9,7 @@ from cassandra.query import SimpleStatement
 
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._exec.build import RequestBuilder
+from async_cassandra._exec.prepare import run
 from async_cassandra._exec.records import RecordType, RowT_co
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.rows import row_maker
@@ -140,14 +141,13 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         request = self._ahead
         assert request is not None
         try:
-            await request
+            response = await run(request)
         except BaseException:
             self._stop()
-            request.let_go()
             raise
         self._ahead = None
         self._request = request
-        self._take(request.response)
+        self._take(response)
         # The turn of the loop that brought a large page is a long one already.
         await self._let_others_run()
         return True

@@ -182,7 +182,7 @@ class Preparer:
 
 
 async def run(request: Request) -> Response | None:
-    """Start a request and wait for its response; ``None`` if a retry policy ignores its failure.
+    """Start a request, if nobody has, and wait for its response; ``None`` if a retry policy ignores its failure.
 
     Cancellation: the request is given up; see :meth:`.request.Request.cancel`.
     """

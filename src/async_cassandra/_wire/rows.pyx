@@ -340,14 +340,14 @@ cdef class Page:
         cdef Py_ssize_t column = 0
         cdef Py_ssize_t before_start = 0
         cdef PyObject* before = NULL
-        cdef Py_ssize_t row = start
+        cdef Py_ssize_t row, row_start
         try:
-            while row < stop:
-                decoded = self.plan.decode_row(self.payload, self.row_start(row), &column, before, before_start)
+            for row in range(start, stop):
+                row_start = self.row_start(row)
+                decoded = self.plan.decode_row(self.payload, row_start, &column, before, before_start)
                 rows.append(decoded)
                 before = <PyObject*>decoded
-                before_start = self.row_start(row)
-                row += 1
+                before_start = row_start
         except MemoryError:
             raise
         except Exception as error:
