@@ -213,7 +213,10 @@ class OverloadedError(QueryError):
 
 
 class ProtocolError(QueryError, ConnectionError, _wire.ProtocolError):
-    """The server's bytes break the native protocol; that connection was closed."""
+    """The server's bytes break the native protocol.
+
+    Of a value: its row cannot be read. Of a stream's page: neither can those that follow in it.
+    """
 
 
 class StatementChangedError(QueryError):
@@ -303,7 +306,5 @@ def _public(error: Exception, endpoint: str | None) -> AsyncCassandraError:
             return column
         case _wire.ProtocolError():
             where = f" by {endpoint}" if endpoint else ""
-            return ProtocolError(
-                f"The native protocol was broken{where}: {error}. The connection was closed", error
-            )
+            return ProtocolError(f"The native protocol was broken{where}: {error}", error)
     return QueryError(str(error), error)

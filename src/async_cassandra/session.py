@@ -238,6 +238,7 @@ class AsyncCassandraSession(AsyncClosing):
         )
         options.fetch_size = config.fetch_size if stream_config is not None else None
         options.wants_all = False
+        options.is_stream = True
         request = core.builder.prepared(query, parameters, options)
         if request is None:
             request = await core.resolve(query, parameters, options)

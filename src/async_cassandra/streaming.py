@@ -15,6 +15,7 @@ from async_cassandra._exec.request import Request
 from async_cassandra._exec.rows import row_maker
 from async_cassandra._exec.statements import RowFactory
 from async_cassandra._wire.errors import ColumnDecodeError as WireDecodeError
+from async_cassandra._wire.errors import ProtocolError as WireProtocolError
 from async_cassandra._wire.responses import Response
 from async_cassandra._wire.rows import PageCursor, RowPlan
 from async_cassandra.exceptions import ConfigurationError, from_wire
@@ -160,6 +161,8 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
 
         :raises ~async_cassandra.exceptions.ColumnDecodeError: for a row that Python cannot hold;
             the next one follows
+        :raises ~async_cassandra.exceptions.ProtocolError: for a row whose bytes are no values of
+            its columns' types; if a length is wrong, for each row that follows in its page, too
         :raises ~async_cassandra.exceptions.QueryError: if the page could not be read
         """
         if self._position < len(self._buffer):
@@ -190,7 +193,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         rows, self._unmade = self._unmade, []
         try:
             rows = rows or self._cursor.decode_next(SLICE)
-        except WireDecodeError as error:
+        except (WireDecodeError, WireProtocolError) as error:
             raise from_wire(error) from error.__cause__
         self._buffer = self._made(rows, self._cursor.page.plan)
         return bool(self._buffer)

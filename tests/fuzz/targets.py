@@ -429,8 +429,9 @@ def parts(data: bytes) -> None:
     codecs.register_user_type("ks", "u", (Point, None)[source.byte() & 1])
     start, stop, step = (source.number(2, signed=True) for _ in range(3))
     offset = source.number(1, signed=True)
+    at_once = bool(source.byte() & 1)
     try:
-        page = Page(source.rest(), offset, plan)
+        page = Page(source.rest(), offset, plan, at_once)
     except (ValueError, ProtocolError):
         return
     walk_page(page)

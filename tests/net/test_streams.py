@@ -11,7 +11,8 @@ from cassandra import ReadTimeout
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, StreamConfig, exceptions
 from async_cassandra._wire.requests import Options
-from tests.support.peer_replies import ErrorCode
+from tests.support.native_protocol import Opcode
+from tests.support.peer_replies import ErrorCode, rows_body
 from tests.support.request_rig import INT_ROW, until
 from tests.support.scripted_peer import ScriptedPeer
 
@@ -181,6 +182,37 @@ async def test_error_of_a_page_that_nobody_reads_is_nobodys() -> None:
         await until(lambda: session._core.executor.running == 0)
         del forgotten
         gc.collect()
+
+
+async def test_wrong_length_in_a_page_fails_the_rows_from_there_on_and_nothing_else() -> None:
+    async with connected() as (peer, session):
+        stream = await opened(peer, session)
+        body = rows_body(INT_ROW, [(2,), (3,), (4,)], paging_state=b"2")
+        (await peer.next_request()).reply(Opcode.RESULT, body[:-9])
+        assert [(await anext(stream)).v for _ in range(3)] == [0, 1, 2]
+        for row in (1, 2):
+            with pytest.raises(
+                exceptions.ProtocolError, match="4 bytes announced, 3 left"
+            ) as caught:
+                await anext(stream)
+            assert ("row 1:" in str(caught.value)) == (row == 1)
+        (await peer.next_request()).reply_rows(INT_ROW, [(5,)])
+        assert await _all(stream) == [5]
+        await settled(session)
+
+
+@pytest.mark.parametrize("read", ["execute", "execute_stream"])
+async def test_value_that_is_none_of_its_type_fails_its_row_only(read: str) -> None:
+    async with connected() as (peer, session):
+        reading = asyncio.ensure_future(getattr(session, read)(READ))
+        body = rows_body(INT_ROW, [(0,), (1,)])
+        wrong = body[:-16] + b"\0\0\0\3abc" + body[-8:]
+        (await peer.next_request()).reply(Opcode.RESULT, wrong)
+        rows = aiter(await reading)
+        with pytest.raises(exceptions.ProtocolError, match=r"column 'v' \(int\) of row 0: 3 bytes"):
+            await anext(rows)
+        if read == "execute_stream":
+            assert (await anext(rows)).v == 1
 
 
 async def test_page_limit_ends_the_stream_without_asking_for_more() -> None:

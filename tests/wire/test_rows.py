@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import re
 import struct
 import weakref
 from collections.abc import Callable
@@ -101,12 +102,60 @@ def test_rows_are_plain_tuples_where_wanted() -> None:
 def test_page_with_wrong_lengths_is_a_protocol_error(data: bytes) -> None:
     with pytest.raises(ProtocolError):
         Page(data, 0, PERSON)
+    with pytest.raises(ProtocolError):
+        list(Page(data, 0, PERSON, at_once=False))
 
 
-@given(st.binary(max_size=80))
-def test_page_of_arbitrary_bytes_reads_or_raises(data: bytes) -> None:
+def test_page_checked_as_it_is_read_is_the_same_sequence_of_rows() -> None:
+    rows = [(1, "Ann"), (2, None), (3, "")]
+    assert list(Page(PEOPLE, 0, PERSON, at_once=False)) == rows
+    assert decode_all(Page(PEOPLE, 0, PERSON, at_once=False)) == rows
+    for start in range(4):
+        assert Page(PEOPLE, 0, PERSON, at_once=False).decode_slice(start, 9) == rows[start:]
+    backwards = Page(PEOPLE, 0, PERSON, at_once=False)
+    assert [backwards[index] for index in (2, 1, 0, 2)] == [*rows[::-1], rows[2]]
+    single = payload([int_bytes(1), b"Ann"])
+    assert decode_all(Page(single, 0, PERSON, at_once=False)) == rows[:1]
+
+
+BROKEN_PAGES = [
+    (PEOPLE[:-1], 2, "column 'name' (text) of row 2: 4 bytes announced, 3 left"),
+    (PEOPLE + b"\x00", 2, "column 'name' (text) of row 2: 1 bytes after the last row"),
+    (
+        PEOPLE[:19] + b"\x7f\xff\xff\xff" + PEOPLE[23:],
+        1,
+        "column 'id' (int) of row 1: 2147483647 bytes announced, 20 left",
+    ),
+]
+
+
+@pytest.mark.parametrize(("data", "whole", "message"), BROKEN_PAGES)
+def test_page_checked_as_it_is_read_gives_the_rows_before_a_wrong_length(
+    data: bytes, whole: int, message: str
+) -> None:
+    cursor = PageCursor(Page(data, 0, PERSON, at_once=False))
+    assert cursor.decode_next(9) == [(1, "Ann"), (2, None)][:whole]
+    with pytest.raises(ProtocolError, match=re.escape(message)):
+        cursor.decode_next(9)
+
+
+@pytest.mark.parametrize("row", [1, 2])
+def test_rows_behind_a_wrong_length_cannot_be_read(row: int) -> None:
+    data, whole, _ = BROKEN_PAGES[-1]
+    page = Page(data, 0, PERSON, at_once=False)
+    assert whole <= row
+    for _ in range(2):
+        with pytest.raises(ProtocolError):
+            page[row]
+    with pytest.raises(ProtocolError):
+        page.decode_slice(row, 9)
+    assert page[0] == (1, "Ann")
+
+
+@given(st.binary(max_size=80), st.booleans())
+def test_page_of_arbitrary_bytes_reads_or_raises(data: bytes, at_once: bool) -> None:
     try:
-        page = Page(data, 0, PERSON)
+        page = Page(data, 0, PERSON, at_once)
     except ProtocolError:
         return
     cursor = iter(page)
@@ -141,8 +190,9 @@ def test_value_outside_python_raises_from_its_row_only() -> None:
     assert "column 'at' (timestamp) of row 1: 1700000000000000 ms" in str(caught.value)
 
 
-def test_iteration_goes_on_behind_a_bad_row() -> None:
-    cursor = iter(Page(WITH_BAD_ROW, 0, EVENTS))
+@pytest.mark.parametrize("at_once", [True, False])
+def test_iteration_goes_on_behind_a_bad_row(at_once: bool) -> None:
+    cursor = iter(Page(WITH_BAD_ROW, 0, EVENTS, at_once))
     assert next(cursor).id == 1
     with pytest.raises(ColumnDecodeError):
         next(cursor)
@@ -153,8 +203,9 @@ def test_iteration_goes_on_behind_a_bad_row() -> None:
         next(cursor)
 
 
-def test_decode_next_stops_before_a_bad_row() -> None:
-    cursor = PageCursor(Page(WITH_BAD_ROW, 0, EVENTS))
+@pytest.mark.parametrize("at_once", [True, False])
+def test_decode_next_stops_before_a_bad_row(at_once: bool) -> None:
+    cursor = PageCursor(Page(WITH_BAD_ROW, 0, EVENTS, at_once))
     assert [row.id for row in cursor.decode_next(10)] == [1]
     assert cursor.position == 1
     with pytest.raises(ColumnDecodeError):

@@ -16,6 +16,7 @@ cdef class CallOptions:
     cdef public object paging_state
     cdef public tuple pinned
     cdef public bint wants_all
+    cdef public bint is_stream
     cdef public object fetch_size
     cdef public object row_factory
 

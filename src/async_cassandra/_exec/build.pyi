@@ -22,6 +22,7 @@ class CallOptions:
     paging_state: bytes | None
     pinned: tuple[NodeConnections, ...] | None
     wants_all: bool
+    is_stream: bool
     fetch_size: int | None
     row_factory: RecordType | None
     @property

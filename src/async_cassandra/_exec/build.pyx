@@ -40,6 +40,7 @@ cdef class CallOptions:
     :ivar timeout: seconds per page request; ``None`` takes the profile's, ``math.inf`` waits for ever
     :ivar profile: the driver's resolved ``ExecutionProfile``
     :ivar wants_all: whether the pages after the first are part of the call
+    :ivar is_stream: whether rows are read in their order, and each page's lengths are to be checked as they are
     :ivar pinned: the nodes that ``host=`` names, ``None`` for a free choice
     :ivar row_factory: what ``row=`` makes of rows; ``None`` takes the profile's
     """
@@ -193,6 +194,7 @@ cdef class RequestBuilder:
         request.has_token = before.has_token
         request.idempotent = before.idempotent
         request.as_tuples = before.as_tuples
+        request.is_stream = before.is_stream
         request.row_factory = before.row_factory
         request.batched = before.batched
         request.policy = before.policy
@@ -260,6 +262,7 @@ cdef class RequestBuilder:
             request.retry_policy = settings.retry_policy
         request.pinned = options.pinned
         request.wants_all = options.wants_all
+        request.is_stream = options.is_stream
         if options.trace:
             request.message.tracing = True
         payload = own.custom_payload

@@ -48,6 +48,7 @@ cdef class Request(Attempted):
     cdef public bint idempotent
     cdef public bint as_tuples
     cdef public bint wants_all
+    cdef public bint is_stream
     cdef bint failed_otherwise
     cdef bint sent_once
     cdef bint holds_place

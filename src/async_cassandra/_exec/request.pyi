@@ -38,6 +38,7 @@ class Request(Attempted):
     batched: dict[bytes, PreparedQuery]
     as_tuples: bool
     wants_all: bool
+    is_stream: bool
     row_factory: RowFactory | RecordType
     def __init__(
         self,

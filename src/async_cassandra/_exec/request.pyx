@@ -106,7 +106,7 @@ cdef class Attempt(Sending):
             if request.shape is not None and len(request.shape.columns):
                 plan = request.shape.plan(request.executor.plans, request.as_tuples)
             response = decode_response(connection.version, flags, opcode, body, size, plan, request.executor.plans,
-                                       request.as_tuples, connection.reader.whole)
+                                       request.as_tuples, connection.reader.whole, not request.is_stream)
         except ProtocolError as error:
             request.on_attempt_lost(self, ConnectionLost(
                 f"protocol error from {connection.endpoint}: {error}", connection.endpoint), True)

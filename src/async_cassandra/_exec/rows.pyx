@@ -16,7 +16,7 @@ from async_cassandra._wire.rows cimport Page, RowPlan
 from async_cassandra._driver.types import driver_type
 from async_cassandra._exec.records import RecordType
 from async_cassandra._exec.tracing import TraceHandle
-from async_cassandra._wire.errors import ColumnDecodeError
+from async_cassandra._wire.errors import ColumnDecodeError, ProtocolError
 from async_cassandra.exceptions import from_wire
 
 cdef object NAMED_TUPLES = named_tuple_factory
@@ -99,7 +99,7 @@ cdef class Rows:
         page = <Page>self.pages[number]
         try:
             row = page.row_at(index)
-        except ColumnDecodeError as error:
+        except (ColumnDecodeError, ProtocolError) as error:
             raise from_wire(error) from error.__cause__
         if self.row_factory is None:
             return row

@@ -141,10 +141,13 @@ cdef class Response:
 
 
 cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
-                              Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples, bytes whole=None):
+                              Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples, bytes whole=None,
+                              bint at_once=True):
     """Decode an envelope's body.
 
     A page of rows keeps ``whole``, which the body is a part of, else a copy of the body.
+
+    A page's lengths are checked with it, or not ``at_once`` but as its rows are read.
 
     Rows are decoded with the metadata in the reply, or with ``plan`` where the reply has none. Without ``plans`` no
     rows can be decoded, for requests that expect none.
@@ -163,7 +166,7 @@ cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, co
     if flags & CUSTOM_PAYLOAD:
         response.custom_payload = read_bytes_map(&cursor)
     if opcode == OP_RESULT:
-        decode_result(response, &cursor, version, plan, plans, as_tuples, whole)
+        decode_result(response, &cursor, version, plan, plans, as_tuples, whole, at_once)
     elif opcode == OP_ERROR:
         response.error = decode_error(&cursor, version)
     elif opcode == OP_SUPPORTED:
@@ -185,10 +188,10 @@ def decode(uint8_t version, uint8_t flags, uint8_t opcode, bytes body not None, 
 
 
 cdef int decode_result(Response response, Cursor* cursor, uint8_t version, RowPlan plan, RowPlans plans,
-                       bint as_tuples, bytes whole) except -1:
+                       bint as_tuples, bytes whole, bint at_once) except -1:
     response.kind = read_int(cursor)
     if response.kind == ROWS:
-        return decode_rows(response, cursor, plan, plans, as_tuples, whole)
+        return decode_rows(response, cursor, plan, plans, as_tuples, whole, at_once)
     if response.kind == SET_KEYSPACE:
         response.keyspace = read_string(cursor)
     elif response.kind == PREPARED:
@@ -201,7 +204,7 @@ cdef int decode_result(Response response, Cursor* cursor, uint8_t version, RowPl
 
 
 cdef int decode_rows(Response response, Cursor* cursor, RowPlan plan, RowPlans plans, bint as_tuples,
-                     bytes whole) except -1:
+                     bytes whole, bint at_once) except -1:
     cdef ResultMetadata metadata = read_metadata(cursor)
     response.metadata = metadata
     if metadata.column_count == 0:
@@ -216,9 +219,10 @@ cdef int decode_rows(Response response, Cursor* cursor, RowPlan plan, RowPlans p
         raise ProtocolError(f"rows of {metadata.column_count} columns where {plan.column_count} were announced")
     cdef Page page = Page.__new__(Page)
     if whole is None:
-        page.fill(PyBytes_FromStringAndSize(<const char*>cursor.at, cursor.end - cursor.at), 0, plan)
+        page.fill(PyBytes_FromStringAndSize(<const char*>cursor.at, cursor.end - cursor.at), 0, plan,
+                  at_once)
     else:
-        page.fill(whole, cursor.at - <const unsigned char*>PyBytes_AS_STRING(whole), plan)
+        page.fill(whole, cursor.at - <const unsigned char*>PyBytes_AS_STRING(whole), plan, at_once)
     response.page = page
     return 0
 

@@ -42,7 +42,7 @@ cdef class RowPlan:
     cdef bint atomic
 
     cdef object decode_row(
-        self, bytes payload, Py_ssize_t start, Py_ssize_t* column, PyObject* before, Py_ssize_t before_start
+        self, bytes payload, Py_ssize_t* place, Py_ssize_t* column, PyObject* before, Py_ssize_t before_start
     )
 
 
@@ -53,11 +53,14 @@ cdef class Page:
     cdef readonly RowPlan plan
     cdef readonly Py_ssize_t row_count
     cdef Py_ssize_t start
+    cdef Py_ssize_t known
     cdef uint32_t* offsets
 
-    cdef int fill(self, bytes payload, Py_ssize_t offset, RowPlan plan) except -1
-    cdef int scan(self, Cursor* cursor) except -1
+    cdef int fill(self, bytes payload, Py_ssize_t offset, RowPlan plan, bint at_once) except -1
+    cdef int check(self, Py_ssize_t stop) except -1
+    cdef int note(self, Py_ssize_t row, Py_ssize_t place) except -1
     cdef Py_ssize_t row_start(self, Py_ssize_t row) noexcept
+    cdef Py_ssize_t find_row(self, Py_ssize_t row) except -1
     cdef object row_at(self, Py_ssize_t row)
     cdef int append_rows(self, list rows, Py_ssize_t start, Py_ssize_t stop) except -1
     cdef object decode_error(self, Py_ssize_t row, Py_ssize_t column, error)

@@ -58,7 +58,9 @@ class RowPlan:
 
 @final
 class Page:
-    def __init__(self, payload: bytes, offset: int, plan: RowPlan) -> None: ...
+    def __init__(
+        self, payload: bytes, offset: int, plan: RowPlan, at_once: bool = True
+    ) -> None: ...
     @property
     def payload(self) -> bytes: ...
     @property

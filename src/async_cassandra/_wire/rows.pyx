@@ -178,6 +178,18 @@ cdef inline bint is_repeated(const unsigned char* value, const unsigned char* ea
     return size == 0 or (value[3 + size] == earlier[3 + size] and memcmp(value + 4, earlier + 4, size) == 0)
 
 
+cdef inline int take_size(const unsigned char** at, const unsigned char* end, Py_ssize_t* size) except -1:
+    """Step over a value's length, which is negative for null, to the value, all of which is there."""
+    cdef Py_ssize_t left = end - at[0] - 4
+    if left < 0:
+        raise_truncated(4, left + 4)
+    size[0] = <int32_t>get_int(at[0])
+    if size[0] > left:
+        raise_truncated(size[0], left)
+    at[0] += 4
+    return 0
+
+
 @cython.final
 cdef class RowPlan:
     """How to decode the rows of a column list; built once and shared by their pages.
@@ -210,9 +222,9 @@ cdef class RowPlan:
         return tuple([(<Column>column).type for column in self.columns])
 
     cdef object decode_row(
-        self, bytes payload, Py_ssize_t start, Py_ssize_t* column, PyObject* before, Py_ssize_t before_start
+        self, bytes payload, Py_ssize_t* place, Py_ssize_t* column, PyObject* before, Py_ssize_t before_start
     ):
-        """Decode the row at ``start``, whose lengths were checked; ``column`` tells where it failed.
+        """Decode the row at ``place``, which is then behind it; ``column`` tells where it failed.
 
         Rows of a partition have much in common: a value whose bytes are those in ``before``, the row at
         ``before_start`` (or NULL), is taken from there where its type allows.
@@ -224,7 +236,8 @@ cdef class RowPlan:
         cdef Py_ssize_t size
         cdef Codec codec
         cdef const unsigned char* base = <const unsigned char*>PyBytes_AS_STRING(payload)
-        cdef const unsigned char* at = base + start
+        cdef const unsigned char* at = base + place[0]
+        cdef const unsigned char* end = base + PyBytes_GET_SIZE(payload)
         cdef const unsigned char* earlier = base + before_start
         cdef PyTypeObject* kind = <PyTypeObject*>self.row_type
         cdef object row
@@ -234,8 +247,7 @@ cdef class RowPlan:
             row = kind.tp_alloc(kind, self.column_count)
         for index in range(self.column_count):
             column[0] = index
-            size = <int32_t>get_int(at)
-            at += 4
+            take_size(&at, end, &size)
             codec = <Codec>PyTuple_GET_ITEM(self.codecs, index)
             if size < 0:
                 value = None
@@ -250,6 +262,7 @@ cdef class RowPlan:
             PyTuple_SET_ITEM(row, index, value)
         if self.atomic:
             PyObject_GC_UnTrack(<void*>row)
+        place[0] = at - base
         return row
 
     def __repr__(self):
@@ -262,19 +275,24 @@ cdef class RowPlan:
 cdef class Page:
     """The rows of one RESULT: a sequence that decodes a row each time it is asked for.
 
+    Every length is checked before it is used: all of them at once, else those of a row when it or one behind it is
+    first asked for.
+
     :param payload: the body, which the page keeps
     :param offset: where the row count starts, right after the metadata
+    :param at_once: whether to check all lengths now
     :raises ProtocolError: if the lengths do not add up to the payload
     """
 
     def __cinit__(self):
         self.offsets = NULL
 
-    def __init__(self, bytes payload not None, Py_ssize_t offset, RowPlan plan not None):
-        self.fill(payload, offset, plan)
+    def __init__(self, bytes payload not None, Py_ssize_t offset, RowPlan plan not None, bint at_once=True):
+        self.fill(payload, offset, plan, at_once)
 
-    cdef int fill(self, bytes payload, Py_ssize_t offset, RowPlan plan) except -1:
+    cdef int fill(self, bytes payload, Py_ssize_t offset, RowPlan plan, bint at_once) except -1:
         cdef Cursor cursor
+        cdef Py_ssize_t count
         cdef const unsigned char* start = <const unsigned char*>PyBytes_AS_STRING(payload)
         cdef Py_ssize_t size = PyBytes_GET_SIZE(payload)
         if self.payload is not None:
@@ -283,53 +301,68 @@ cdef class Page:
             raise ValueError(f"offset {offset} in a payload of {size} bytes")
         cursor.at = start + offset
         cursor.end = start + size
+        count = read_int(&cursor)
+        if count < 0 or count > (cursor.end - cursor.at) // (4 * plan.column_count):
+            raise ProtocolError(f"{count} rows announced, {cursor.end - cursor.at} bytes left")
         self.payload = payload
         self.plan = plan
-        return self.scan(&cursor)
-
-    def __dealloc__(self):
-        PyMem_Free(self.offsets)
-
-    cdef int scan(self, Cursor* cursor) except -1:
-        """Check every length and note where each row but the first starts."""
-        cdef Py_ssize_t columns = self.plan.column_count
-        cdef Py_ssize_t count = read_int(cursor)
-        cdef Py_ssize_t row, size
-        cdef const unsigned char* base = <const unsigned char*>PyBytes_AS_STRING(self.payload)
-        cdef const unsigned char* at = cursor.at
-        cdef const unsigned char* end = cursor.end
-        if count < 0 or count > (end - at) // (4 * columns):
-            raise ProtocolError(f"{count} rows announced, {end - at} bytes left")
-        self.start = at - base
+        self.start = cursor.at - start
+        self.known = 1
         if count > 1:
             self.offsets = <uint32_t*>PyMem_Malloc(count * sizeof(uint32_t))
             if self.offsets == NULL:
                 raise MemoryError(f"no memory for the offsets of {count} rows")
-        for row in range(count):
-            if self.offsets != NULL:
-                self.offsets[row] = <uint32_t>(at - base)
-            for _ in range(columns):
-                if end - at < 4:
-                    raise_truncated(4, end - at)
-                size = <int32_t>get_int(at)
-                at += 4
-                if size > 0:
-                    if end - at < size:
-                        raise_truncated(size, end - at)
-                    at += size
-        if at != end:
-            raise ProtocolError(f"{end - at} bytes after the last row")
+            self.offsets[0] = <uint32_t>self.start
         self.row_count = count
+        if count == 0:
+            return self.note(0, self.start)
+        return self.check(count) if at_once else 0
+
+    def __dealloc__(self):
+        PyMem_Free(self.offsets)
+
+    cdef int check(self, Py_ssize_t stop) except -1:
+        """Check the lengths of the rows before ``stop`` whose successors' places are not known."""
+        cdef Py_ssize_t row, size
+        cdef const unsigned char* base = <const unsigned char*>PyBytes_AS_STRING(self.payload)
+        cdef const unsigned char* end = base + PyBytes_GET_SIZE(self.payload)
+        cdef const unsigned char* at = base + self.row_start(self.known - 1)
+        for row in range(self.known, stop + 1):
+            for _ in range(self.plan.column_count):
+                take_size(&at, end, &size)
+                if size > 0:
+                    at += size
+            self.note(row, at - base)
+        return 0
+
+    cdef inline int note(self, Py_ssize_t row, Py_ssize_t place) except -1:
+        """Take note that the rows before ``row`` end at ``place``, where the last one's end is the payload's."""
+        if row == self.row_count:
+            if place != PyBytes_GET_SIZE(self.payload):
+                raise ProtocolError(f"{PyBytes_GET_SIZE(self.payload) - place} bytes after the last row")
+        elif row == self.known:
+            self.offsets[row] = <uint32_t>place
+            self.known += 1
         return 0
 
     cdef Py_ssize_t row_start(self, Py_ssize_t row) noexcept:
+        """Where a row begins whose place is known."""
         return self.offsets[row] if self.offsets != NULL else self.start
+
+    cdef Py_ssize_t find_row(self, Py_ssize_t row) except -1:
+        """Where ``row`` begins, which is inside the page."""
+        if row >= self.known:
+            self.check(row)
+        return self.row_start(row)
 
     cdef object row_at(self, Py_ssize_t row):
         """Decode row ``row``, which is inside the page."""
         cdef Py_ssize_t column = 0
+        cdef Py_ssize_t place = self.find_row(row)
         try:
-            return self.plan.decode_row(self.payload, self.row_start(row), &column, NULL, 0)
+            decoded = self.plan.decode_row(self.payload, &place, &column, NULL, 0)
+            self.note(row + 1, place)
+            return decoded
         except MemoryError:
             raise
         except Exception as error:
@@ -337,14 +370,18 @@ cdef class Page:
 
     cdef int append_rows(self, list rows, Py_ssize_t start, Py_ssize_t stop) except -1:
         """Decode rows ``start`` to ``stop``, which are inside the page, up to one that raises."""
+        if start >= stop:
+            return 0
         cdef Py_ssize_t column = 0
+        cdef Py_ssize_t place = self.find_row(start)
         cdef Py_ssize_t before_start = 0
         cdef PyObject* before = NULL
         cdef Py_ssize_t row, row_start
         try:
             for row in range(start, stop):
-                row_start = self.row_start(row)
-                decoded = self.plan.decode_row(self.payload, row_start, &column, before, before_start)
+                row_start = place
+                decoded = self.plan.decode_row(self.payload, &place, &column, before, before_start)
+                self.note(row + 1, place)
                 rows.append(decoded)
                 before = <PyObject*>decoded
                 before_start = row_start
@@ -356,15 +393,15 @@ cdef class Page:
 
     cdef object decode_error(self, Py_ssize_t row, Py_ssize_t column, error):
         """The error that names the row's column which could not be read."""
+        described = <Column>self.plan.columns[column]
+        message = f"column {described.name!r} ({described.type}) of row {row}: {error}"
+        if isinstance(error, ProtocolError):
+            return ProtocolError(message)
         cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(self.payload) + self.row_start(row)
         cdef Py_ssize_t size = <int32_t>get_int(at)
         for _ in range(column):
             at += 4 + max(size, 0)
             size = <int32_t>get_int(at)
-        described = <Column>self.plan.columns[column]
-        message = f"column {described.name!r} ({described.type}) of row {row}: {error}"
-        if isinstance(error, ProtocolError):
-            return ProtocolError(message)
         value = PyBytes_FromStringAndSize(<const char*>at + 4, max(size, 0))
         return ColumnDecodeError(message, described.name, row, value)
 
