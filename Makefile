@@ -29,7 +29,7 @@ $(foreach folder,$(VENV) $(OLDEST),$(if $(wildcard $(folder)/bin),$(if $(shell \
 
 CODE     := $(wildcard src tests benchmarks examples scripts/*.py setup.py)
 COMPILED := $(shell find src -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi')
-BUILD    := setup.py pyproject.toml MANIFEST.in
+BUILD    := setup.py pyproject.toml MANIFEST.in $(wildcard src/*/*/*.h)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo app bench bench-quick profile instructions test test-main test-faults test-oldest faults fuzz lint types format core build dist docs lock clean
