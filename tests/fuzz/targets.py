@@ -458,9 +458,9 @@ TARGETS: Mapping[str, Target] = {
 
 DEFAULT_LIMITS = Limits()
 # Bytes are given 300 times over, as lists and sets too, each item of which is a value to write.
-# Requests are written at sizes around that of a segment, whatever the input's own.
+# Requests are written at sizes around that of a segment, and lists of up to 65,535 strings, whatever the input's own.
 LIMITS: Mapping[str, Limits] = dict.fromkeys(TARGETS, DEFAULT_LIMITS) | {
     "parameters": Limits(memory_per_byte=60_000, work_per_byte=300_000),
-    "requests": Limits(500_000_000, 400_000, 4_000_000, 60_000),
+    "requests": Limits(500_000_000, 400_000, 12_000_000, 60_000),
     "parts": Limits(64_000_000, 4_000, 40_000_000, 6_000),
 }
