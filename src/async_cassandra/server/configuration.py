@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -163,11 +164,14 @@ def memory_options(options: ServerOptions) -> list[str]:
     """Heap, collector and compilers; ``test`` saves memory and time at the start."""
     heap = options.heap_mb
     if options.profile == "steady":
+        # The addresses in a large heap of small pages are looked up again and again.
+        huge_pages = ["-XX:+UseTransparentHugePages"] if sys.platform == "linux" else []
         return [
             f"-Xms{heap}M",
             f"-Xmx{heap}M",
             "-XX:+UseParallelGC",
             "-XX:+AlwaysPreTouch",
+            *huge_pages,
             # Else each thread that takes another kind of work renames itself by a system call.
             "-Dcassandra.set_sep_thread_name=false",
         ]
