@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,13 @@ import pytest
 
 from async_cassandra.server import ExistingServer, NoCassandraError, ServerError
 from async_cassandra.server.addresses import NodeAddress
-from async_cassandra.server.configuration import node_settings, quoted, tokens, yaml
+from async_cassandra.server.configuration import (
+    memory_options,
+    node_settings,
+    quoted,
+    tokens,
+    yaml,
+)
 from async_cassandra.server.distribution import DEFAULT_VERSION, cache_folder, pinned_jars
 from async_cassandra.server.options import (
     Profile,
@@ -163,3 +170,13 @@ def test_unusable_data_folder_is_an_error(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(ServerError, match="cannot be used"):
         lock_folder(file)
+
+
+@pytest.mark.parametrize(("platform", "has_option"), [("linux", True), ("darwin", False)])
+def test_huge_pages_are_asked_for_where_java_knows_them(
+    platform: str, has_option: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    steady = memory_options(ServerOptions(profile="steady"))
+    assert ("-XX:+UseTransparentHugePages" in steady) is has_option
+    assert "-XX:+UseTransparentHugePages" not in memory_options(ServerOptions(profile="test"))

@@ -321,3 +321,34 @@ def test_rows_for_a_request_that_has_none_are_refused() -> None:
         decode(5, 0, Opcode.RESULT, rows_body(COLUMNS, ROWS))
     with pytest.raises(ProtocolError, match="without metadata"):
         decoded(5, Opcode.RESULT, rows_body(COLUMNS, ROWS, metadata=False))
+
+
+def test_metadata_that_says_no_more_than_the_statement_did_is_shared() -> None:
+    page = decoded(5, Opcode.RESULT, rows_body(COLUMNS, ROWS)).page
+    assert page is not None
+    bodies = [
+        rows_body(COLUMNS, ROWS, metadata=False),
+        rows_body(COLUMNS, ROWS, metadata=False, paging_state=b"p"),
+        rows_body(COLUMNS, ROWS, metadata=False, new_metadata_id=b"m"),
+        rows_body(COLUMNS, ROWS, metadata=False),
+        rows_body(COLUMNS, ROWS),
+    ]
+    bare, more, changed, again, whole = [
+        decode(5, 0, Opcode.RESULT, body, page.plan, plans()).metadata for body in bodies
+    ]
+    assert bare is not None
+    assert bare is again
+    assert (bare.column_count, bare.columns, bare.paging_state, bare.new_metadata_id) == (
+        3,
+        None,
+        None,
+        None,
+    )
+    assert more is not None
+    assert (more.paging_state, more.has_more_pages) == (b"p", True)
+    assert changed is not None
+    assert changed.new_metadata_id == b"m"
+    assert whole is not None
+    assert whole.columns is not None
+    with pytest.raises(ProtocolError, match="announced"):
+        decode(5, 0, Opcode.RESULT, rows_body(COLUMNS[:2], [], metadata=False), page.plan, plans())

@@ -1,10 +1,11 @@
 from async_cassandra._exec.request cimport Request
 from async_cassandra._net.connection cimport NodeConnections
 from async_cassandra._wire.responses cimport Response
-from async_cassandra._wire.rows cimport RowPlan
+from async_cassandra._wire.rows cimport Page, RowPlan
 
 
 cdef class Rows:
+    cdef Page page
     cdef tuple pages
     cdef list starts
     cdef Py_ssize_t size
@@ -14,7 +15,7 @@ cdef class Rows:
     cdef RowPlan plan
     cdef object convert
 
-    cdef int fill(self, tuple pages, row_factory) except -1
+    cdef int fill(self, Page page, tuple pages, row_factory) except -1
     cdef object row(self, Py_ssize_t index)
     cdef object decode(self, Py_ssize_t index)
 
@@ -26,6 +27,7 @@ cdef class RowIterator:
 
 cdef class AsyncResultSet:
     cdef Response response
+    cdef Page page
     cdef tuple pages
     cdef object row_factory
     cdef object made
@@ -36,5 +38,6 @@ cdef class AsyncResultSet:
 
     cdef int fill(self, Request request, Response response, core) except -1
     cdef int fit_columns(self) except -1
+    cdef tuple all_pages(self)
     cdef object make_rows(self)
     cdef object all_rows(self)

@@ -20,7 +20,6 @@ from async_cassandra._wire.errors import ColumnDecodeError, ProtocolError
 from async_cassandra.exceptions import from_wire
 
 cdef object NAMED_TUPLES = named_tuple_factory
-cdef tuple NO_PAGES = ()
 
 # Rows between two looks at the loop.
 DEF SLICE = 256
@@ -54,19 +53,21 @@ cdef class Rows:
     """
 
     def __init__(self, tuple pages not None, row_factory=None):
-        self.fill(pages, row_factory)
+        if pages:
+            self.fill(pages[0], pages if len(pages) > 1 else None, row_factory)
 
-    cdef int fill(self, tuple pages, row_factory) except -1:
-        cdef Page page
-        cdef Py_ssize_t count = 0
-        self.pages = pages
+    cdef int fill(self, Page page, tuple pages, row_factory) except -1:
+        """Take the first page, and all of them where there are more."""
+        cdef Py_ssize_t count = page.row_count
+        self.page = page
         self.row_factory = row_factory
-        if len(pages) > 1:
+        if pages is not None:
+            self.pages = pages
             self.starts = []
-        for page in pages:
-            if self.starts is not None:
+            count = 0
+            for page in pages:
                 self.starts.append(count)
-            count += page.row_count
+                count += page.row_count
         self.size = count
         # One row, as most results have, needs no list.
         if count > 1:
@@ -79,9 +80,9 @@ cdef class Rows:
     cdef object row(self, Py_ssize_t index):
         """Row ``index``, which is inside."""
         if self.kept is None:
-            if self.pages is not NO_PAGES:
+            if self.page is not None:
                 self.only = self.decode(0)
-                self.pages = NO_PAGES
+                self.page = self.pages = None
             return self.only
         row = self.kept[index]
         if row is None:
@@ -90,13 +91,13 @@ cdef class Rows:
         return row
 
     cdef object decode(self, Py_ssize_t index):
-        cdef Page page
-        cdef Py_ssize_t number = 0
+        cdef Page page = self.page
+        cdef Py_ssize_t number
         if self.starts is not None:
             # An empty page shares its start with the one behind it, which is the one found.
             number = bisect_right(self.starts, index) - 1
             index -= <Py_ssize_t>self.starts[number]
-        page = <Page>self.pages[number]
+            page = <Page>self.pages[number]
         try:
             row = page.row_at(index)
         except (ColumnDecodeError, ProtocolError) as error:
@@ -208,14 +209,15 @@ cdef class AsyncResultSet:
         :raises ~async_cassandra.exceptions.RowTypeError: if the columns are not the fields of ``row=``
         """
         self.fill(request, response, core)
-        if pages is not None:
+        if pages is not None and len(pages) > 1:
             self.pages = pages
         self.paging_state = paging_state
         self.later_warnings = later_warnings
 
     cdef int fill(self, Request request, Response response, core) except -1:
         self.response = response
-        self.pages = (response.page,) if response is not None and response.page is not None else NO_PAGES
+        if response is not None:
+            self.page = response.page
         self.row_factory = request.row_factory
         self.node = request.coordinator
         self.core = core
@@ -225,21 +227,27 @@ cdef class AsyncResultSet:
 
     cdef int fit_columns(self) except -1:
         """See at once whether the columns are the fields of the type that rows are to have."""
-        if self.pages and isinstance(self.row_factory, RecordType):
-            self.row_factory.reader((<Page>self.pages[0]).plan)
+        if self.page is not None and isinstance(self.row_factory, RecordType):
+            self.row_factory.reader(self.page.plan)
         return 0
 
+    cdef tuple all_pages(self):
+        if self.pages is not None:
+            return self.pages
+        return () if self.page is None else (self.page,)
+
     cdef object make_rows(self):
-        cdef Rows rows
-        if self.row_factory is NAMED_TUPLES or not self.pages:
-            rows = Rows.__new__(Rows)
-            rows.fill(self.pages, None)
+        cdef Rows rows = Rows.__new__(Rows)
+        if self.page is None:
             return rows
-        try:
-            row_maker(self.row_factory, (<Page>self.pages[0]).plan)
-        except LookupError:
-            return self.row_factory(list(self.column_names), list(Rows(self.pages)))
-        return Rows(self.pages, self.row_factory)
+        row_factory = None if self.row_factory is NAMED_TUPLES else self.row_factory
+        if row_factory is not None:
+            try:
+                row_maker(row_factory, self.page.plan)
+            except LookupError:
+                return row_factory(list(self.column_names), list(Rows(self.all_pages())))
+        rows.fill(self.page, self.pages, row_factory)
+        return rows
 
     cdef object all_rows(self):
         if self.made is None:
@@ -254,14 +262,14 @@ cdef class AsyncResultSet:
     @property
     def column_names(self):
         """The columns' names as the server spells them; empty when the statement gives no rows."""
-        return (<Page>self.pages[0]).plan.column_names if self.pages else ()
+        return () if self.page is None else self.page.plan.column_names
 
     @property
     def column_types(self):
         """The columns' types, as the driver's classes."""
-        if not self.pages:
+        if self.page is None:
             return ()
-        return tuple([driver_type(column_type) for column_type in (<Page>self.pages[0]).plan.column_types])
+        return tuple([driver_type(column_type) for column_type in self.page.plan.column_types])
 
     @property
     def has_more_pages(self):
@@ -308,7 +316,7 @@ cdef class AsyncResultSet:
         """
         cdef Page page
         if "[applied]" in self.column_names:
-            for page in self.pages:
+            for page in self.all_pages():
                 if page.row_count:
                     return bool(page.row_at(0)[self.column_names.index("[applied]")])
         raise RuntimeError("was_applied: the statement had no IF condition")
@@ -318,7 +326,7 @@ cdef class AsyncResultSet:
         cdef Py_ssize_t count = 0
         if self.made is not None:
             return len(self.made)
-        for page in self.pages:
+        for page in self.all_pages():
             count += page.row_count
         return count
 

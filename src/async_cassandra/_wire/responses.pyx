@@ -205,7 +205,7 @@ cdef int decode_result(Response response, Cursor* cursor, uint8_t version, RowPl
 
 cdef int decode_rows(Response response, Cursor* cursor, RowPlan plan, RowPlans plans, bint as_tuples,
                      bytes whole, bint at_once) except -1:
-    cdef ResultMetadata metadata = read_metadata(cursor)
+    cdef ResultMetadata metadata = read_metadata(cursor, None if plan is None else plan.usual)
     response.metadata = metadata
     if metadata.column_count == 0:
         raise ProtocolError("rows without columns")
@@ -217,6 +217,8 @@ cdef int decode_rows(Response response, Cursor* cursor, RowPlan plan, RowPlans p
         raise ProtocolError("rows without metadata for a request that did not ask to leave it out")
     elif plan.column_count != metadata.column_count:
         raise ProtocolError(f"rows of {metadata.column_count} columns where {plan.column_count} were announced")
+    elif metadata.is_bare():
+        plan.usual = metadata
     cdef Page page = Page.__new__(Page)
     if whole is None:
         page.fill(PyBytes_FromStringAndSize(<const char*>cursor.at, cursor.end - cursor.at), 0, plan,

@@ -27,8 +27,10 @@ cdef class ResultMetadata:
     cdef readonly bytes new_metadata_id
     cdef readonly tuple partition_key_indexes
 
+    cdef bint is_bare(self) noexcept
 
-cdef ResultMetadata read_metadata(Cursor* cursor)
+
+cdef ResultMetadata read_metadata(Cursor* cursor, ResultMetadata usual=*)
 cdef ResultMetadata read_prepared_metadata(Cursor* cursor)
 
 
@@ -37,6 +39,7 @@ cdef class RowPlan:
     cdef readonly tuple columns
     cdef readonly object row_type
     cdef readonly dict readers
+    cdef ResultMetadata usual
     cdef tuple codecs
     cdef Py_ssize_t column_count
     cdef bint atomic

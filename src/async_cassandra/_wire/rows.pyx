@@ -91,19 +91,29 @@ cdef class ResultMetadata:
     def has_more_pages(self):
         return bool(self.flags & HAS_MORE_PAGES)
 
+    cdef bint is_bare(self) noexcept:
+        """Whether it says how many columns there are and no more."""
+        return self.columns is None and self.paging_state is None and self.new_metadata_id is None
+
     def __repr__(self):
         return f"<ResultMetadata of {self.column_count} columns, flags {self.flags:#x}>"
 
 
-cdef ResultMetadata read_metadata(Cursor* cursor):
+cdef ResultMetadata read_metadata(Cursor* cursor, ResultMetadata usual=None):
     """Read the metadata of rows.
 
     Layout: [int] flags, [int] column count, [bytes] paging state and [short bytes] metadata id as
     flagged, then the columns.
+
+    :param usual: returned instead of one that says the same; it has none of what is flagged, and no columns
     """
+    cdef int flags = read_int(cursor)
+    cdef Py_ssize_t column_count = read_int(cursor)
+    if usual is not None and flags == usual.flags and column_count == usual.column_count:
+        return usual
     cdef ResultMetadata metadata = ResultMetadata.__new__(ResultMetadata)
-    metadata.flags = read_int(cursor)
-    metadata.column_count = read_int(cursor)
+    metadata.flags = flags
+    metadata.column_count = column_count
     if metadata.flags & HAS_MORE_PAGES:
         metadata.paging_state = read_bytes(cursor)
     if metadata.flags & METADATA_CHANGED:
