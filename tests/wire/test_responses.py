@@ -352,3 +352,15 @@ def test_metadata_that_says_no_more_than_the_statement_did_is_shared() -> None:
     assert whole.columns is not None
     with pytest.raises(ProtocolError, match="announced"):
         decode(5, 0, Opcode.RESULT, rows_body(COLUMNS[:2], [], metadata=False), page.plan, plans())
+
+
+def test_metadata_whose_paging_state_is_null_is_not_shared() -> None:
+    page = decoded(5, Opcode.RESULT, rows_body(COLUMNS, ROWS)).page
+    assert page is not None
+    more = rows_body(COLUMNS, ROWS, metadata=False, paging_state=b"p")
+    null = more.replace(bytes.fromhex("00000001 70"), bytes.fromhex("ffffffff"), 1)
+    for body, paging_state in ((null, None), (more, b"p")):
+        response = decode(5, 0, Opcode.RESULT, body, page.plan, plans())
+        assert response.paging_state == paging_state
+        assert response.page is not None
+        assert len(response.page) == len(ROWS)

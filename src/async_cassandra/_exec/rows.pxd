@@ -15,7 +15,7 @@ cdef class Rows:
     cdef RowPlan plan
     cdef object convert
 
-    cdef int fill(self, Page page, tuple pages, row_factory) except -1
+    cdef int fill(self, Page page, tuple pages) except -1
     cdef object row(self, Py_ssize_t index)
     cdef object decode(self, Py_ssize_t index)
 

@@ -49,18 +49,13 @@ cdef class Rows:
 
     A value that Python cannot hold raises for its own row only.
 
-    :param row_factory: one that makes rows one by one; ``None`` leaves them as decoded
+    :ivar row_factory: one that makes rows one by one; ``None`` leaves them as decoded
     """
 
-    def __init__(self, tuple pages not None, row_factory=None):
-        if pages:
-            self.fill(pages[0], pages if len(pages) > 1 else None, row_factory)
-
-    cdef int fill(self, Page page, tuple pages, row_factory) except -1:
+    cdef int fill(self, Page page, tuple pages) except -1:
         """Take the first page, and all of them where there are more."""
         cdef Py_ssize_t count = page.row_count
         self.page = page
-        self.row_factory = row_factory
         if pages is not None:
             self.pages = pages
             self.starts = []
@@ -240,13 +235,14 @@ cdef class AsyncResultSet:
         cdef Rows rows = Rows.__new__(Rows)
         if self.page is None:
             return rows
-        row_factory = None if self.row_factory is NAMED_TUPLES else self.row_factory
-        if row_factory is not None:
-            try:
-                row_maker(row_factory, self.page.plan)
-            except LookupError:
-                return row_factory(list(self.column_names), list(Rows(self.all_pages())))
-        rows.fill(self.page, self.pages, row_factory)
+        rows.fill(self.page, self.pages)
+        if self.row_factory is NAMED_TUPLES:
+            return rows
+        try:
+            row_maker(self.row_factory, self.page.plan)
+        except LookupError:
+            return self.row_factory(list(self.column_names), list(rows))
+        rows.row_factory = self.row_factory
         return rows
 
     cdef object all_rows(self):

@@ -92,8 +92,8 @@ cdef class ResultMetadata:
         return bool(self.flags & HAS_MORE_PAGES)
 
     cdef bint is_bare(self) noexcept:
-        """Whether it says how many columns there are and no more."""
-        return self.columns is None and self.paging_state is None and self.new_metadata_id is None
+        """Whether it says how many columns there are, and nothing follows that."""
+        return self.flags & (NO_METADATA | HAS_MORE_PAGES | METADATA_CHANGED) == NO_METADATA
 
     def __repr__(self):
         return f"<ResultMetadata of {self.column_count} columns, flags {self.flags:#x}>"
@@ -105,7 +105,7 @@ cdef ResultMetadata read_metadata(Cursor* cursor, ResultMetadata usual=None):
     Layout: [int] flags, [int] column count, [bytes] paging state and [short bytes] metadata id as
     flagged, then the columns.
 
-    :param usual: returned instead of one that says the same; it has none of what is flagged, and no columns
+    :param usual: a bare one, returned instead of another that says the same
     """
     cdef int flags = read_int(cursor)
     cdef Py_ssize_t column_count = read_int(cursor)
