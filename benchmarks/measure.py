@@ -19,13 +19,12 @@ from typing import Any, Final
 from benchmarks.clients.base import Client
 from benchmarks.data import BATCH_ROWS, FLIGHTS, STATEMENTS, new_keys, new_partitions
 from benchmarks.digest import Digest
-from benchmarks.workloads import SCAN_PAGE_ROWS, Workload
+from benchmarks.workloads import READ_ROWS, SCAN_PAGE_ROWS, Workload
 
 __all__ = ["LAG_INTERVAL", "Load", "Measurement", "WrongRowsError"]
 
 LAG_INTERVAL: Final = 0.002
 SCAN_SECONDS: Final = 3.0
-READ_ROWS: Final = 500
 VERIFIED_ROWS: Final = 25_000
 VERIFIED_REQUESTS: Final = 500
 
@@ -195,12 +194,16 @@ class Load:
     async def _scan_once(self, deadline: float) -> int:
         client = self.clients[0]
         count = 0
+        page_end = SCAN_PAGE_ROWS
         started = perf_counter()
-        async with contextlib.aclosing(client.pages(self._statement, SCAN_PAGE_ROWS)) as pages:  # type: ignore[type-var]
-            async for page in pages:
+        async with contextlib.aclosing(client.scan(self._statement, SCAN_PAGE_ROWS)) as reading:  # type: ignore[type-var]
+            async for rows in reading:
                 if client.decodes:
-                    await self._read(page)
-                count += len(page)
+                    await self._read(rows)
+                count += len(rows)
+                if count < page_end:
+                    continue
+                page_end += SCAN_PAGE_ROWS
                 now = perf_counter()
                 self._latencies.append(now - started)
                 started = now
@@ -210,11 +213,12 @@ class Load:
             raise WrongRowsError(f"{count:,} rows of {FLIGHTS:,}")
         return count
 
-    async def _read(self, page: Sequence[Sequence[Any]]) -> None:
+    async def _read(self, rows: Sequence[Sequence[Any]]) -> None:
         """Read a page in portions, so that what keeps the loop from others is the client and not its reader."""
-        for start in range(0, len(page), READ_ROWS):
-            use(page[start : start + READ_ROWS])
+        use(rows[:READ_ROWS])
+        for start in range(READ_ROWS, len(rows), READ_ROWS):
             await asyncio.sleep(0)
+            use(rows[start : start + READ_ROWS])
 
     async def verify(self) -> Digest:
         """Do a fixed part of the work once; return the digest of all values that came back.
@@ -228,10 +232,10 @@ class Load:
             if self.workload.writes:
                 await self._write_new(digest)
             return digest
-        async with contextlib.aclosing(client.pages(self._statement, SCAN_PAGE_ROWS)) as pages:  # type: ignore[type-var]
-            async for page in pages:
+        async with contextlib.aclosing(client.scan(self._statement, SCAN_PAGE_ROWS)) as reading:  # type: ignore[type-var]
+            async for rows in reading:
                 if client.decodes:
-                    digest.add(itertools.islice(page, VERIFIED_ROWS - digest.rows))
+                    digest.add(itertools.islice(rows, VERIFIED_ROWS - digest.rows))
                 if not client.decodes or digest.rows == VERIFIED_ROWS:
                     break
         return digest

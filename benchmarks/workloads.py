@@ -11,6 +11,8 @@ type Operation = Literal["read", "write", "batch", "scan"]
 
 IN_FLIGHT: Final = (16, 128, 1024, 8192)
 SCAN_PAGE_ROWS: Final = 5000
+# Rows of a scan that are read before the loop has its turn.
+READ_ROWS: Final = 500
 
 
 @dataclass(frozen=True)

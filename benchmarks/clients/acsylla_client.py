@@ -58,7 +58,7 @@ class BenchmarkClient:
             batch.add_statement(prepared.bind(values))
         return await self._session.execute_batch(batch)
 
-    async def pages(
+    async def scan(
         self, statement: Statement, page_rows: int
     ) -> AsyncIterator[Sequence[Sequence[Any]]]:
         prepared = self._prepared[statement.name]

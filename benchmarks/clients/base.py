@@ -53,8 +53,8 @@ class Client(Protocol):
 
     async def batch(self, request: Any) -> object: ...
 
-    def pages(self, statement: Statement, page_rows: int) -> AsyncIterator[Sequence[Sequence[Any]]]:
-        """Read the whole result of a statement without values."""
+    def scan(self, statement: Statement, page_rows: int) -> AsyncIterator[Sequence[Sequence[Any]]]:
+        """Read the whole result of a statement without values, in pages; yield some rows at a time."""
         ...
 
     async def close(self) -> None: ...

@@ -72,7 +72,7 @@ class BenchmarkClient(DriverStatements):
     async def batch(self, request: list[Request]) -> object:
         return await self._execute(unlogged_batch(request))
 
-    async def pages(
+    async def scan(
         self, statement: Statement, page_rows: int
     ) -> AsyncIterator[Sequence[Sequence[Any]]]:
         self._session.default_fetch_size = page_rows

@@ -65,7 +65,7 @@ class BenchmarkClient:
     write = read
     batch = read
 
-    async def pages(
+    async def scan(
         self, statement: Statement, page_rows: int
     ) -> AsyncIterator[Sequence[Sequence[Any]]]:
         prepared = self._prepared[statement.name]

@@ -7,6 +7,7 @@ from async_cassandra import AsyncCassandraSession, AsyncCluster, BatchStatement,
 from benchmarks.clients.base import Server
 from benchmarks.clients.session_client import SessionClient
 from benchmarks.data import Statement
+from benchmarks.workloads import READ_ROWS
 
 
 class BenchmarkClient(SessionClient):
@@ -21,14 +22,14 @@ class BenchmarkClient(SessionClient):
     async def _connect(self) -> AsyncCassandraSession:
         return await self._cluster.connect()
 
-    async def pages(
+    async def scan(
         self, statement: Statement, page_rows: int
     ) -> AsyncIterator[Sequence[Sequence[Any]]]:
         config = StreamConfig(fetch_size=page_rows)
         prepared = self._prepared[statement.name]
         async with await self._session.execute_stream(prepared, stream_config=config) as stream:
-            async for page in stream.pages():
-                yield page
+            async for rows in stream.chunks(READ_ROWS):
+                yield rows
 
     async def close(self) -> None:
         await self._session.close()

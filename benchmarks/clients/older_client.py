@@ -24,7 +24,7 @@ class BenchmarkClient(SessionClient):
     async def _connect(self) -> AsyncCassandraSession:
         return await AsyncCassandraSession.create(self._cluster)  # type: ignore[arg-type]
 
-    async def pages(
+    async def scan(
         self, statement: Statement, page_rows: int
     ) -> AsyncIterator[Sequence[Sequence[Any]]]:
         config = StreamConfig(fetch_size=page_rows)

@@ -76,7 +76,7 @@ class BenchmarkClient:
             batch.add_query(prepared, values)
         return await self._session.batch(batch)
 
-    async def pages(
+    async def scan(
         self, statement: Statement, page_rows: int
     ) -> AsyncIterator[Sequence[Sequence[Any]]]:
         """Read rows one by one, as it offers nothing else, in pages of its own size."""

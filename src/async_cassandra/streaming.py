@@ -1,6 +1,7 @@
 """Results larger than memory: pages fetched ahead of the reader, rows decoded as they are read."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Self
@@ -59,10 +60,10 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
 
     ``AsyncStreamingResultSet[User]`` where ``row=User`` was asked for.
 
-    ``async for row in stream`` reads rows, ``async for page in stream.pages()`` whole pages; both
-    go on where the stream stands. Order is the server's. The loop gets its turn at least every 256
-    rows. Leaving early needs no clean-up: ``async with`` or :meth:`close` gives the page that is
-    under way back at once.
+    ``async for row in stream`` reads rows, ``async for rows in stream.chunks(500)`` lists of so
+    many, ``async for page in stream.pages()`` whole pages; each goes on where the stream stands.
+    Order is the server's. The loop gets its turn at least every 256 rows. Leaving early needs no
+    clean-up: ``async with`` or :meth:`close` gives the page that is under way back at once.
 
     Concurrency: one reader. Cancellation: the page under way is given up; the stream is over.
 
@@ -88,6 +89,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         self._buffer: list[RowT_co] = []
         self._unmade: list[Any] = []
         self._position = 0
+        self._failure: Exception | None = None
         self._over = False
         self.page_number: int = 0
         self.total_rows_fetched: int = 0
@@ -168,7 +170,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         if self._position < len(self._buffer):
             self._position += 1
             return self._buffer[self._position - 1]
-        while not self._fill():
+        while not self._fill(SLICE):
             if not await self._next_page():
                 self._stop()
                 raise StopAsyncIteration
@@ -184,15 +186,18 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
             self._stop()
             raise
 
-    def _fill(self) -> bool:
-        """Decode the next slice of the current page; whether there was one."""
+    def _fill(self, limit: int) -> bool:
+        """Decode up to so many rows of the current page into the buffer; whether there were any."""
         self._buffer = []
         self._position = 0
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
         if self._cursor is None:
             return False
         rows, self._unmade = self._unmade, []
         try:
-            rows = rows or self._cursor.decode_next(SLICE)
+            rows = rows or self._cursor.decode_next(limit)
         except (WireDecodeError, WireProtocolError) as error:
             raise from_wire(error) from error.__cause__
         self._buffer = self._made(rows, self._cursor.page.plan)
@@ -218,18 +223,58 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
                 break
         return made
 
-    async def pages(self) -> AsyncIterator[list[RowT_co]]:
-        """Yield each page as a list of its rows; pages without rows are left out."""
+    def chunks(self, size: int = SLICE) -> AsyncIterator[list[RowT_co]]:
+        """Yield lists of ``size`` rows; those at the end of a page, or before a row that raises, are shorter.
+
+        The way of the least CPU: rows are decoded right before they are used, and no more of them
+        are kept. An error behind rows is raised after them; another call goes on behind the row
+        that raised.
+
+        :param size: rows in each list at the most, 1 or more
+        :raises: as :meth:`__anext__` does
+        """
+        if not isinstance(size, int) or size < 1:
+            raise ConfigurationError(f"size takes 1 row or more, not {size!r}")
+        return self._chunks(size)
+
+    def pages(self) -> AsyncIterator[list[RowT_co]]:
+        """Yield each page as a list of its rows; pages without rows are left out.
+
+        A page with a row that raises comes in parts, as :meth:`chunks` has them.
+        """
+        return self._chunks(sys.maxsize)
+
+    async def _chunks(self, size: int) -> AsyncIterator[list[RowT_co]]:
         while True:
-            page = self._buffer[self._position :]
-            while self._fill():
-                page += self._buffer
-                await self._let_others_run()
-            if page:
-                yield page
+            while rows := await self._gather(size):
+                yield rows
             if not await self._next_page():
                 self._stop()
                 return
+
+    async def _gather(self, size: int) -> list[RowT_co]:
+        """Up to so many rows of the current page; none if it has been read."""
+        rows = self._taken(size)
+        while len(rows) < size:
+            try:
+                if not self._fill(min(size - len(rows), SLICE)):
+                    break
+            except Exception as failure:
+                if not rows:
+                    raise
+                self._failure = failure
+                break
+            rows += self._taken(size - len(rows))
+            await self._let_others_run()
+        return rows
+
+    def _taken(self, size: int) -> list[RowT_co]:
+        """Up to so many rows out of the buffer."""
+        if self._position == 0 and len(self._buffer) <= size:
+            rows, self._buffer = self._buffer, []
+            return rows
+        start, self._position = self._position, min(self._position + size, len(self._buffer))
+        return self._buffer[start : self._position]
 
     async def cancel(self) -> None:
         """Stop reading; what is left is not fetched."""
@@ -245,6 +290,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         self._buffer = []
         self._unmade = []
         self._position = 0
+        self._failure = None
         self._give_back()
 
     def _give_back(self) -> None:

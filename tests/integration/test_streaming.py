@@ -118,6 +118,52 @@ async def test_pages_go_on_where_rows_stopped(session: AsyncCassandraSession, ta
     assert first + rest == EXPECTED
 
 
+@pytest.mark.parametrize("size", [1, 7, 149, 150, 151, 256, 5000])
+async def test_chunks_are_lists_of_so_many_rows(
+    session: AsyncCassandraSession, table: str, size: int
+) -> None:
+    stream = await session.execute_stream(
+        f"SELECT p, c, v FROM {table}", stream_config=StreamConfig(fetch_size=150)
+    )
+    chunks = [chunk async for chunk in stream.chunks(size)]
+    pages = [EXPECTED[start : start + 150] for start in range(0, ROWS, 150)]
+    assert chunks == [list(chunk) for page in pages for chunk in itertools.batched(page, size)]
+    assert [chunk async for chunk in stream.chunks(size)] == []
+
+
+@pytest.mark.parametrize("size", [3, 256, 300, 600])
+async def test_chunk_of_a_page_larger_than_a_slice(
+    session: AsyncCassandraSession, table: str, size: int
+) -> None:
+    stream = await session.execute_stream(f"SELECT p, c, v FROM {table}")
+    chunks = [chunk async for chunk in stream.chunks(size)]
+    assert chunks == [list(chunk) for chunk in itertools.batched(EXPECTED, size)]
+
+
+async def test_each_way_of_reading_goes_on_where_the_last_one_stopped(
+    session: AsyncCassandraSession, table: str
+) -> None:
+    stream = await session.execute_stream(
+        f"SELECT p, c, v FROM {table}", stream_config=StreamConfig(fetch_size=300)
+    )
+    rows = [await anext(stream)]
+    for size in (5, 290, 2, 100):
+        rows += await anext(stream.chunks(size))
+        rows.append(await anext(stream))
+    rows += await anext(stream.pages())
+    assert rows == EXPECTED
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, "7", None])
+async def test_chunk_size_that_does_not_fit_is_refused(
+    session: AsyncCassandraSession, table: str, size: Any
+) -> None:
+    stream = await session.execute_stream(f"SELECT p, c, v FROM {table}")
+    with pytest.raises(ConfigurationError, match="size"):
+        stream.chunks(size)
+    assert [row async for row in stream] == EXPECTED
+
+
 async def test_max_pages_ends_stream(session: AsyncCassandraSession, table: str) -> None:
     config = StreamConfig(fetch_size=100, max_pages=2)
     stream = await session.execute_stream(f"SELECT p, c, v FROM {table}", stream_config=config)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -143,7 +144,14 @@ async def test_cancelled_reader_gives_the_page_under_way_back() -> None:
         assert session._core.executor.running == 0
 
 
-@pytest.mark.parametrize("read", [anext, lambda stream: anext(stream.pages())])
+@pytest.mark.parametrize(
+    "read",
+    [
+        anext,
+        lambda stream: anext(stream.pages()),
+        lambda stream: anext(stream.chunks(1)),
+    ],
+)
 async def test_reader_cancelled_in_the_turn_that_it_gives_the_loop_ends_the_stream(
     read: Callable[[Any], Coroutine[Any, Any, object]],
 ) -> None:
@@ -213,6 +221,64 @@ async def test_value_that_is_none_of_its_type_fails_its_row_only(read: str) -> N
             await anext(rows)
         if read == "execute_stream":
             assert (await anext(rows)).v == 1
+
+
+LISTS = [lambda stream: stream.pages(), lambda stream: stream.chunks(300)]
+
+
+@asynccontextmanager
+async def with_bad_row(count: int, bad: int) -> AsyncIterator[Any]:
+    """A stream of one page of so many rows, in which one row's value has a byte too few."""
+    async with connected() as (peer, session):
+        opening = asyncio.ensure_future(session.execute_stream(READ))
+        body = rows_body(INT_ROW, [(key,) for key in range(count)])
+        start = len(body) - 8 * (count - bad)
+        wrong = body[:start] + b"\0\0\0\3abc" + body[start + 8 :]
+        (await peer.next_request()).reply(Opcode.RESULT, wrong)
+        yield await opening
+
+
+async def values(lists: AsyncIterator[list[Any]]) -> list[list[int]]:
+    return [[row.v for row in rows] async for rows in lists]
+
+
+@pytest.mark.parametrize("read", LISTS)
+@pytest.mark.parametrize("bad", [1, 255, 256, 257, 299])
+async def test_rows_before_one_that_raises_are_given_first(
+    read: Callable[[Any], AsyncIterator[list[Any]]], bad: int
+) -> None:
+    async with with_bad_row(301, bad) as stream:
+        lists = read(stream)
+        assert [row.v for row in await anext(lists)] == list(range(bad))
+        with pytest.raises(exceptions.ProtocolError, match=f"row {bad}: 3 bytes"):
+            await anext(lists)
+        rest = await values(read(stream))
+        assert list(itertools.chain(*rest)) == list(range(bad + 1, 301))
+
+
+@pytest.mark.parametrize("read", LISTS)
+async def test_first_row_that_raises_does_so_at_once(
+    read: Callable[[Any], AsyncIterator[list[Any]]],
+) -> None:
+    async with with_bad_row(2, 0) as stream:
+        with pytest.raises(exceptions.ProtocolError, match="row 0: 3 bytes"):
+            await anext(read(stream))
+        assert await values(read(stream)) == [[1]]
+
+
+async def test_error_behind_a_chunk_is_raised_by_whatever_reads_next() -> None:
+    async with with_bad_row(4, 2) as stream:
+        assert [row.v for row in await anext(stream.chunks(3))] == [0, 1]
+        with pytest.raises(exceptions.ProtocolError, match="row 2: 3 bytes"):
+            await anext(stream)
+        assert (await anext(stream)).v == 3
+
+
+async def test_error_behind_a_chunk_ends_with_its_stream() -> None:
+    async with with_bad_row(4, 2) as stream:
+        assert [row.v for row in await anext(stream.chunks(3))] == [0, 1]
+        await stream.close()
+        assert [row async for row in stream] == []
 
 
 async def test_page_limit_ends_the_stream_without_asking_for_more() -> None:

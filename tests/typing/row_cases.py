@@ -69,6 +69,7 @@ async def streaming(session: AsyncCassandraSession, statement: PreparedStatement
         async for user in entered:
             assert_type(user, User)
     assert_type(stream.pages(), AsyncIterator[list[User]])
+    assert_type(stream.chunks(500), AsyncIterator[list[User]])
 
 
 async def limited(session: RateLimitedSession) -> None:
