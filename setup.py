@@ -8,10 +8,15 @@ only. SANITIZE and COVERAGE need gcc, and what they build runs inside ``tests/fu
 
 import os
 import sys
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 SOURCE = Path("src")
 COLD = SOURCE / "async_cassandra" / "_wire" / "cold.h"
@@ -19,6 +24,11 @@ DEBUG = bool(os.environ.get("DEBUG"))
 SANITIZE = bool(os.environ.get("SANITIZE"))
 COVERAGE = bool(os.environ.get("COVERAGE"))
 PARTS = os.environ.get("PARTS", "*")
+# What was compiled otherwise is not taken for what is to be compiled now.
+VARIANT = "-".join(
+    [sysconfig.get_config_var("SOABI") or sys.implementation.cache_tag]
+    + [name for name in ("DEBUG", "SANITIZE", "COVERAGE") if os.environ.get(name)]
+)
 
 compile_args: list[str] = []
 link_args: list[str] = []
@@ -37,28 +47,81 @@ if COVERAGE:
     compile_args += ["-O0", "--coverage", "-fsanitize-coverage=trace-pc"]
     link_args += ["--coverage"]
 
-extensions = [
-    Extension(
-        ".".join(path.relative_to(SOURCE).with_suffix("").parts),
-        [str(path)],
+# The module that a package's library is loaded as; it says which others are in it (async_cassandra/_libraries.py).
+LIBRARY = """\
+#include <Python.h>
+
+static int name_modules(PyObject *module)
+{
+    return PyModule_AddStringConstant(module, "modules", "%s");
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, name_modules}, {0, NULL}};
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_compiled", .m_slots = slots};
+
+PyMODINIT_FUNC PyInit__compiled(void)
+{
+    return PyModuleDef_Init(&definition);
+}
+"""
+
+
+def library(package: Path, modules: list[Extension]) -> Extension:
+    """All compiled modules of a package as one library."""
+    first = package / "_compiled.c"
+    text = LIBRARY % " ".join(module.name.rpartition(".")[2] for module in modules)
+    if not first.exists() or first.read_text() != text:
+        first.write_text(text)
+    return Extension(
+        ".".join((*package.relative_to(SOURCE).parts, "_compiled")),
+        [str(first), *(source for module in modules for source in module.sources)],
         extra_compile_args=compile_args,
         extra_link_args=link_args,
-        depends=[str(COLD)],
+        depends=[str(COLD), "setup.py"],
     )
-    for path in sorted(SOURCE.glob(f"*/{PARTS}/*.pyx"))
-]
+
+
+class BuildLibraries(build_ext):
+    """Compiles as many files at a time as there are processors; in a working copy only those that changed."""
+
+    def build_extensions(self) -> None:
+        if self.editable_mode:
+            self.build_temp = str(Path("build", "objects", VARIANT))
+        compile_files = self.compiler.compile
+
+        def compile_file(source: str, options: dict) -> str:
+            (made,) = self.compiler.object_filenames([source], output_dir=options["output_dir"])
+            if self.force or newer_group([source, *options["depends"]], made):
+                compile_files([source], **options)
+            return made
+
+        def compile_changed(sources: list[str], **options: object) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                return list(pool.map(compile_file, sources, [options] * len(sources)))
+
+        self.compiler.compile = compile_changed
+        super().build_extensions()
+
+
+modules = cythonize(
+    [
+        Extension(".".join(path.relative_to(SOURCE).with_suffix("").parts), [str(path)])
+        for path in sorted(SOURCE.glob(f"*/{PARTS}/*.pyx"))
+    ],
+    include_path=[str(SOURCE)],
+    compiler_directives={
+        "language_level": "3",
+        "boundscheck": False,
+        "wraparound": False,
+        "cdivision": True,
+        "embedsignature": True,
+    },
+)
 
 setup(
-    ext_modules=cythonize(
-        extensions,
-        include_path=[str(SOURCE)],
-        compiler_directives={
-            "language_level": "3",
-            "boundscheck": False,
-            "wraparound": False,
-            "cdivision": True,
-            "embedsignature": True,
-        },
-    ),
-    options={"build_ext": {"parallel": os.cpu_count() or 1}},
+    ext_modules=[
+        library(package, list(parts))
+        for package, parts in groupby(modules, lambda module: Path(module.sources[0]).parent)
+    ],
+    cmdclass={"build_ext": BuildLibraries},
 )

@@ -55,7 +55,7 @@ def check_wheel(names: list[str]) -> list[str]:
     faults += [
         f"wheel: {name} is not compiled in it"
         for name in sorted(sources(".pyx"))
-        if name.removesuffix(".pyx") not in binaries
+        if f"{name.rpartition('/')[0]}/_compiled" not in binaries
     ]
     wanted = sources(".py", ".pyi", ".txt") | {"async_cassandra/py.typed"}
     faults += [f"wheel: {name} is missing" for name in sorted(wanted - set(names))]

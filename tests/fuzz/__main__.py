@@ -122,7 +122,8 @@ def report_finding(outcome: Outcome) -> None:
 
 
 def coverage() -> dict[str, Lines]:
-    c_files = iter(sorted((SOURCE / "async_cassandra" / "_wire").glob("*.c")))
+    modules = sorted((SOURCE / "async_cassandra" / "_wire").glob("*.pyx"))
+    c_files = (path.with_suffix(".c") for path in modules)
     objects = BUILD / "temp" / "src" / "async_cassandra" / "_wire"
     return covered_lines(objects, c_files, "async_cassandra/_wire/")
 
