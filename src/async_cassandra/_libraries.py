@@ -6,7 +6,6 @@ whenever another program, as often the server, had run in between.
 """
 
 import sys
-from importlib import import_module
 from importlib.machinery import ExtensionFileLoader, ModuleSpec
 from importlib.util import spec_from_file_location
 from typing import Any
@@ -18,12 +17,9 @@ class LibraryFinder:
     def __init__(self) -> None:
         self._files: dict[str, str] = {}
 
-    def add(self, package: str) -> None:
-        """Load a package's library, which is its module ``_compiled``, and note the modules in it.
-
-        :raises ImportError: if the library was not built
-        """
-        library: Any = import_module(f"{package}._compiled")
+    def add(self, library: Any) -> None:
+        """Note what is in a package's library, which is its module ``_compiled``."""
+        package = library.__name__.rpartition(".")[0]
         for name in library.modules.split():
             self._files[f"{package}.{name}"] = library.__file__
 

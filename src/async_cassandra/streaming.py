@@ -227,11 +227,11 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         """Yield lists of ``size`` rows; those at the end of a page, or before a row that raises, are shorter.
 
         The way of the least CPU: rows are decoded right before they are used, and no more of them
-        are kept. An error behind rows is raised after them; another call goes on behind the row
-        that raised.
+        are kept. An error behind rows is raised after them, as :meth:`__anext__` raises it; another
+        call goes on behind the row that raised.
 
         :param size: rows in each list at the most, 1 or more
-        :raises: as :meth:`__anext__` does
+        :raises ~async_cassandra.exceptions.ConfigurationError: if ``size`` is none
         """
         if not isinstance(size, int) or size < 1:
             raise ConfigurationError(f"size takes 1 row or more, not {size!r}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from async_cassandra._libraries import LIBRARIES, LibraryFinder
+from async_cassandra._libraries import LIBRARIES
 
 PACKAGE = Path(__file__).parents[2] / "src" / "async_cassandra"
 MODULES = [
@@ -34,8 +34,3 @@ def test_other_modules_are_left_to_the_others(name: str) -> None:
 def test_missing_module_of_a_package_is_an_import_error() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"_wire\.no_such_module"):
         import_module("async_cassandra._wire.no_such_module")
-
-
-def test_package_without_a_library_is_an_import_error() -> None:
-    with pytest.raises(ModuleNotFoundError, match=r"contrib\._compiled"):
-        LibraryFinder().add("async_cassandra.contrib")
