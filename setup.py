@@ -2,8 +2,8 @@
 
 Switches, read from the environment:
 ``DEBUG=1`` keeps symbols and assertions, ``SANITIZE=1`` adds ASAN and UBSAN, ``COVERAGE=1`` counts
-lines for gcov and calls ``__sanitizer_cov_trace_pc`` at each branch, ``PARTS=_wire`` builds one package
-only. SANITIZE and COVERAGE need gcc, and what they build runs inside ``tests/fuzz`` only.
+lines for gcov and calls ``__sanitizer_cov_trace_pc`` at each branch, ``PARTS=_wire`` builds the packages
+of this name or pattern only. SANITIZE and COVERAGE need gcc, and what they build runs inside ``tests/fuzz`` only.
 """
 
 import os
