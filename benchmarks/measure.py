@@ -214,10 +214,10 @@ class Load:
         return count
 
     async def _read(self, rows: Sequence[Sequence[Any]]) -> None:
-        """Read a page in portions, so that what keeps the loop from others is the client and not its reader."""
-        use(rows[:READ_ROWS])
-        for start in range(READ_ROWS, len(rows), READ_ROWS):
-            await asyncio.sleep(0)
+        """Read rows in portions, so that what keeps the loop from others is the client and not its reader."""
+        for start in range(0, len(rows), READ_ROWS):
+            if start:
+                await asyncio.sleep(0)
             use(rows[start : start + READ_ROWS])
 
     async def verify(self) -> Digest:

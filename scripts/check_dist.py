@@ -17,13 +17,15 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "src" / "async_cassandra"
 
 IMPORT_PROGRAM = """
-import importlib.metadata, pkgutil
+import importlib.metadata, pkgutil, sys
 import async_cassandra
 assert "site-packages" in async_cassandra.__file__, async_cassandra.__file__
 skipped = ("async_cassandra.contrib.", "async_cassandra.server.")
 for module in pkgutil.walk_packages(async_cassandra.__path__, "async_cassandra."):
     if not module.name.startswith(skipped):
         importlib.import_module(module.name)
+for name in sys.argv[1:]:
+    importlib.import_module(name)
 print("the wheel imports:", importlib.metadata.version("async-cassandra"))
 """
 
@@ -96,7 +98,8 @@ def run_installed(wheel: Path, *, run: bool) -> None:
         subprocess.run(
             [uv, "pip", "install", "-q", "--python", python, "-c", lock, wanted], check=True
         )
-        subprocess.run([python, "-I", "-c", IMPORT_PROGRAM], check=True, cwd=folder)
+        compiled = [name.removesuffix(".pyx").replace("/", ".") for name in sorted(sources(".pyx"))]
+        subprocess.run([python, "-I", "-c", IMPORT_PROGRAM, *compiled], check=True, cwd=folder)
         if run:
             program = str(ROOT / "examples" / "first_program.py")
             command = [str(python), "-I", "-c", SERVER_PROGRAM, program]

@@ -270,11 +270,9 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
 
     def _taken(self, size: int) -> list[RowT_co]:
         """Up to so many rows out of the buffer."""
-        if self._position == 0 and len(self._buffer) <= size:
-            rows, self._buffer = self._buffer, []
-            return rows
-        start, self._position = self._position, min(self._position + size, len(self._buffer))
-        return self._buffer[start : self._position]
+        rows = self._buffer[self._position : self._position + size]
+        self._position += len(rows)
+        return rows
 
     async def cancel(self) -> None:
         """Stop reading; what is left is not fetched."""
