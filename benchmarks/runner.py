@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from benchmarks.environments import InstallError, make_environment
 from benchmarks.measure import Measurement
 from benchmarks.processes import ClientError, ClientProcess
 from benchmarks.results import Key, Results
-from benchmarks.screen import Screen
+from benchmarks.screen import Advance, Screen
 from benchmarks.servers import coordinated, delete_new, running_server
 from benchmarks.workloads import WORKLOADS, Workload
 
@@ -91,16 +90,22 @@ class Runner:
                 self._pythons[name] = f"not installed: {error}"
 
     async def _run_rounds(self, server: Server, workloads: Sequence[Workload]) -> None:
-        contestants = self._plan.contestants
-        slices = len(workloads) * len(contestants) * (self._plan.rounds + 1)
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._stop_all)
-            with self._screen.progress(slices) as advance:
-                for number in range(self._plan.rounds + 1):
-                    for workload in workloads:
-                        for contestant in turns(contestants, number, self._plan.rounds):
-                            advance(f"{number or 'warming up'}: {workload.name}", contestant)
-                            await self._slice(server, workload, contestant, number)
+        slices = len(workloads) * len(self._plan.contestants) * (self._plan.rounds + 1)
+        with self._screen.progress(slices) as advance:
+            for number in range(self._plan.rounds + 1):
+                try:
+                    await self._run_round(server, workloads, number, advance)
+                finally:
+                    # Where a process has its code and data is luck and makes a tenth of its CPU: each round draws anew.
+                    await self._stop_all()
+
+    async def _run_round(
+        self, server: Server, workloads: Sequence[Workload], number: int, advance: Advance
+    ) -> None:
+        for workload in workloads:
+            for contestant in turns(self._plan.contestants, number, self._plan.rounds):
+                advance(f"{number or 'warming up'}: {workload.name}", contestant)
+                await self._slice(server, workload, contestant, number)
 
     async def _slice(
         self, server: Server, workload: Workload, contestant: tuple[str, str], number: int
@@ -120,6 +125,8 @@ class Runner:
                     self._results.verify(key, answer["digest"])
                 if workload.nodes > 1:
                     self._results.route(key, await share_to_owner(server, process, workload.name))
+            else:
+                await self._warm_up(process, workload)
             answer = await process.ask(self._plan.seconds, do="measure", workload=workload.name)
         except ClientError as error:
             self._screen.notice(f"{key.client} on {key.loop} failed {key.workload}: {error}")
@@ -128,8 +135,15 @@ class Runner:
         else:
             self._results.measure(key, number, Measurement(**answer))
 
+    async def _warm_up(self, process: ClientProcess, workload: Workload) -> None:
+        """Have a process do some of the work before it is measured: Python specializes its code by that."""
+        if workload.operation == "scan":
+            await process.ask(do="verify", workload=workload.name)
+        else:
+            await process.ask(self._plan.seconds / 4, do="measure", workload=workload.name)
+
     async def _process(self, server: Server, contestant: tuple[str, str]) -> ClientProcess:
-        """Return the contestant's process, started again if the last one ended."""
+        """Return the contestant's process of this round, started again if the last one ended."""
         if contestant not in self._processes:
             name, loop = contestant
             python = self._pythons[name]
