@@ -27,6 +27,7 @@ from tests.support.servers import cluster_options
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(60)]
 
+NODES = 3
 KEYS = 600
 KEYSPACE = "routed"
 
@@ -72,8 +73,11 @@ async def share_on_replica(
     routing_key: Callable[[int], bytes],
 ) -> float:
     """Which part of the requests was coordinated by a replica of its row."""
+    # connect() returns with the first connection; a replica without one is passed over.
+    nodes = session._core.nodes
+    await until(lambda: sum(bool(pool.connections) for pool in nodes.pools.values()) == NODES, 30)
     # Nodes learn statements in the background, and one that is slow to answer is asked last.
-    await until(lambda: not any(c.in_flight for c in session._core.nodes.connections()))
+    await until(lambda: not any(c.in_flight for c in nodes.connections()))
     results: list[AsyncResultSet] = await asyncio.gather(*(request(key) for key in range(KEYS)))
     hits = sum(
         result.coordinator in replica_of(session, routing_key(key))
@@ -191,8 +195,6 @@ async def test_policy_of_profile_chooses(
     async with cluster, cluster.connect(KEYSPACE) as session:
         select = await session.prepare("SELECT v FROM one WHERE id = ?")
         await session._core.control.load_keyspace(KEYSPACE)
-        # connect() returns with the first connection; a replica without one is passed over.
-        await asyncio.gather(*(pool.wait_open() for pool in session._core.nodes.pools.values()))
         share = await share_on_replica(
             session, lambda key: session.execute(select, (key,)), lambda key: key.to_bytes(4)
         )
