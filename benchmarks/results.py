@@ -176,7 +176,10 @@ class Results:
         return median(ratios) if ratios else None
 
     def memory_growth(self, key: Key) -> int | None:
-        """Return the largest growth of all rounds: the first one allocates what later ones reuse."""
+        """Return the largest growth of all rounds, that for warming up too.
+
+        In the others the process has allocated before the slice what it reuses there.
+        """
         if key in self.failed:
             return None
         found = [m.memory_growth for at, m in self.measured.items() if at.key == key]
