@@ -9,13 +9,18 @@ from cassandra.query import BatchStatement
 
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
-from async_cassandra._exec.build import CallOptions
+from async_cassandra._exec.build import CallOptions, seconds_of
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.prepare import run
 from async_cassandra._exec.records import RowT
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.rows import AsyncResultSet, whole_result
-from async_cassandra._exec.statements import AnyStatement, Parameters, PreparedStatement
+from async_cassandra._exec.statements import (
+    AnyStatement,
+    BoundStatement,
+    Parameters,
+    PreparedStatement,
+)
 from async_cassandra.exceptions import ConfigurationError, StatementChangedError
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.stats import SessionStats, session_stats
@@ -168,17 +173,13 @@ class AsyncCassandraSession(AsyncClosing):
     async def _once_more(
         self, request: Request, query: AnyStatement, parameters: Parameters, options: CallOptions
     ) -> Request:
-        """Execute a string again whose hidden statement no longer fitted the schema.
+        """Execute strings again whose hidden statements no longer fitted the schema.
 
         Nothing had been executed.
         """
-        hidden = None
-        if request.prepared is not None:
-            hidden = self._core.preparer.cached(self.keyspace, request.prepared.query)
-        if hidden is None or isinstance(query, PreparedStatement):
+        if isinstance(query, PreparedStatement | BoundStatement):
             await run(request)
             return request
-        self._core.preparer.forget(hidden)
         again = await self._core.resolve(query, parameters, options)
         await run(again)
         return again
@@ -301,7 +302,8 @@ class AsyncCassandraSession(AsyncClosing):
         self._core.check_usable()
         if not isinstance(keyspace, str) or not keyspace:
             raise ConfigurationError(f"keyspace takes a name, not {keyspace!r}")
-        await self._core.use_keyspace(unquoted(keyspace))
+        core = self._core
+        await core.keyspaces.change(unquoted(keyspace), seconds_of(core.default_options))
 
     async def close(self, *, grace: float = CLOSE_GRACE) -> None:
         """Refuse new requests, wait for those under way, close the connections; idempotent.

@@ -41,6 +41,8 @@ class Events:
     def on_remove(self, host: Host) -> None:
         self.heard.put_nowait(("remove", host))
 
+    def on_schema_event(self, event: Mapping[str, Any], host: Host | None) -> None: ...
+
     def on_schema_change(self, event: Mapping[str, Any]) -> None:
         self.heard.put_nowait(("schema", event))
 

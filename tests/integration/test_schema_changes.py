@@ -9,6 +9,7 @@ from typing import Any
 import cassandra
 import pytest
 from cassandra.metadata import TableMetadata
+from cassandra.pool import Host
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, QueryError
 from async_cassandra.exceptions import ConfigurationError, ParameterTypeError, StatementChangedError
@@ -57,6 +58,8 @@ class SchemaListener:
     async def changed(self) -> None:
         await self._changed.wait()
         self._changed.clear()
+
+    def on_schema_event(self, event: Mapping[str, Any], host: Host | None) -> None: ...
 
     def on_schema_change(self, event: Mapping[str, Any]) -> None:
         self._changed.set()

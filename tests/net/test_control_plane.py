@@ -49,6 +49,8 @@ class Events:
     def on_remove(self, host: Host) -> None:
         self._queue("remove").put_nowait((host,))
 
+    def on_schema_event(self, event: Mapping[str, Any], host: Host | None) -> None: ...
+
     def on_schema_change(self, event: Mapping[str, Any]) -> None:
         self._queue("schema").put_nowait((event,))
 

@@ -217,12 +217,14 @@ async def test_pool_that_closes_while_opening_leaves_nothing() -> None:
 
 async def test_keyspace_changed_while_a_connection_opens_is_the_new_one() -> None:
     async with rigged() as (peer, rig):
-        await rig.pools[0].use_keyspace("first")
+        rig.pools[0].change_keyspace("first", at_once=False)
+        await rig.pools[0].wait_renewed()
         peer.automatic.discard(Automatic.STARTUP)
         rig.connection().abort(ConnectionLost("cut"))
         startup = await peer.next_request(Opcode.STARTUP)
-        await rig.pools[0].use_keyspace("second")
+        rig.pools[0].change_keyspace("second", at_once=False)
         peer.accept_startup(startup)
+        peer.accept_startup(await peer.next_request(Opcode.STARTUP))
         await until(lambda: rig.pools[0].connections)
         assert peer.open_connections[0].keyspace == "second"
         assert rig.connection().keyspace == "second"

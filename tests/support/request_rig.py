@@ -177,9 +177,10 @@ class RequestRig:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.preparer.close()
+        self.preparer.stop_teaching()
         for pool in self.pools:
             await pool.close()
+        await self.preparer.close()
         self.timers.close()
 
     # Time
@@ -213,7 +214,8 @@ class RequestRig:
     def query(self, text: str, *, is_idempotent: bool = False, **options: Any) -> Request:
         """Build a request that runs a string."""
         statement = SimpleStatement(text, is_idempotent=is_idempotent)
-        return self.builder.query(statement, text, analyze(text), self.call_options(**options))
+        call = self.call_options(**options)
+        return self.builder.query(statement, text, analyze(text), self.executor.keyspace, call)
 
     def read(self, **options: Any) -> Request:
         """Build and start an idempotent request."""

@@ -15,6 +15,7 @@ from cassandra.cluster import (
     ExecutionProfile,
     default_lbp_factory,
 )
+from cassandra.connection import EndPoint
 from cassandra.metadata import Metadata
 from cassandra.policies import ExponentialReconnectionPolicy
 from cassandra.pool import Host
@@ -51,6 +52,12 @@ class Listener(Protocol):
     def on_down(self, host: Host) -> None: ...
     def on_add(self, host: Host) -> None: ...
     def on_remove(self, host: Host) -> None: ...
+
+    def on_schema_event(self, event: Mapping[str, Any], host: Host | None) -> None:
+        """A node tells of a change, of which the driver's metadata knows nothing yet.
+
+        :param event: as in :meth:`on_schema_change`; empty when events may have been missed
+        """
 
     def on_schema_change(self, event: Mapping[str, Any]) -> None:
         """The driver's metadata has the change.
@@ -321,6 +328,10 @@ class ControlPlane:
     def topology_refreshed(self) -> None:
         if self._router is not None:
             self._router.rebuild_soon()
+
+    def schema_changed(self, event: Mapping[str, Any], endpoint: EndPoint | None) -> None:
+        host = None if self._cluster is None else self._cluster.metadata.get_host(endpoint)
+        self._post_event("on_schema_event", event, host)
 
     def schema_refreshed(self, event: Mapping[str, Any]) -> None:
         if self._router is not None:

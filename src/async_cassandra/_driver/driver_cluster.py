@@ -54,6 +54,7 @@ class ClusterEvents(Protocol):
 
     def host_changed(self, kind: str, host: Host) -> None: ...
     def topology_refreshed(self) -> None: ...
+    def schema_changed(self, event: Mapping[str, Any], endpoint: EndPoint | None) -> None: ...
     def schema_refreshed(self, event: Mapping[str, Any]) -> None: ...
     def user_type_registered(self, keyspace: str, user_type: str, klass: type) -> None: ...
 
@@ -185,6 +186,8 @@ class LoopControlConnection(ControlConnection):
         handler = self._get_and_set_reconnection_handler(None)
         if handler:
             handler.cancel()
+        # Events may have been missed since the one before was lost.
+        self._cluster.events.schema_changed({}, conn.endpoint)
         host = self._cluster.metadata.get_host(conn.endpoint)
         if host and host.is_up is False:
             self._submit(self._cluster.on_up, host)
@@ -200,6 +203,13 @@ class LoopControlConnection(ControlConnection):
         connection = self._connection
         if connection is not None and (connection.is_closed or connection.is_defunct):
             self.reconnect()
+
+    def _handle_schema_change(self, event: Mapping[str, Any]) -> None:
+        # Told at once: the driver reads its metadata again after a delay, and only if it is to.
+        connection = self._connection
+        endpoint = None if connection is None else connection.endpoint
+        self._cluster.events.schema_changed(event, endpoint)
+        super()._handle_schema_change(event)
 
     def _refresh_schema(
         self,

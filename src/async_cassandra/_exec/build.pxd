@@ -37,3 +37,4 @@ cdef class RequestBuilder:
     cdef int set_life(self, Request request, StatementOptions own, CallOptions options,
                       ProfileSettings settings) except -1
     cdef int plan_speculation(self, Request request) except -1
+    cdef int set_keyspace(self, Request request, str keyspace) except -1

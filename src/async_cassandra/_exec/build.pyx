@@ -22,6 +22,7 @@ from async_cassandra._exec.prepared cimport PreparedOptions, options_of
 from async_cassandra._exec.request cimport new_request
 from async_cassandra._wire.binding cimport BoundValues
 from async_cassandra._wire.requests cimport Batch, Execute, Prepare
+from async_cassandra._wire.responses cimport new_keyspace
 
 cdef object get_running_loop = asyncio.get_running_loop
 cdef object NAMED_TUPLES = named_tuple_factory
@@ -99,7 +100,9 @@ cdef class RequestBuilder:
     # One method per kind of statement
 
     def prepared(self, query, parameters, CallOptions options not None):
-        """The request of a :class:`PreparedStatement` with its parameters; ``None`` if ``query`` is something else.
+        """The request of a :class:`PreparedStatement` with its parameters.
+
+        ``None`` if ``query`` is something else, or is first to be compared with what the server has.
 
         :raises ~async_cassandra.exceptions.ConnectionError: after close or fork, or on another loop
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
@@ -111,6 +114,8 @@ cdef class RequestBuilder:
         if type(query) is not PREPARED_STATEMENT:
             return None
         prepared = (<PreparedOptions>query).prepared
+        if not prepared.is_trusted:
+            return None
         return self.execute(query, prepared, prepared.bind(parameters), options)
 
     cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options):
@@ -119,8 +124,6 @@ cdef class RequestBuilder:
         cdef ProfileSettings settings = settings_of(options.profile)
         cdef Execute message = Execute.__new__(Execute)
         message.prepared_id = prepared.prepared_id
-        message.result_metadata_id = prepared.shape.metadata_id
-        message.skip_metadata = self.version >= 5 and len(prepared.shape.columns) > 0
         message.values = bound.payload
         self.set_level(message, own, settings, prepared.is_read)
         self.set_paging(message, own, options)
@@ -133,25 +136,30 @@ cdef class RequestBuilder:
         self.set_life(request, own, options, settings)
         return request
 
-    def query(self, statement, str query not None, info, CallOptions options not None):
-        """A request that runs a string without parameters of its own."""
+    def query(self, statement, str query not None, info, str keyspace, CallOptions options not None):
+        """A request that runs a string without parameters of its own.
+
+        :param keyspace: what its unqualified names mean; ``None`` for nothing
+        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot say that
+        """
         cdef StatementOptions own = options_of(statement)
         cdef ProfileSettings settings = settings_of(options.profile)
         cdef Query message = Query(query)
-        message.keyspace = self.keyspace_flag(statement.keyspace)
         self.set_level(message, own, settings, info.is_read)
         self.set_paging(message, own, options)
         cdef Request request = new_request(self.executor, message, statement, None)
+        self.set_keyspace(request, keyspace)
         self.set_routing(request, statement)
         request.idempotent = self.may_repeat(info.repetition, own, settings)
         self.set_life(request, own, options, settings)
         return request
 
-    def batch(self, statement, list entries not None, dict queries not None, int repetition, keyspace,
-              CallOptions options not None):
+    def batch(self, statement, list entries not None, dict queries not None, int repetition, str keyspace,
+              bint has_strings, CallOptions options not None):
         """A request that runs a batch.
 
         :param entries: ``(query or prepared id, encoded values)``
+        :param keyspace: what unqualified names in its strings mean, of which ``has_strings`` says that there are any
         :param queries: prepared id to its prepared query, for a node that has forgotten it
         :param repetition: the lowest :class:`.cql.Repetition` of what is in it
         """
@@ -160,35 +168,52 @@ cdef class RequestBuilder:
         cdef Batch message = Batch.__new__(Batch)
         message.batch_type = statement.batch_type.value
         message.entries = entries
-        message.keyspace = self.keyspace_flag(keyspace)
         self.set_level(message, own, settings, False)
         cdef Request request = new_request(self.executor, message, statement, None)
+        request.keyspace = keyspace
+        if has_strings:
+            self.set_keyspace(request, keyspace)
         request.batched = queries
         self.set_routing(request, statement)
         request.idempotent = self.may_repeat(repetition, own, settings)
         self.set_life(request, own, options, settings)
         return request
 
-    def prepare(self, str query not None, keyspace, CallOptions options not None):
-        """A request that prepares ``query``; sending it twice is harmless."""
-        cdef Prepare message = Prepare.__new__(Prepare, query, self.keyspace_flag(keyspace))
+    def prepare(self, str query not None, str keyspace, CallOptions options not None):
+        """A request that prepares ``query``; sending it twice is harmless.
+
+        :param keyspace: what its unqualified names mean; ``None`` for nothing
+        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot say that
+        """
+        cdef Prepare message = Prepare.__new__(Prepare, query)
         cdef Request request = new_request(self.executor, message, SimpleStatement(query), None)
+        self.set_keyspace(request, keyspace)
         request.routing_keyspace = keyspace
         request.idempotent = True
         self.set_life(request, options_of(request.statement), options, settings_of(options.profile))
         return request
 
-    def keyspace_flag(self, keyspace):
-        """``keyspace`` if a request must name it, ``None`` if it is the connections' own."""
-        return None if keyspace == self.executor.keyspace else keyspace
+    def answered(self, statement, str keyspace not None, CallOptions options not None):
+        """A request that needs no sending: it asked for ``keyspace``, which is the session's by now."""
+        cdef Request request = new_request(self.executor, Query(statement.query_string), statement, None)
+        self.set_life(request, options_of(statement), options, settings_of(options.profile))
+        request.end_with(new_keyspace(keyspace))
+        return request
+
+    cdef int set_keyspace(self, Request request, str keyspace) except -1:
+        request.keyspace = keyspace
+        request.names_keyspace = True
+        if keyspace not in (None, self.executor.keyspace) and not self.executor.can_name_keyspaces:
+            raise self.executor.faults.other_keyspace(request, self.executor.keyspace)
+        return 0
 
     def next_page(self, Request before not None, bytes paging_state not None):
         """A request for the page after the one that ``before`` got."""
         cdef Query message = <Query?>before.message
         message.paging_state = paging_state
         cdef Request request = new_request(self.executor, message, before.statement, before.prepared)
-        if before.prepared is not None:
-            (<Execute>message).result_metadata_id = before.prepared.shape.metadata_id
+        request.keyspace = before.keyspace
+        request.names_keyspace = before.names_keyspace
         request.routing_keyspace = before.routing_keyspace
         request.token = before.token
         request.has_token = before.has_token
@@ -283,7 +308,7 @@ cdef class RequestBuilder:
 
     def set_routing(self, Request request not None, statement):
         """Take the routing key that the user gave with the statement."""
-        request.routing_keyspace = statement.keyspace or self.executor.keyspace
+        request.routing_keyspace = statement.keyspace or request.keyspace
         key = statement.routing_key
         if key:
             request.token = token_of(key)

@@ -38,9 +38,10 @@ from async_cassandra._exec.cql import (
     describe,
 )
 from async_cassandra._exec.executor import Executor
+from async_cassandra._exec.keyspace import SessionKeyspace
 from async_cassandra._exec.nodes import Nodes
 from async_cassandra._exec.prepare import Preparer, run
-from async_cassandra._exec.prepared import PreparedQuery
+from async_cassandra._exec.prepared import PreparedQuery, other_keyspace
 from async_cassandra._exec.records import record_type
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.statements import (
@@ -109,7 +110,6 @@ class SessionCore:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.control = control
         self.options = options
-        self.keyspace: str | None = None
         self.unusable: ConnectionError | None = None
         self.is_inherited = False
         self.version: int = connect.protocol_version
@@ -120,12 +120,14 @@ class SessionCore:
         self.builder: RequestBuilder = self._make_builder()
         self.preparer: Preparer = Preparer(self.executor, self.builder)
         self.nodes: Nodes = self._make_nodes(connect)
+        self.keyspaces: SessionKeyspace = SessionKeyspace(
+            self.executor, self.nodes, lambda keyspace: control.router.want_keyspace(keyspace)
+        )
         self.heartbeat: Heartbeat = Heartbeat(
             self.nodes.watched, idle_interval=options.idle_heartbeat_interval
         )
         self.default_options: CallOptions = CallOptions(control.profile(EXEC_PROFILE_DEFAULT))
         self.encoder: Encoder = Encoder()
-        self._keyspace_lock = asyncio.Lock()
         self._idle: asyncio.Future[None] | None = None
         _cores.add(self)
 
@@ -137,6 +139,7 @@ class SessionCore:
             faults,
             max_queued=self.options.max_queued,
             budget=budget,
+            can_name_keyspaces=self.version >= 5,
         )
         executor.refuse = self.check_usable
         return executor
@@ -156,10 +159,15 @@ class SessionCore:
             self.executor,
             connect,
             size=self.options.connections_per_node,
-            on_opened=self.preparer.teach,
+            on_back=self.preparer.teach,
             on_user_type=self._on_user_type,
             on_schema_change=self.preparer.on_schema_change,
         )
+
+    @property
+    def keyspace(self) -> str | None:
+        """What unqualified names mean, exactly spelled; ``None`` for nothing."""
+        return self.keyspaces.name
 
     # Life
 
@@ -168,10 +176,7 @@ class SessionCore:
 
         :raises ConnectFailed: if no node can be reached, with the reason of one of them
         """
-        self.keyspace = keyspace
-        self.executor.keyspace = keyspace
-        if keyspace is not None:
-            self.control.router.want_keyspace(keyspace)
+        self.keyspaces.start(keyspace)
         self.nodes.start(keyspace)
         self.heartbeat.start()
         waiting = {asyncio.ensure_future(pool.wait_open()) for pool in self.nodes.pools.values()}
@@ -215,10 +220,12 @@ class SessionCore:
                 pass
         self.executor.abandon(self.unusable)
         self.heartbeat.stop()
-        self.preparer.close()
+        self.preparer.stop_teaching()
+        await self.keyspaces.close()
         await self.nodes.close()
         # Answers that came meanwhile may have begun a pause before a retry.
         self.executor.abandon(self.unusable)
+        await self.preparer.close()
         self.timers.close()
 
     def _on_idle(self) -> None:
@@ -295,55 +302,90 @@ class SessionCore:
         :raises TypeError: if ``query`` is no statement
         """
         started = self.loop.time()
-        request = await self._request_of(query, parameters, options)
+        used_keyspace = _used_keyspace(query)
+        if used_keyspace is not None:
+            return await self._use(query, used_keyspace, parameters, options)
+        keyspace = await self.keyspaces.enter(seconds_of(options))
+        try:
+            request = await self._request_of(query, parameters, keyspace, options)
+        finally:
+            self.keyspaces.leave()
         request.spent = self.loop.time() - started
         return request
 
+    async def _use(
+        self, query: Any, keyspace: str, parameters: Parameters, options: CallOptions
+    ) -> Request:
+        """The request of a USE, once the session has its keyspace."""
+        _refuse_parameters(parameters)
+        for name, given in (
+            ("host", options.pinned),
+            ("trace", options.trace),
+            ("custom_payload and execute_as", options.custom_payload),
+            ("paging_state", not options.wants_all and not options.is_stream),
+        ):
+            if given:
+                raise ConfigurationError(
+                    f"{name}: USE changes the keyspace of the whole session, and takes none"
+                )
+        await self.keyspaces.change(keyspace, seconds_of(options))
+        statement = SimpleStatement(_text_of(query))
+        return self.builder.answered(statement, keyspace, options)
+
     async def _request_of(
-        self, query: Any, parameters: Parameters, options: CallOptions
+        self, query: Any, parameters: Parameters, keyspace: str | None, options: CallOptions
     ) -> Request:
         match query:
             case str():
                 unmarked = SimpleStatement(query, is_idempotent=None)
-                return await self._string(unmarked, query, parameters, options)
+                return await self._string(unmarked, query, parameters, keyspace, options)
             case BoundStatement():
                 _refuse_parameters(parameters)
-                return self.builder.execute(
-                    query, query.prepared_statement.prepared, query.bound, options
-                )
+                prepared = query.prepared_statement.prepared
+                if not prepared.is_trusted:
+                    await self.preparer.confirm(prepared, options)
+                return self.builder.execute(query, prepared, query.bound, options)
             case DriverBoundStatement():
                 _refuse_parameters(parameters)
-                return await self._foreign_bound(query, options)
+                return await self._foreign_bound(query, keyspace, options)
             case PreparedStatement():
-                return await self._request_of(query.bind(parameters), None, options)
+                # Its values are to be bound by the types that the server has.
+                await self.preparer.confirm(query.prepared, options)
+                bound = query.prepared.bind(parameters)
+                return self.builder.execute(query, query.prepared, bound, options)
             case DriverPreparedStatement():
-                statement = await self._adopt(query, options)
+                statement = await self._adopt(query, keyspace, options)
                 bound = statement.prepared.bind(parameters)
                 return self.builder.execute(query, statement.prepared, bound, options)
             case DriverBatchStatement():
                 _refuse_parameters(parameters)
-                return await self._batch(query, options)
+                return await self._batch(query, keyspace, options)
             case SimpleStatement():
-                return await self._string(query, query.query_string, parameters, options)
+                return await self._string(
+                    query, query.query_string, parameters, query.keyspace or keyspace, options
+                )
         raise TypeError(
             "query takes a str, SimpleStatement, PreparedStatement, BoundStatement or "
             f"BatchStatement, not {type(query).__name__}"
         )
 
     async def _string(
-        self, statement: SimpleStatement, text: str, parameters: Parameters, options: CallOptions
+        self,
+        statement: SimpleStatement,
+        text: str,
+        parameters: Parameters,
+        keyspace: str | None,
+        options: CallOptions,
     ) -> Request:
         info = _described(text)
         if parameters is None or (not parameters and info.markers not in _PREPARED_MARKERS):
-            return self.builder.query(statement, text, info, options)
+            return self.builder.query(statement, text, info, keyspace, options)
         if info.markers in _PREPARED_MARKERS:
-            prepared, bound = await self._bound_string(
-                statement.keyspace, text, parameters, options
-            )
+            prepared, bound = await self._bound_string(keyspace, text, parameters, options)
             return self.builder.execute(statement, prepared.prepared, bound, options)
         formatted = self._format(text, parameters, info)
         info = _formatted_info(info, parameters, formatted)
-        return self.builder.query(statement, formatted, info, options)
+        return self.builder.query(statement, formatted, info, keyspace, options)
 
     def _format(self, text: str, parameters: Parameters, info: StatementInfo) -> str:
         """Write the parameters into the string as the driver does for ``%s`` and ``%(name)s``."""
@@ -363,13 +405,11 @@ class SessionCore:
     async def _prepared_string(
         self, keyspace: str | None, text: str, options: CallOptions
     ) -> PreparedStatement:
-        keyspace = keyspace or self.keyspace
+        # Whether it was prepared when the session's keyspace was the same must make no difference.
+        if keyspace not in (None, self.keyspace) and not self.executor.can_name_keyspaces:
+            raise other_keyspace(text, keyspace, self.keyspace)
         statement = self.preparer.cached(keyspace, text)
-        if statement is None:
-            plain = CallOptions(options.profile)
-            plain.timeout = options.timeout
-            statement = await self.preparer.for_string(keyspace, text, plain)
-        return statement
+        return statement or await self.preparer.for_string(keyspace, text, options)
 
     async def _bound_string(
         self, keyspace: str | None, text: str, parameters: Parameters, options: CallOptions
@@ -379,7 +419,7 @@ class SessionCore:
         Another client may have created the table again with other types, and its schema event is
         still to come: what was prepared before is prepared once more before a parameter is refused.
         """
-        known = self.preparer.cached(keyspace or self.keyspace, text)
+        known = self.preparer.cached(keyspace, text)
         statement = known or await self._prepared_string(keyspace, text, options)
         try:
             return statement, statement.prepared.bind(parameters)
@@ -392,29 +432,38 @@ class SessionCore:
         return statement, statement.prepared.bind(parameters)
 
     async def _adopt(
-        self, foreign: DriverPreparedStatement, options: CallOptions
+        self, foreign: DriverPreparedStatement, keyspace: str | None, options: CallOptions
     ) -> PreparedStatement:
         """Our counterpart of a statement that the driver prepared."""
-        return await self._prepared_string(foreign.keyspace, foreign.query_string, options)
+        keyspace = foreign.keyspace or keyspace
+        return await self._prepared_string(keyspace, foreign.query_string, options)
 
-    async def _foreign_bound(self, bound: DriverBoundStatement, options: CallOptions) -> Request:
-        statement = await self._adopt(bound.prepared_statement, options)
+    async def _foreign_bound(
+        self, bound: DriverBoundStatement, keyspace: str | None, options: CallOptions
+    ) -> Request:
+        statement = await self._adopt(bound.prepared_statement, keyspace, options)
         values = statement.prepared.bind_plan.bind_encoded(bound.values)
         return self.builder.execute(bound, statement.prepared, values, options)
 
-    async def _batch(self, batch: DriverBatchStatement, options: CallOptions) -> Request:
+    async def _batch(
+        self, batch: DriverBatchStatement, keyspace: str | None, options: CallOptions
+    ) -> Request:
         entries: list[tuple[str | bytes, bytes]] = []
         queries: dict[bytes, PreparedQuery] = {}
         counts = batch.batch_type is BatchType.COUNTER
         repetition: int = Repetition.NEVER if counts else Repetition.HARMLESS
-        keyspace = batch.keyspace if isinstance(batch, BatchStatement) else None
+        keyspace = batch.keyspace or keyspace
+        has_strings = False
         deadline = self.loop.time() + seconds_of(options)
         for _, statement, values in batch._statements_and_parameters:
             if isinstance(statement, PreparedStatement):
                 prepared, payload = statement.prepared, values.payload
+                if not prepared.is_trusted:
+                    await self.preparer.confirm(prepared, self._left(options, deadline))
             elif isinstance(statement, str) and not values:
                 repetition = min(repetition, _described(statement).repetition)
                 entries.append((statement, NO_VALUES))
+                has_strings = True
                 continue
             else:
                 prepared, payload = await self._batched(
@@ -425,7 +474,9 @@ class SessionCore:
                 queries[prepared_id] = prepared
                 repetition = min(repetition, prepared.repetition)
             entries.append((prepared_id, payload))
-        request = self.builder.batch(batch, entries, queries, repetition, keyspace, options)
+        request = self.builder.batch(
+            batch, entries, queries, repetition, keyspace, has_strings, options
+        )
         if isinstance(batch, BatchStatement) and batch.routing_keyspace is not None:
             request.routing_keyspace = batch.routing_keyspace
         return request
@@ -439,21 +490,24 @@ class SessionCore:
         deadline: float,
     ) -> tuple[PreparedQuery, bytes]:
         """A batch entry's prepared query and encoded values."""
+        left = self._left(options, deadline)
         if isinstance(statement, BoundStatement):
-            return statement.prepared_statement.prepared, statement.bound.payload
+            prepared = statement.prepared_statement.prepared
+            if not prepared.is_trusted:
+                await self.preparer.confirm(prepared, left)
+            return prepared, statement.bound.payload
         if isinstance(statement, DriverBoundStatement):
-            left = self._left(options, deadline)
-            adopted = (await self._adopt(statement.prepared_statement, left)).prepared
+            adopted = (await self._adopt(statement.prepared_statement, keyspace, left)).prepared
             return adopted, adopted.bind_plan.bind_encoded(statement.values).payload
         if isinstance(statement, bytes):
-            prepared = self.preparer.known(statement)
-            if prepared is None:
+            known = self.preparer.known(statement)
+            if known is None:
                 raise ConfigurationError(
                     "a batch holds a statement of another session: prepare it with this one, "
                     "or use async_cassandra's BatchStatement"
                 )
-            return prepared, prepared.bind_plan.bind_encoded(values).payload
-        left = self._left(options, deadline)
+            await self.preparer.confirm(known, left)
+            return known, known.bind_plan.bind_encoded(values).payload
         hidden, bound = await self._bound_string(keyspace, statement, values, left)
         return hidden.prepared, bound.payload
 
@@ -466,11 +520,9 @@ class SessionCore:
     # What follows a response
 
     async def follow_up(self, response: Response, coordinator: NodeConnections | None) -> None:
-        """Do what the client has to after some results: a changed schema, a changed keyspace."""
+        """Do what the client has to after a result that says that the schema has changed."""
         if response.schema_change is not None:
             await self._after_schema_change(response.schema_change, coordinator)
-        elif response.keyspace is not None:
-            await self.use_keyspace(response.keyspace)
 
     async def _after_schema_change(
         self, change: SchemaChange, coordinator: NodeConnections | None
@@ -479,41 +531,25 @@ class SessionCore:
         event = schema_event(
             change.change_type, change.target, change.keyspace, change.name, arguments
         )
-        self.preparer.on_schema_change(event)
+        self.preparer.on_schema_change(event, coordinator)
         if coordinator is not None and len(self.nodes.pools) > 1:
             await wait_for_agreement(self, coordinator, self.control.max_schema_agreement_wait)
         await self.control.after_schema_change(event)
 
-    async def use_keyspace(self, keyspace: str) -> None:
-        """Make ``keyspace``, exactly spelled, that of the session and all its connections.
-
-        Cancellation: the change goes on, since some connections may have the keyspace already.
-
-        :raises ~async_cassandra.exceptions.QueryError: if the server does not take it; nothing changed
-        """
-        change = self.loop.create_task(self._change_keyspace(keyspace))
-        change.add_done_callback(_drop_error)
-        await asyncio.shield(change)
-
-    async def _change_keyspace(self, keyspace: str) -> None:
-        async with self._keyspace_lock:
-            try:
-                await self.nodes.use_keyspace(keyspace)
-            except ConnectFailed as error:
-                raise faults.connect_fault(error) from error
-            self.keyspace = keyspace
-            self.executor.keyspace = keyspace
-        self.control.router.want_keyspace(keyspace)
-
     async def prepare(self, query: str, options: CallOptions) -> PreparedStatement:
         """Prepare a statement for the user."""
-        return await self.preparer.prepare(self.keyspace, query, options)
+        keyspace = await self.keyspaces.enter(seconds_of(options))
+        try:
+            return await self.preparer.prepare(keyspace, query, options)
+        finally:
+            self.keyspaces.leave()
 
     async def select(self, query: str, node: NodeConnections | None = None) -> list[Any]:
         """The first page of what a query of the library's own finds, on ``node`` if given."""
         options = CallOptions(self.default_options.profile)
         options.pinned = (node,) if node is not None else None
-        request = self.builder.query(SimpleStatement(query), query, describe(query), options)
+        statement = SimpleStatement(query)
+        request = self.builder.query(statement, query, describe(query), self.keyspace, options)
         request.as_tuples = False
         response = await run(request)
         return [] if response is None or response.page is None else list(response.page)
@@ -537,6 +573,21 @@ def _described(text: str, reader: Callable[[str], StatementInfo] = describe) -> 
         return reader(text)
     except MixedMarkersError as error:
         raise ParameterValueError(f"query: {error}", error) from error
+
+
+def _text_of(query: Any) -> str:
+    """The CQL of one statement of any class; empty for a batch, and for what is not a statement."""
+    statement = getattr(query, "prepared_statement", query)
+    text = statement if isinstance(statement, str) else getattr(statement, "query_string", None)
+    return text if isinstance(text, str) else ""
+
+
+def _used_keyspace(query: Any) -> str | None:
+    """The keyspace that a USE names, whatever its class; ``None`` for any other statement."""
+    statement = getattr(query, "prepared_statement", query)
+    if isinstance(statement, PreparedStatement):
+        return statement.prepared.used_keyspace
+    return _described(_text_of(statement)).keyspace_change
 
 
 def _refuse_parameters(parameters: Parameters) -> None:

@@ -19,6 +19,9 @@ cdef class Executor:
     cdef readonly RowPlans plans
     cdef public object faults
     cdef public str keyspace
+    cdef readonly bint can_name_keyspaces
+    cdef Py_ssize_t relying
+    cdef public object on_none_relying
     cdef public Py_ssize_t max_queued
     cdef public double attempt_fraction
     cdef readonly Budget budget
@@ -31,6 +34,7 @@ cdef class Executor:
     cdef readonly uint64_t hedges
     cdef readonly uint64_t superseded
     cdef public object on_idle
-    cdef PrepareFlights flights
+    cdef readonly PrepareFlights flights
 
     cdef int free_place(self) except -1
+    cdef int let_go_of_keyspace(self) except -1

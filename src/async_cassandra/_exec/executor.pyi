@@ -8,6 +8,7 @@ from cassandra.pool import Host
 from async_cassandra._exec.awaited import Wakeups
 from async_cassandra._exec.budget import Budget
 from async_cassandra._exec.observer import Observer
+from async_cassandra._exec.prepared import PrepareFlights
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.routes import Routes
 from async_cassandra._net.connection import NodeConnections
@@ -37,7 +38,10 @@ class _Faults(Protocol):
     def timeout(self, request: Request) -> Exception: ...
     def overloaded(self, request: Request, queued: int) -> Exception: ...
     def closed(self, request: Request) -> Exception: ...
-    def changed(self, request: Request, what: str) -> Exception: ...
+    def other_keyspace(self, request: Request, keyspace: str | None) -> Exception: ...
+    def strange_keyspace(
+        self, request: Request, node: NodeConnections, keyspace: str
+    ) -> Exception: ...
 
 class Executor:
     faults: _Faults
@@ -46,6 +50,7 @@ class Executor:
     attempt_fraction: float
     observer: Observer | None
     on_idle: Callable[[], object] | None
+    on_none_relying: Callable[[], object] | None
     refuse: Callable[[], object]
     def __init__(
         self,
@@ -57,7 +62,14 @@ class Executor:
         max_queued: int = 100_000,
         attempt_fraction: float = 0.3,
         budget: Budget | None = None,
+        can_name_keyspaces: bool = True,
     ) -> None: ...
+    @property
+    def can_name_keyspaces(self) -> bool: ...
+    @property
+    def has_relying(self) -> bool: ...
+    @property
+    def flights(self) -> PrepareFlights: ...
     @property
     def wakeups(self) -> Wakeups: ...
     @property

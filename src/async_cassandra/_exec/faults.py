@@ -19,17 +19,19 @@ from cassandra import ConsistencyLevel, WriteType
 from cassandra.policies import RetryPolicy
 
 from async_cassandra._driver.errors import KeyspaceRefusedError, connection_lost, server_error
+from async_cassandra._exec.prepared import other_keyspace as other_keyspace_error
 from async_cassandra._exec.statements import is_read
 from async_cassandra._net.errors import AuthenticationRefused, ConnectFailed, KeyspaceRefused
 from async_cassandra._wire.responses import ErrorCode
 from async_cassandra.exceptions import (
     AuthenticationError,
+    ConfigurationError,
     ConnectionError,
     OverloadedError,
     ParameterValueError,
+    ProtocolError,
     QueryError,
     QueryTimeoutError,
-    StatementChangedError,
 )
 
 if TYPE_CHECKING:
@@ -286,12 +288,35 @@ def closed(request: "Request") -> ConnectionError:
     return ConnectionError("Session is closed")
 
 
-def changed(request: "Request", what: str) -> StatementChangedError:
-    """The exception of a request whose prepared statement no longer fits."""
-    return StatementChangedError(
-        f"The prepared statement was prepared again because the node had forgotten it, and {what}: "
-        "the schema changed since. Prepare it again and bind its values again",
+def other_keyspace(request: "Request", keyspace: str | None) -> ConfigurationError:
+    """The exception of a request whose names cannot be said on a connection of another keyspace."""
+    text = getattr(request.message, "query", "a batch")
+    return other_keyspace_error(text, request.keyspace, keyspace)
+
+
+def strange_keyspace(request: "Request", node: "NodeConnections", keyspace: str) -> ProtocolError:
+    """The exception of a request whose answer says that its connection's keyspace is another one now."""
+    return ProtocolError(
+        f"{node.endpoint} answered a statement other than USE with a change of the keyspace, to "
+        f"{keyspace!r}: the session's keyspace stays, and the connection is replaced",
+        endpoint=node.endpoint,
         attempts=request.attempts,
+    )
+
+
+def keyspace_timeout(keyspace: str, timeout: float) -> QueryTimeoutError:
+    """The exception of a change of the keyspace for which the time was too short; nothing changed."""
+    return QueryTimeoutError(
+        f"The keyspace was not changed to {keyspace!r} within the timeout of {timeout:g} s, and stays"
+    )
+
+
+def held_timeout(timeout: float) -> QueryTimeoutError:
+    """The exception of a call whose time was over before a change of the session's keyspace was."""
+    return QueryTimeoutError(
+        f"No answer within the timeout of {timeout:g} s: waited for the session's keyspace to be "
+        "changed (attempts: 0); nothing was sent",
+        queued_seconds=timeout,
     )
 
 

@@ -15,8 +15,8 @@ from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.routes import Routes
 from async_cassandra._net.connection import Connection
-from async_cassandra._net.errors import ConnectFailed
-from async_cassandra._net.handshake import ConnectOptions, open_connection, use_keyspace
+from async_cassandra._net.errors import ConnectFailed, KeyspaceRefused
+from async_cassandra._net.handshake import ConnectOptions, open_connection
 from async_cassandra._net.pool import NodePool
 from async_cassandra._net.protocol import ConnectionProtocol
 
@@ -32,9 +32,10 @@ class Nodes:
     Concurrency: the loop's thread only.
 
     :param size: connections per node, 1 or more
-    :param on_opened: called with each connection that opens
+    :param on_back: called with the first connection to a node that had none: it may have restarted
     :param on_user_type: called when a class is registered for a user-defined type
-    :param on_schema_change: called when the driver's metadata has a change
+    :param on_schema_change: called with a change of the schema and the node that told of it, and once
+        more with the change alone when the driver's metadata has it
     """
 
     def __init__(
@@ -44,17 +45,17 @@ class Nodes:
         options: ConnectOptions,
         *,
         size: int,
-        on_opened: Callable[[ConnectionProtocol], None],
+        on_back: Callable[[ConnectionProtocol], None],
         on_user_type: Callable[[str, str, type], None],
-        on_schema_change: Callable[[Mapping[str, Any]], None],
+        on_schema_change: Callable[[Mapping[str, Any], NodePool | None], None],
     ) -> None:
         self._control = control
         self._executor = executor
         self._options = options
         self._size = size
-        self._take_in = on_opened
+        self._teach = on_back
         self.on_user_type = on_user_type
-        self.on_schema_change = on_schema_change
+        self._on_schema_change = on_schema_change
         self._keyspace: str | None = None
         self._closing: dict[NodePool, asyncio.Task[None]] = {}
         self.pools: dict[Host, NodePool] = {}
@@ -89,16 +90,52 @@ class Nodes:
         pools = (*self.pools.values(), *self._closing)
         return [connection for pool in pools for connection in pool.watched()]
 
-    async def use_keyspace(self, keyspace: str) -> None:
-        """Make ``keyspace`` that of every connection.
+    async def open_with(self, keyspace: str) -> tuple[NodePool, ConnectionProtocol]:
+        """Open a connection that uses ``keyspace``, to the first node that takes one.
 
-        :raises KeyspaceRefused: if the first node asked does not take it; nothing changed
+        :raises KeyspaceRefused: with the words of the first node asked
+        :raises ConnectFailed: if no node can be reached, with the reason of one of them
         """
-        first = next(self.connections(), None)
-        if first is not None:
-            await use_keyspace(first, keyspace)
-        self._keyspace = keyspace
-        await asyncio.gather(*(pool.use_keyspace(keyspace) for pool in self.pools.values()))
+        failure = ConnectFailed(
+            f"no node can be asked for keyspace {keyspace!r}: none has a connection"
+        )
+        for pool in [pool for pool in self.pools.values() if pool.is_open]:
+            try:
+                connection = await pool.open_with(keyspace)
+            except KeyspaceRefused:
+                raise
+            except ConnectFailed as error:
+                failure = error
+            else:
+                return pool, connection
+        raise failure
+
+    def change_keyspace(
+        self, first_pool: NodePool, connection: ConnectionProtocol, *, at_once: bool
+    ) -> None:
+        """Have every connection replaced by one that uses the keyspace of ``connection``, which is the first of them.
+
+        :param at_once: take no more requests on those that are there, rather than until others are open
+        """
+        self._keyspace = connection.keyspace
+        for pool in self.pools.values():
+            pool.change_keyspace(connection.keyspace, at_once=at_once)
+        if first_pool in self.pools.values():
+            first_pool.take_in(connection)
+        else:
+            # Its node left the cluster in this very turn of the loop.
+            connection.abort(ConnectFailed(f"{connection.endpoint} was removed"))
+
+    async def wait_for_keyspace(self, seconds: float | None) -> None:
+        """Wait until all connections have the keyspace, except to nodes that cannot be reached now.
+
+        :param seconds: to wait at the most; ``None`` for any number
+        """
+        waits = [asyncio.ensure_future(pool.wait_renewed()) for pool in self.pools.values()]
+        if waits:
+            _, late = await asyncio.wait(waits, timeout=seconds)
+            for wait in late:
+                wait.cancel()
 
     async def close(self) -> None:
         """Close every pool."""
@@ -140,6 +177,12 @@ class Nodes:
             self._closing[pool] = task
             task.add_done_callback(lambda done: self._closing.pop(pool))
         self.on_routing()
+
+    def on_schema_event(self, event: Mapping[str, Any], host: Host | None) -> None:
+        self._on_schema_change(event, None if host is None else self.pools.get(host))
+
+    def on_schema_change(self, event: Mapping[str, Any]) -> None:
+        self._on_schema_change(event, None)
 
     def on_routing(self) -> None:
         """Build the routes of every policy from the control plane's current picture."""
@@ -205,7 +248,8 @@ class Nodes:
 
     def _on_opened(self, pool: NodePool, connection: ConnectionProtocol) -> None:
         self._control.report_connections(pool.host, len(pool.connections), by=self)
-        self._take_in(connection)
+        if len(pool.connections) == 1:
+            self._teach(connection)
         if self._executor.observer is not None:
             self._executor.observer.on_connection_opened(pool.endpoint)
 

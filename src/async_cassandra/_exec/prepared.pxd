@@ -1,10 +1,10 @@
 cimport cython
 from libc.stdint cimport uint8_t
 
-from async_cassandra._net.connection cimport Connection, ResponseHandler
+from async_cassandra._net.connection cimport Connection, NodeConnections, ResponseHandler
 from async_cassandra._wire.binding cimport BindPlan, BoundValues
 from async_cassandra._wire.responses cimport Response, RowPlans
-from async_cassandra._wire.rows cimport RowPlan
+from async_cassandra._wire.rows cimport ResultMetadata, RowPlan
 
 
 cdef class ResultShape:
@@ -23,13 +23,21 @@ cdef class PreparedQuery:
     cdef readonly BindPlan bind_plan
     cdef public ResultShape shape
     cdef readonly tuple bind_columns
+    cdef RowPlans plans
     cdef readonly tuple partition_key
     cdef readonly str routing_keyspace
     cdef object __weakref__
     cdef readonly bint is_read
     cdef readonly int repetition
+    cdef readonly bint is_trusted
+    cdef readonly int doubts
+    cdef readonly str changed
+    cdef readonly str used_keyspace
 
     cpdef BoundValues bind(self, values)
+    cdef int take_columns(self, ResultMetadata bound) except -1
+    cpdef int check(self) except -1
+    cdef object change(self, str what)
 
 
 cdef class StatementOptions:
@@ -49,6 +57,9 @@ cdef class PreparedOptions(StatementOptions):
 cdef StatementOptions options_of(statement)
 
 
+cdef class PrepareFlights
+
+
 @cython.no_gc
 cdef class Preparing(ResponseHandler):
     cdef int on_prepared(self, object change) except -1
@@ -58,14 +69,18 @@ cdef class Preparing(ResponseHandler):
 
 cdef class PrepareFlight(ResponseHandler):
     cdef PreparedQuery prepared
-    cdef dict flights
+    cdef PrepareFlights flights
+    cdef int doubts
     cdef tuple key
     cdef list waiting
 
     cdef int lose(self, object error) except -1
+    cdef object compare(self, Connection connection, Response response)
 
 
 cdef class PrepareFlights:
     cdef dict flights
+    cdef public NodeConnections informed
 
+    cpdef bint is_informed(self, NodeConnections node)
     cdef int join(self, Preparing attempt, Connection connection, PreparedQuery prepared) except -1

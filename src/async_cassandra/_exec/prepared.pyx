@@ -1,7 +1,12 @@
 """A prepared query: how to bind it, the shape of its rows as last told, and preparing it again.
 
-The shape is replaced as a whole. A request keeps the one whose metadata id it sent, because the
-reply without metadata has exactly that shape, whatever other replies have brought meanwhile.
+Theory. The shape is replaced as a whole. An attempt keeps the one whose metadata id it sent, because
+the reply without metadata has exactly that shape, whatever other replies have brought meanwhile.
+
+Nothing in EXECUTE speaks of the parameters' types, and a node to which any client has sent the text
+again takes bytes of the types that they had before. So a query is in one of three states: trusted;
+doubted, since a change of the schema may concern it, until a PREPARE shows that its parameters are
+the same or that user-defined types in them have got further fields; changed, for good.
 """
 
 from cassandra.query import FETCH_SIZE_UNSET
@@ -14,9 +19,10 @@ from async_cassandra._wire.responses cimport Prepared, Response, RowPlans, decod
 from async_cassandra._wire.rows cimport ResultMetadata, RowPlan
 
 from async_cassandra._exec.cql import Repetition
+from async_cassandra._exec.schema_events import have_grown
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.errors import ParameterError, ProtocolError
-from async_cassandra.exceptions import from_wire
+from async_cassandra.exceptions import ConfigurationError, StatementChangedError, from_wire
 
 cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
 cdef int READ = Repetition.READ
@@ -47,6 +53,7 @@ cdef class PreparedQuery:
 
     :param keyspace: the keyspace that unqualified names in it mean, ``None`` for none
     :param info: what the tokenizer says of it
+    :ivar used_keyspace: that of a USE, which is never sent as it is; ``None`` for any other query
     """
 
     def __init__(self, str query not None, str keyspace, Prepared prepared not None, info, RowPlans plans not None):
@@ -54,9 +61,10 @@ cdef class PreparedQuery:
         self.query = query
         self.keyspace = keyspace
         self.prepared_id = prepared.prepared_id
-        self.bind_columns = bound.columns
-        self.partition_key = bound.partition_key_indexes
-        self.bind_plan = BindPlan(bound.columns, plans.registry, bound.partition_key_indexes)
+        self.plans = plans
+        self.used_keyspace = info.keyspace_change
+        self.is_trusted = self.used_keyspace is None
+        self.take_columns(bound)
         self.shape = ResultShape(prepared.result_metadata_id, prepared.result_metadata.columns)
         self.routing_keyspace = bound.columns[0].keyspace if bound.columns else keyspace
         self.is_read = info.is_read
@@ -64,6 +72,36 @@ cdef class PreparedQuery:
         if not info.is_read:
             for column in bound.columns:
                 self.repetition = min(self.repetition, BY_TYPE.get(column.type.name, READ))
+
+    cdef int take_columns(self, ResultMetadata bound) except -1:
+        self.bind_columns = bound.columns
+        self.partition_key = bound.partition_key_indexes
+        self.bind_plan = BindPlan(bound.columns, self.plans.registry, bound.partition_key_indexes)
+        return 0
+
+    def doubt(self):
+        """Have it compared with the server's before it is executed again."""
+        self.doubts += 1
+        self.is_trusted = False
+
+    def trust(self, int doubts):
+        """Take it for compared, unless it was doubted since there were so many ``doubts``, or has changed."""
+        if self.doubts == doubts and self.changed is None and self.used_keyspace is None:
+            self.is_trusted = True
+
+    cpdef int check(self) except -1:
+        """Refuse what was bound by types that the server no longer has, and a USE where it is not the whole request."""
+        if self.used_keyspace is not None:
+            raise ConfigurationError("USE changes the keyspace of the session: it cannot be a part of a batch")
+        if self.changed is not None:
+            raise self.change(self.changed)
+        return 0
+
+    cdef object change(self, str what):
+        """The exception of a request that would have executed it."""
+        return StatementChangedError(
+            f"The schema changed since this statement was prepared: {what}. Nothing was executed. Prepare it again "
+            f"and bind its values again: {self.query[:200]}")
 
     def message(self, str connection_keyspace):
         """The PREPARE to send; the keyspace is left out where the connection has it already."""
@@ -85,15 +123,34 @@ cdef class PreparedQuery:
         self.shape = ResultShape(metadata.new_metadata_id, metadata.columns)
         return self.shape
 
-    def renew(self, Prepared prepared not None):
-        """Take what another PREPARE gave; return what no longer fits values bound before, ``None`` if all does."""
+    def renew(self, Prepared prepared not None, bint is_certain):
+        """Take what another PREPARE gave; return the exception if values bound before no longer fit, else ``None``.
+
+        :param is_certain: whether the node has every change of the schema that is known of. What another one says is
+            reason enough to doubt the statement, and not to take it for changed.
+        """
+        cdef ResultMetadata bound = prepared.bind_metadata
         if prepared.prepared_id != self.prepared_id:
-            return f"the server gave it id {prepared.prepared_id.hex()} instead of {self.prepared_id.hex()}"
+            return self.change(f"its id is {prepared.prepared_id.hex()} instead of {self.prepared_id.hex()}")
         if prepared.result_metadata_id != self.shape.metadata_id or prepared.result_metadata_id is None:
             self.shape = ResultShape(prepared.result_metadata_id, prepared.result_metadata.columns)
-        if prepared.bind_metadata.columns != self.bind_columns:
-            return "its parameters have other types than when it was prepared"
-        return None
+        if self.changed is None and bound.columns != self.bind_columns:
+            if have_grown(self.bind_columns, bound.columns):
+                self.take_columns(bound)
+                return None
+            self.doubt()
+            if not is_certain:
+                return self.change("its parameters have other types on some nodes")
+            self.changed = "its parameters have other types now"
+        return None if self.changed is None else self.change(self.changed)
+
+
+def other_keyspace(str query not None, keyspace, connection_keyspace):
+    """The exception of a query whose unqualified names protocol v4 cannot say on a connection."""
+    return ConfigurationError(
+        f"Protocol v4 knows no keyspace but the session's, which is {connection_keyspace!r} now, and the unqualified "
+        f"names of this statement mean {keyspace!r}: {query[:200]}. Qualify its names, or leave protocol_version out "
+        "to speak v5; a prepared statement can also be prepared again")
 
 
 cdef class StatementOptions:
@@ -140,7 +197,7 @@ cdef class Preparing(ResponseHandler):
     """An attempt that may wait until its statement is prepared; one of the three is called, once."""
 
     cdef int on_prepared(self, object change) except -1:
-        """Go on; ``change`` says what no longer fits values bound before, ``None`` if all does."""
+        """Go on, or fail with ``change`` if that is an exception: values bound before no longer fit."""
         raise NotImplementedError
 
     cdef int on_prepare_refused(self, Response response) except -1:
@@ -158,8 +215,9 @@ cdef class PrepareFlight(ResponseHandler):
     :param flights: where it is found under ``key`` while it is under way
     """
 
-    def __init__(self, PreparedQuery prepared not None, dict flights not None, tuple key not None):
+    def __init__(self, PreparedQuery prepared not None, PrepareFlights flights not None, tuple key not None):
         self.prepared = prepared
+        self.doubts = prepared.doubts
         self.flights = flights
         self.key = key
         self.waiting = []
@@ -168,7 +226,7 @@ cdef class PrepareFlight(ResponseHandler):
                          const unsigned char* body, Py_ssize_t size) except -1:
         cdef Response response
         cdef Preparing attempt
-        del self.flights[self.key]
+        del self.flights.flights[self.key]
         try:
             response = decode_response(connection.version, flags, opcode, body, size, None, None, False)
             if response.error is None and response.prepared is None:
@@ -176,17 +234,31 @@ cdef class PrepareFlight(ResponseHandler):
         except ProtocolError as error:
             self.lose(ConnectionLost(f"protocol error from {connection.endpoint}: {error}", connection.endpoint))
             raise
-        if response.error is not None:
-            for attempt in self.waiting:
-                attempt.on_prepare_refused(response)
-            return 0
-        change = self.prepared.renew(response.prepared)
+        change = self.compare(connection, response)
         for attempt in self.waiting:
-            attempt.on_prepared(change)
+            if response.error is not None and change is None:
+                attempt.on_prepare_refused(response)
+            else:
+                attempt.on_prepared(change)
         return 0
 
+    cdef object compare(self, Connection connection, Response response):
+        """What speaks against executing the query: an exception, or ``None``."""
+        cdef PreparedQuery prepared = self.prepared
+        if connection.version < 5 and prepared.keyspace is not None and prepared.keyspace != connection.keyspace:
+            # The node took its unqualified names for those of another keyspace. Its id tells whether it has any.
+            if response.error is not None or response.prepared.prepared_id != prepared.prepared_id:
+                return other_keyspace(prepared.query, prepared.keyspace, connection.keyspace)
+        if response.error is not None:
+            return None
+        cdef bint is_certain = self.flights.is_informed(connection.node)
+        change = prepared.renew(response.prepared, is_certain)
+        if change is None and is_certain:
+            prepared.trust(self.doubts)
+        return change
+
     cdef int on_lost(self, Connection connection, object error) except -1:
-        del self.flights[self.key]
+        del self.flights.flights[self.key]
         return self.lose(error)
 
     cdef int lose(self, object error) except -1:
@@ -197,10 +269,17 @@ cdef class PrepareFlight(ResponseHandler):
 
 
 cdef class PrepareFlights:
-    """The PREPAREs of one session's requests that are under way; attempts with the same need share one."""
+    """The PREPAREs of one session's requests that are under way; attempts with the same need share one.
+
+    :ivar informed: the node that told of the last change of the schema, so that it has that change; ``None`` for any
+    """
 
     def __cinit__(self):
         self.flights = {}
+
+    cpdef bint is_informed(self, NodeConnections node):
+        """Whether a node has every change of the schema that is known of."""
+        return self.informed is None or self.informed is node
 
     cdef int join(self, Preparing attempt, Connection connection, PreparedQuery prepared) except -1:
         """Prepare on ``connection`` for ``attempt``, which is told the outcome."""
@@ -209,7 +288,7 @@ cdef class PrepareFlights:
         if flight is not None:
             flight.waiting.append(attempt)
             return 0
-        flight = PrepareFlight(prepared, self.flights, key)
+        flight = PrepareFlight(prepared, self, key)
         flight.waiting.append(attempt)
         try:
             connection.send(flight, prepared.message(connection.keyspace))

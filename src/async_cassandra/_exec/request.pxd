@@ -12,16 +12,20 @@ from async_cassandra._wire.rows cimport RowPlan
 @cython.no_gc
 cdef class Attempt(Sending):
     cdef Request request
+    cdef ResultShape shape
+    cdef list unchecked
     cdef int prepares
 
+    cdef int check_next(self) except -1
     cdef int resend(self) except -1
+    cdef int take_shape(self) except -1
 
 
 cdef class Request(Attempted):
     cdef readonly Message message
     cdef public object statement
     cdef readonly PreparedQuery prepared
-    cdef ResultShape shape
+    cdef public str keyspace
     cdef public object retry_policy
     cdef public double timeout
     cdef public double spent
@@ -51,11 +55,14 @@ cdef class Request(Attempted):
     cdef public bint is_stream
     cdef bint failed_otherwise
     cdef bint sent_once
+    cdef public bint names_keyspace
+    cdef bint relies_on_connection
     cdef bint holds_place
     cdef bint keeps_place
 
     cdef int fill(self, Executor executor, Message message, statement, PreparedQuery prepared) except -1
     cdef int begin(self) except -1
+    cdef int end_with(self, Response response) except -1
     cdef int make_plan(self) except -1
     cdef int send_next(self) except -1
     cdef int send_to(self, Connection connection, double now) except -1
@@ -74,7 +81,11 @@ cdef class Request(Attempted):
     cdef bint take_retry(self) noexcept
     cdef int pause(self, double delay) except -1
     cdef int plan_hedge(self, Attempt attempt, double now) except -1
-    cdef int reshape(self) noexcept
+    cdef list doubted(self)
+    cdef int name_keyspace(self, Connection connection) except -1
+    cdef int on_strange_keyspace(self, Attempt attempt, str keyspace) except -1
+    cdef int rely(self) except -1
+    cdef int rely_no_more(self) except -1
     cdef int count_retry(self, object error, double delay) except -1
     cdef int finish(self, object error) except -1
     cdef int give_up_place(self) except -1

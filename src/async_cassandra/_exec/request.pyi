@@ -39,6 +39,8 @@ class Request(Attempted):
     as_tuples: bool
     wants_all: bool
     is_stream: bool
+    keyspace: str | None
+    names_keyspace: bool
     row_factory: RowFactory | RecordType
     def __init__(
         self,

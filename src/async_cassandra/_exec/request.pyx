@@ -29,7 +29,7 @@ from libc.stdint cimport uint8_t
 
 from async_cassandra._exec.queue cimport WaitQueue
 from async_cassandra._exec.routes cimport Routes
-from async_cassandra._wire.requests cimport Execute, Statement
+from async_cassandra._wire.requests cimport Execute, Prepare, Statement
 from async_cassandra._wire.responses cimport decode_response
 from async_cassandra._wire.rows cimport ResultMetadata
 
@@ -52,6 +52,7 @@ cpdef enum State:
     DONE = 4
 
 DEF OP_RESULT = 0x08
+DEF OP_PREPARE = 0x09
 DEF OP_EXECUTE = 0x0A
 DEF UNPREPARED = 0x2500
 
@@ -84,13 +85,32 @@ cdef object CANCELLED = CancelledError()
 cdef class Attempt(Sending):
     """One sending of a request to one node."""
 
+    cdef int check_next(self) except -1:
+        """Compare with the server's one of the queries that a change of the schema may concern."""
+        cdef PreparedQuery prepared = <PreparedQuery>self.unchecked.pop()
+        return self.request.executor.flights.join(self, self.connection, prepared)
+
     cdef int resend(self) except -1:
-        """Send on the same connection, after the statement was prepared there."""
+        """Send on its connection, which a statement was perhaps prepared on just now."""
+        cdef Request request = self.request
+        if request.prepared is not None:
+            self.take_shape()
+        elif request.names_keyspace:
+            request.name_keyspace(self.connection)
         try:
-            self.stream_id = self.connection.send(self, self.request.message)
+            self.stream_id = self.connection.send(self, request.message)
         except ValueError as error:
-            raise self.request.executor.faults.unsendable(self.request, error) from error
+            raise request.executor.faults.unsendable(request, error) from error
         self.flush_number = self.connection.flushes
+        return 0
+
+    cdef int take_shape(self) except -1:
+        """Ask for rows of the shape that the statement has now: the answer without metadata has just that."""
+        cdef ResultShape shape = self.request.prepared.shape
+        cdef Execute message = <Execute>self.request.message
+        self.shape = shape
+        message.result_metadata_id = shape.metadata_id
+        message.skip_metadata = shape.metadata_id is not None and len(shape.columns) > 0
         return 0
 
     cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
@@ -103,8 +123,8 @@ cdef class Attempt(Sending):
         if request.state == DONE:
             return 0
         try:
-            if request.shape is not None and len(request.shape.columns):
-                plan = request.shape.plan(request.executor.plans, request.as_tuples)
+            if self.shape is not None and len(self.shape.columns):
+                plan = self.shape.plan(request.executor.plans, request.as_tuples)
             response = decode_response(connection.version, flags, opcode, body, size, plan, request.executor.plans,
                                        request.as_tuples, connection.reader.whole, not request.is_stream)
         except ProtocolError as error:
@@ -134,10 +154,9 @@ cdef class Attempt(Sending):
             return 0
         if change is not None:
             self.live = False
-            return self.request.fail(self.request.executor.faults.changed(self.request, change))
-        self.request.reshape()
+            return self.request.fail(change)
         try:
-            return self.resend()
+            return self.check_next() if self.unchecked else self.resend()
         except ConnectionLost as error:
             return self.on_prepare_lost(error)
 
@@ -180,8 +199,6 @@ cdef class Request(Attempted):
         self.timeout = INFINITY
         self.wakeups = executor.wakeups
         self.batched = NO_QUERIES
-        if prepared is not None:
-            self.shape = prepared.shape
         return 0
 
     def __repr__(self):
@@ -225,6 +242,8 @@ cdef class Request(Attempted):
                 raise executor.faults.closed(self)
             executor.running += 1
             self.holds_place = True
+        if self.names_keyspace:
+            self.rely()
         self.started = executor.timers.now()
         self.deadline = self.started + self.timeout - self.spent
         self.next_event = INFINITY
@@ -246,6 +265,12 @@ cdef class Request(Attempted):
             self.finish(error)
             raise
         return 0
+
+    cdef int end_with(self, Response response) except -1:
+        """End it without having sent it."""
+        self.response = response
+        self.state = DONE
+        return self.answer()
 
     # Where to send
 
@@ -279,7 +304,10 @@ cdef class Request(Attempted):
         attempt.node = connection.node
         attempt.connection = connection
         attempt.stream_id = -1
-        attempt.resend()
+        if self.prepared is None or not self.prepared.is_trusted:
+            attempt.unchecked = self.doubted()
+        if attempt.unchecked is None:
+            attempt.resend()
         self.add_attempt(attempt)
         self.state = WAITING
         self.sent_once = True
@@ -287,7 +315,8 @@ cdef class Request(Attempted):
         self.next_event = INFINITY
         if self.idempotent and self.pinned is None:
             self.plan_hedge(attempt, now)
-        return self.arm(now)
+        self.arm(now)
+        return 0 if attempt.unchecked is None else attempt.check_next()
 
     cdef int plan_hedge(self, Attempt attempt, double now) except -1:
         """Decide when another node is asked too, while this attempt is live."""
@@ -403,9 +432,11 @@ cdef class Request(Attempted):
         self.response = response
         self.coordinator = attempt.node
         cdef ResultMetadata metadata = response.metadata
+        if response.keyspace is not None:
+            return self.on_strange_keyspace(attempt, response.keyspace)
         self.win(attempt)
         if self.prepared is not None and metadata is not None and metadata.new_metadata_id is not None:
-            self.shape = self.prepared.reshape(metadata)
+            self.prepared.reshape(metadata)
         self.keeps_place = self.wants_all and metadata is not None and metadata.paging_state is not None
         if response.page is not None:
             self.pages += 1
@@ -444,12 +475,61 @@ cdef class Request(Attempted):
         attempt.live = True
         return self.executor.flights.join(attempt, attempt.connection, prepared)
 
-    cdef int reshape(self) noexcept:
-        """Send the metadata id that the statement has now."""
-        if self.prepared is not None:
-            self.shape = self.prepared.shape
-            (<Execute>self.message).result_metadata_id = self.shape.metadata_id
+    cdef list doubted(self):
+        """Its queries that are to be compared with the server's before it is sent; ``None`` for none.
+
+        :raises ~async_cassandra.exceptions.StatementChangedError: if one no longer fits
+        """
+        cdef PreparedQuery prepared = self.prepared
+        cdef list found = None
+        if prepared is not None:
+            if prepared.is_trusted:
+                return None
+            prepared.check()
+            return [prepared]
+        for prepared in self.batched.values():
+            if not prepared.is_trusted:
+                prepared.check()
+                found = [prepared] if found is None else [*found, prepared]
+        return found
+
+    # Its keyspace
+
+    cdef int on_strange_keyspace(self, Attempt attempt, str keyspace) except -1:
+        """Fail, and have the connection replaced: who knows what unqualified names mean there from now on."""
+        exception = self.executor.faults.strange_keyspace(self, attempt.node, keyspace)
+        self.end_attempt(attempt, exception)
+        attempt.connection.distrust()
+        return self.fail(exception)
+
+    cdef int name_keyspace(self, Connection connection) except -1:
+        """Have the message name the keyspace that its unqualified names mean, where that is not the connection's.
+
+        Names that were given before the session had a keyspace mean none: the server took them, so they are qualified.
+
+        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot say it
+        """
+        cdef str keyspace = None
+        if self.keyspace != connection.keyspace and self.keyspace is not None:
+            if connection.version < 5:
+                raise self.executor.faults.other_keyspace(self, connection.keyspace)
+            keyspace = self.keyspace
+        if self.message.opcode == OP_PREPARE:
+            (<Prepare>self.message).keyspace = keyspace
+        else:
+            (<Statement>self.message).keyspace = keyspace
         return 0
+
+    cdef int rely(self) except -1:
+        """Be counted where only a connection's own keyspace can say what the names mean."""
+        if self.keyspace is None or not self.executor.can_name_keyspaces:
+            self.relies_on_connection = True
+            self.executor.relying += 1
+        return 0
+
+    cdef int rely_no_more(self) except -1:
+        self.relies_on_connection = False
+        return self.executor.let_go_of_keyspace()
 
     cdef int on_attempt_lost(self, Attempt attempt, object error, bint sent) except -1:
         cdef object exception
@@ -535,6 +615,8 @@ cdef class Request(Attempted):
         if self.is_queued:
             self.leave_queue(self.executor.timers.now())
         self.state = DONE
+        if self.relies_on_connection:
+            self.rely_no_more()
         self.executor.timers.stop(self)
         if self.executor.observer is not None and not self.keeps_place:
             self.executor.observer.on_finished(self, error, self.executor.timers.now() - self.began)

@@ -351,7 +351,7 @@ cdef class AsyncResultSet:
 
 
 def whole_result(Request request not None, core):
-    """The result of a request that is done; ``None`` if something follows: a page, a changed schema or keyspace."""
+    """The result of a request that is done; ``None`` if something follows: a page, a changed schema."""
     cdef Response response = request.response
     if response is not None and not response.has_all():
         return None

@@ -1,6 +1,6 @@
-"""Which statements a change of the schema concerns."""
+"""Which statements a change of the schema concerns, and what it did to their parameters."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from async_cassandra._wire.cqltypes import CqlType, TypeCode
@@ -17,7 +17,7 @@ def concerns(event: Mapping[str, Any], query: str, columns: Iterable[Column]) ->
     target = event.get("target_type")
     if target in ("FUNCTION", "AGGREGATE"):
         # Neither parameters nor result tell which functions a statement calls.
-        return event[target.lower()].name.lower() in query.lower()
+        return event[target.lower()].name.lower() in query.lower().replace('""', '"')
     if target not in ("KEYSPACE", "TABLE", "TYPE"):
         return True
     if event.get("change_type") == "CREATED":
@@ -36,3 +36,38 @@ def _is_made_of(cql_type: CqlType, keyspace: str | None, name: str) -> bool:
     if (cql_type.code, cql_type.keyspace, cql_type.name) == (TypeCode.UDT, keyspace, name):
         return True
     return any(_is_made_of(part, keyspace, name) for part in cql_type.subtypes)
+
+
+def have_grown(before: Sequence[Column], now: Sequence[Column]) -> bool:
+    """Whether what was encoded for parameters is right for them as they are now.
+
+    It is if their types are the same but for fields that were appended to user-defined types, at any depth: the server
+    takes a value without the last fields for one in which they are null.
+    """
+    return len(before) == len(now) and all(
+        _place(old) == _place(new) and _has_grown(old.type, new.type)
+        for old, new in zip(before, now, strict=True)
+    )
+
+
+def _place(column: Column) -> tuple[str, str, str]:
+    return column.keyspace, column.table, column.name
+
+
+def _has_grown(before: CqlType, now: CqlType) -> bool:
+    if before == now:
+        return True
+    if (before.code, before.name, before.keyspace, before.dimension) != (
+        now.code,
+        now.name,
+        now.keyspace,
+        now.dimension,
+    ):
+        return False
+    count = len(before.subtypes)
+    if before.code == TypeCode.UDT:
+        if now.field_names[: len(before.field_names)] != before.field_names:
+            return False
+    elif len(now.subtypes) != count:
+        return False
+    return count > 0 and all(map(_has_grown, before.subtypes, now.subtypes))

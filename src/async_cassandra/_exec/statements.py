@@ -4,7 +4,6 @@ They can be used wherever the driver's can, and the driver's own can be used in 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from typing import Any, Self
 
 from cassandra import query as driver
@@ -61,7 +60,7 @@ class PreparedStatement(PreparedOptions, driver.PreparedStatement):
         self.protocol_version = protocol_version
         self.routing_key_indexes: list[int] | None = list(prepared.partition_key) or None
 
-    @cached_property
+    @property
     def column_metadata(self) -> list[ColumnMetadata]:
         """The parameters, in the driver's types."""
         return [_driver_column(column) for column in self.prepared.bind_columns]

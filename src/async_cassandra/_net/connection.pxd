@@ -58,6 +58,7 @@ cdef class Connection(EnvelopeSink):
     cdef bint is_available(self) noexcept
     cdef int send(self, ResponseHandler handler, Message message) except -1
     cdef int orphan(self, int stream_id) except -1
+    cdef int distrust(self) except -1
     cdef int wake_senders(self) except -1
     cdef int acquire_id(self) except -1
     cdef void check_drained(self)

@@ -112,6 +112,7 @@ cdef class Connection(EnvelopeSink):
     :param version: protocol version, 4 or 5
     :param max_in_flight: requests that may wait for a response at once, 1 to 32767: stream 0 stays the server's
     :param compression: ``(compress, decompress)`` of LZ4 blocks or ``None``
+    :ivar keyspace: what unqualified names mean on it; set while it is opened, and never changed after
     :ivar turn: of those connections whose requests wake the same tasks; at first one of its own
     :ivar late: responses that came when nobody waited for them any more, and were dropped
     """
@@ -271,6 +272,13 @@ cdef class Connection(EnvelopeSink):
                 self.handlers[stream_id] = <PyObject*>OLD_ORPHAN
                 Py_DECREF(ORPHAN)
         return count
+
+    cdef int distrust(self) except -1:
+        """Take no more requests, and have another connection opened in its place."""
+        self.draining = True
+        if self.on_worn is not None:
+            self.on_worn(self)
+        return 0
 
     # Receiving
 

@@ -3,8 +3,8 @@
 Theory. One task per pool opens what is missing: at once after a loss, then with growing pauses.
 While it can open none it says so through ``on_unreachable``; the first one that opens ends that. A
 connection that answers nothing is probed and then aborted by :mod:`.heartbeat`; one that is worn
-out by orphaned stream ids is replaced first and closed when its live requests are done; it is
-watched until then.
+out by orphaned stream ids, or uses another keyspace than the session by now, is replaced first and
+closed when its live requests are done; it is watched until then.
 """
 
 import asyncio
@@ -12,8 +12,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from async_cassandra._net.connection import Connection, NodeConnections
-from async_cassandra._net.errors import ConnectFailed, ConnectionLost, KeyspaceRefused
-from async_cassandra._net.handshake import use_keyspace
+from async_cassandra._net.errors import ConnectFailed, KeyspaceRefused
 from async_cassandra._net.protocol import ConnectionProtocol
 from async_cassandra._net.turn import Turn
 from async_cassandra._wire.errors import ProtocolError
@@ -23,14 +22,6 @@ FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 0.5
 
 type Opener = Callable[[str | None], Awaitable[ConnectionProtocol]]
-
-
-def _connect_failed(error: Exception, endpoint: str) -> ConnectFailed:
-    if isinstance(error, ConnectFailed):
-        return error
-    failed = ConnectFailed(f"cannot connect to {endpoint}: {error}", endpoint)
-    failed.__cause__ = error
-    return failed
 
 
 class NodePool(NodeConnections):
@@ -78,6 +69,7 @@ class NodePool(NodeConnections):
         self._worn: set[Connection] = set()
         self._retiring: set[Connection] = set()
         self._is_reported = False
+        self._renewed: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closings: set[asyncio.Task[None]] = set()
         self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -125,10 +117,8 @@ class NodePool(NodeConnections):
             try:
                 await self._open_one()
                 pause = 0.0
-            # The authenticator is the application's, the answers are a server's: the pool
-            # outlives whatever they bring about.
-            except Exception as error:  # noqa: BLE001
-                self._note_failure(_connect_failed(error, self.endpoint))
+            except ConnectFailed as error:
+                self._note_failure(error)
                 pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, pause * 2))
                 await self._rest(pause * random.uniform(0.75, 1.0))
 
@@ -140,21 +130,33 @@ class NodePool(NodeConnections):
             pass
 
     async def _open_one(self) -> None:
-        keyspace = self._keyspace
-        connection = await self._opener(keyspace)
+        connection = await self.open_with(self._keyspace)
+        if connection.keyspace == self._keyspace:
+            self.take_in(connection)
+        else:
+            connection.abort(ConnectFailed("the keyspace changed meanwhile", self.endpoint))
+
+    async def open_with(self, keyspace: str | None) -> ConnectionProtocol:
+        """Open a connection beside those that are kept.
+
+        :raises ConnectFailed: if there is none to be had
+        :raises KeyspaceRefused: if the node does not take the keyspace
+        """
         try:
-            while self._keyspace != keyspace and self._keyspace is not None:
-                keyspace = self._keyspace
-                await use_keyspace(connection, keyspace)
-        except BaseException as error:
-            lost = ConnectFailed(f"connecting to {self.endpoint} failed", self.endpoint)
-            connection.abort(lost, error)
+            connection = await self._opener(keyspace)
+        except ConnectFailed:
             raise
+        # The authenticator is the application's, the answers are a server's.
+        except Exception as error:
+            raise ConnectFailed(
+                f"cannot connect to {self.endpoint}: {error}", self.endpoint
+            ) from error
         if connection.closed:
             raise ConnectFailed(f"{self.endpoint} closed the connection at once", self.endpoint)
-        self._take_in(connection)
+        return connection
 
-    def _take_in(self, connection: ConnectionProtocol) -> None:
+    def take_in(self, connection: ConnectionProtocol) -> None:
+        """Keep a connection; a worn one goes for it."""
         connection.node = self
         connection.turn = self._turn
         connection.on_closed = self._on_closed
@@ -171,8 +173,15 @@ class NodePool(NodeConnections):
         self._on_available()
         if self._worn:
             self._retire(self._worn.pop())
+        if all(kept.keyspace == self._keyspace for kept in self.connections):
+            self._tell_renewed()
+
+    def _tell_renewed(self) -> None:
+        if self._renewed is not None and not self._renewed.done():
+            self._renewed.set_result(None)
 
     def _note_failure(self, error: ConnectFailed) -> None:
+        self._tell_renewed()
         if not self._first.done():
             self._first.set_exception(error)
             self._first.exception()
@@ -202,6 +211,7 @@ class NodePool(NodeConnections):
     def _retire(self, connection: Connection) -> None:
         """Take a connection out of use; it closes when its last live request is done."""
         self.connections.remove(connection)
+        self._worn.discard(connection)
         connection.draining = True
         self._retiring.add(connection)
         self._wake.set()
@@ -214,17 +224,24 @@ class NodePool(NodeConnections):
         await connection.close()
         self._retiring.discard(connection)
 
-    async def use_keyspace(self, keyspace: str) -> None:
-        """Make ``keyspace`` that of every connection, those being opened included.
+    def change_keyspace(self, keyspace: str | None, *, at_once: bool) -> None:
+        """Replace every connection by one that uses ``keyspace``.
 
-        One that does not take it is closed and opened again with it.
+        :param at_once: take no more requests on those that are there, rather than until others are open
         """
         self._keyspace = keyspace
+        self._renewed = asyncio.get_running_loop().create_future()
         for connection in list(self.connections):
-            try:
-                await use_keyspace(connection, keyspace)
-            except ConnectionLost as error:
-                connection.abort(error)
+            if at_once:
+                self._retire(connection)
+            else:
+                self._worn.add(connection)
+        self._wake.set()
+
+    async def wait_renewed(self) -> None:
+        """Wait until every connection uses the keyspace, or one could not be opened."""
+        if self._renewed is not None:
+            await asyncio.shield(self._renewed)
 
     async def retire(self, grace: float) -> None:
         """Take no more requests, and close the connections when those they have are done.
@@ -250,6 +267,7 @@ class NodePool(NodeConnections):
         await self._stop_opening()
         for closing in self._closings:
             closing.cancel()
+        self._tell_renewed()
         if not self._first.done():
             self._first.cancel()
         connections = self.watched()

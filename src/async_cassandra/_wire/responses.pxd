@@ -53,6 +53,7 @@ cdef class Response:
     cdef bint has_all(self) noexcept
 
 
+cdef Response new_keyspace(str keyspace)
 cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
                               Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples, bytes whole=*,
                               bint at_once=*)

@@ -129,15 +129,24 @@ cdef class Response:
         return f"<Response opcode=0x{self.opcode:02x} kind={self.kind}>"
 
     cdef bint has_all(self) noexcept:
-        """Whether nothing follows from it: no further page, no changed schema or keyspace."""
+        """Whether nothing follows from it: no further page, no changed schema."""
         if self.metadata is not None:
             return self.metadata.paging_state is None
-        return self.schema_change is None and self.keyspace is None
+        return self.schema_change is None
 
     @property
     def paging_state(self):
         """The token of the page after this one; ``None`` if there is none, or no rows."""
         return None if self.metadata is None else self.metadata.paging_state
+
+
+cdef Response new_keyspace(str keyspace):
+    """The RESULT of a USE, as if a server had sent it."""
+    cdef Response response = Response.__new__(Response)
+    response.opcode = OP_RESULT
+    response.kind = SET_KEYSPACE
+    response.keyspace = keyspace
+    return response
 
 
 cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
