@@ -185,7 +185,7 @@ cdef class RequestBuilder:
         :param keyspace: what its unqualified names mean; ``None`` for nothing
         :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot say that
         """
-        cdef Prepare message = Prepare.__new__(Prepare, query)
+        cdef Prepare message = Prepare.__new__(Prepare, query + self.executor.statement_mark)
         cdef Request request = new_request(self.executor, message, SimpleStatement(query), None)
         self.set_keyspace(request, keyspace)
         request.routing_keyspace = keyspace

@@ -26,6 +26,9 @@ class ClientOptions:
     :ivar min_retries_per_second: of either, that are allowed beyond that; 0 or more
     :ivar throw_on_overload: have an overloaded server answer with an error, which the retry policy
         sees, rather than read this client's connections slower
+    :ivar private_statements: prepare under ids of the session's own, by a comment behind each
+        statement, so that no other client can make a node take values of types that changed
+        meanwhile; each session then has entries of its own in the servers' caches of statements
     :ivar vectors: what vectors of ``float``, ``double``, ``int`` and ``bigint`` become: ``"list"``;
         ``"array"``, an ``array.array``; ``"memoryview"``, the server's own bytes without a copy,
         big-endian, which keep their page in memory
@@ -41,12 +44,17 @@ class ClientOptions:
     hedge_budget: float = 0.5
     min_retries_per_second: float = 10.0
     throw_on_overload: bool = False
+    private_statements: bool = False
     vectors: Literal["list", "array", "memoryview"] = "list"
 
     def __post_init__(self) -> None:
         if self.vectors not in ("list", "array", "memoryview"):
             raise ConfigurationError(
                 f"vectors takes 'list', 'array' or 'memoryview', not {self.vectors!r}"
+            )
+        if not isinstance(self.private_statements, bool):
+            raise ConfigurationError(
+                f"private_statements takes True or False, not {self.private_statements!r}"
             )
         for name, low, high in (
             ("connections_per_node", 1, 1024),

@@ -6,6 +6,7 @@ else is brought to a message by :meth:`SessionCore.resolve`, which may have to p
 
 import asyncio
 import os
+import secrets
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -141,6 +142,8 @@ class SessionCore:
             budget=budget,
             can_name_keyspaces=self.version >= 5,
         )
+        if self.options.private_statements:
+            executor.statement_mark = f" /* {secrets.token_hex(8)} */"
         executor.refuse = self.check_usable
         return executor
 

@@ -20,6 +20,7 @@ cdef class Executor:
     cdef public object faults
     cdef public str keyspace
     cdef readonly bint can_name_keyspaces
+    cdef public str statement_mark
     cdef Py_ssize_t relying
     cdef public object on_none_relying
     cdef public Py_ssize_t max_queued

@@ -46,6 +46,7 @@ class _Faults(Protocol):
 class Executor:
     faults: _Faults
     keyspace: str | None
+    statement_mark: str
     max_queued: int
     attempt_fraction: float
     observer: Observer | None

@@ -17,6 +17,7 @@ cdef class Executor:
     :param can_name_keyspaces: the protocol lets a request name a keyspace; else its connection's is what names mean
     :ivar observer: told of what happens to requests; ``None`` for nobody
     :ivar keyspace: what unqualified names mean from now on; ``None`` for none
+    :ivar statement_mark: what the text of each PREPARE ends with, beyond the statement
     :ivar on_none_relying: called when the last one ends of the requests that :attr:`has_relying` is about
     :ivar hedges: attempts started while another one of the request was live
     :ivar superseded: attempts given up because another one of the request was answered first
@@ -30,6 +31,7 @@ cdef class Executor:
         self.timers = timers
         self.faults = faults
         self.can_name_keyspaces = can_name_keyspaces
+        self.statement_mark = ""
         self.max_queued = max_queued
         self.attempt_fraction = attempt_fraction
         self.budget = Budget() if budget is None else budget

@@ -199,7 +199,10 @@ class Preparer:
             if known.renew(answer, self._executor.flights.is_informed(node)) is None:
                 known.trust(doubts)
                 return known
-        prepared = PreparedQuery(query, keyspace, answer, describe(query), self._executor.plans)
+        executor = self._executor
+        prepared = PreparedQuery(
+            query, keyspace, answer, describe(query), executor.plans, executor.statement_mark
+        )
         self._queries[prepared.prepared_id] = prepared
         self._all.add(prepared)
         return prepared

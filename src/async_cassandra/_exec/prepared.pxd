@@ -18,6 +18,7 @@ cdef class ResultShape:
 
 cdef class PreparedQuery:
     cdef readonly str query
+    cdef str mark
     cdef readonly str keyspace
     cdef readonly bytes prepared_id
     cdef readonly BindPlan bind_plan

@@ -25,6 +25,7 @@ class PreparedQuery:
         prepared: Prepared,
         info: StatementInfo,
         plans: RowPlans,
+        mark: str = "",
     ) -> None: ...
     @property
     def query(self) -> str: ...

@@ -53,12 +53,15 @@ cdef class PreparedQuery:
 
     :param keyspace: the keyspace that unqualified names in it mean, ``None`` for none
     :param info: what the tokenizer says of it
+    :param mark: what the text that was prepared ends with, beyond the query
     :ivar used_keyspace: that of a USE, which is never sent as it is; ``None`` for any other query
     """
 
-    def __init__(self, str query not None, str keyspace, Prepared prepared not None, info, RowPlans plans not None):
+    def __init__(self, str query not None, str keyspace, Prepared prepared not None, info, RowPlans plans not None,
+                 str mark not None=""):
         cdef ResultMetadata bound = prepared.bind_metadata
         self.query = query
+        self.mark = mark
         self.keyspace = keyspace
         self.prepared_id = prepared.prepared_id
         self.plans = plans
@@ -105,7 +108,7 @@ cdef class PreparedQuery:
 
     def message(self, str connection_keyspace):
         """The PREPARE to send; the keyspace is left out where the connection has it already."""
-        return Prepare(self.query, None if self.keyspace == connection_keyspace else self.keyspace)
+        return Prepare(self.query + self.mark, None if self.keyspace == connection_keyspace else self.keyspace)
 
     cpdef BoundValues bind(self, values):
         """Encode values, by position or by name.
