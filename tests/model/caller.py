@@ -68,6 +68,7 @@ class Bound:
 class Call:
     """One call, and what may excuse its failure.
 
+    :ivar disturbances: those that were over when it began
     :ivar cancelled: whether the test asked for its end
     :ivar value_fits: whether what it gives was of the right type when the call was made
     :ivar may_conflict: whether its own keyspace may differ from the session's
@@ -91,7 +92,6 @@ class Call:
 class Caller:
     """Starts calls on a session, and judges how they end.
 
-    :ivar disturbances: connections cut and answers spoiled, of which calls may die
     :ivar changing: calls that change the session's keyspace and of which it is not known yet whether they have
     """
 
@@ -102,7 +102,6 @@ class Caller:
     held: list[Held] = field(default_factory=list)
     bound: list[Bound] = field(default_factory=list)
     changing: list[Call] = field(default_factory=list)
-    disturbances: int = 0
     closing: bool = False
     timeout: float | None = None
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
@@ -153,7 +152,13 @@ class Caller:
         # It begins now: what it means is what the session's state says at this moment.
         task = asyncio.Task(run(), loop=asyncio.get_running_loop(), eager_start=True)
         call = Call(
-            label, task, list(meant), self.model.schema.number, self.disturbances, self.timeout, **facts
+            label,
+            task,
+            list(meant),
+            self.model.schema.number,
+            self.model.past_disturbances,
+            self.timeout,
+            **facts,
         )
         self.calls.append(call)
         task.add_done_callback(lambda _: self._judge(call))
@@ -419,12 +424,14 @@ class Caller:
         self._find(kind, said)
 
     def _is_excused(self, call: Call, error: BaseException) -> bool:
-        disturbed = self.disturbances != call.disturbances
+        disturbed = self.model.disturbances != call.disturbances
         changed = any(self._has_changed(intention) for intention in call.intentions)
         elsewhere = self.version < 5 and any(
             intention.is_prepared and self.keyspaces() != intention.keyspaces
             for intention in call.intentions
         )
+        if call.target is not None and call.target not in self.model.schema.keyspaces:
+            return isinstance(error, AsyncCassandraError)
         match error:
             case QueryTimeoutError():
                 return call.timeout is not None
@@ -439,8 +446,6 @@ class Caller:
             case OverloadedError():
                 return False
             case InvalidRequest() | SyntaxException() | AlreadyExists():
-                if call.target is not None:
-                    return call.target not in self.model.schema.keyspaces
                 if call.label == "define":
                     return True
                 return changed or elsewhere or not call.value_fits or self._is_missing(call)

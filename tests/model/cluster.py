@@ -86,6 +86,8 @@ class ModelCluster:
     :ivar holds: which replies wait in :attr:`held`: none, ``all``, ``use``, or ``executed``, those of an
         EXECUTE that worked
     :ivar blunders: reads that get a ``RESULT Set_keyspace``
+    :ivar disturbances: connections cut and answers spoiled, of which calls may die
+    :ivar past_disturbances: those that the client has noticed
     :ivar events: ``now``, ``late`` (see :meth:`send_events`) or ``never``
     """
 
@@ -98,6 +100,8 @@ class ModelCluster:
         self.holds = ""
         self.held: list[Held] = []
         self.blunders = 0
+        self.disturbances = 0
+        self.past_disturbances = 0
         self.events = "now"
         self.arrivals = 0
         self.rows: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
@@ -187,6 +191,15 @@ class ModelCluster:
     def forget(self, index: int) -> None:
         """One node loses its prepared statements."""
         self.prepared[self.peers[index % len(self.peers)].host].clear()
+
+    def disturb(self) -> None:
+        """Excuse calls that are under way, and those that begin before the client has noticed."""
+
+        def end() -> None:
+            self.past_disturbances += 1
+
+        self.disturbances += 1
+        after_turns(TURNS, end)
 
     def lose_control_connection(self) -> None:
         """Cut the connection that events come on; those under way are lost."""
@@ -550,6 +563,7 @@ class ModelCluster:
     ) -> Reply:
         if self.blunders:
             self.blunders -= 1
+            self.disturb()
             other = next(name for name in self.schema.keyspaces if name != table.keyspace)
             body = Writer().write_int(3).write_string(other).getvalue()
             return lambda: request.reply(Opcode.RESULT, body)

@@ -276,7 +276,6 @@ class ModelMachine(RuleBasedStateMachine):
     @rule()
     def blunder(self) -> None:
         self.model.blunders = 1
-        self.caller.disturbances += 1
 
     @rule(wait=waits)
     def turn(self, wait: int) -> None:

@@ -91,7 +91,7 @@ class World:
         """Lose one data connection."""
         connections = self.data_connections()
         if connections:
-            self.caller.disturbances += 1
+            self.model.disturb()
             connections[index % len(connections)].drop()
 
     async def everything_heard(self) -> None:
