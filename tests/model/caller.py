@@ -92,6 +92,7 @@ class Call:
 class Caller:
     """Starts calls on a session, and judges how they end.
 
+    :ivar possible: the keyspaces that the session may be in when nothing is under way
     :ivar changing: calls that change the session's keyspace and of which it is not known yet whether they have
     """
 
@@ -102,6 +103,7 @@ class Caller:
     held: list[Held] = field(default_factory=list)
     bound: list[Bound] = field(default_factory=list)
     changing: list[Call] = field(default_factory=list)
+    possible: set[str] = field(default_factory=set)
     closing: bool = False
     timeout: float | None = None
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
@@ -165,7 +167,12 @@ class Caller:
         return call
 
     def write(
-        self, form: str, table: str, qualifier: str | None, own: str | None, kind: CqlTypeName | None
+        self,
+        form: str,
+        table: str,
+        qualifier: str | None,
+        own: str | None,
+        kind: CqlTypeName | None,
     ) -> Call:
         """Write one row by a string.
 
@@ -245,7 +252,9 @@ class Caller:
             statement = await self.session.prepare(text, timeout=self.timeout)
             keyspace = qualifier or statement.keyspace or ""
             if keyspace not in places:
-                self._find(found.WrongKeyspace, f"{text!r} was prepared in {keyspace}, not {places}")
+                self._find(
+                    found.WrongKeyspace, f"{text!r} was prepared in {keyspace}, not {places}"
+                )
             since = self.model.since(keyspace, text)
             kind = self._kind(keyspace, table)
             self.held.append(Held(statement, keyspace, table, text, since, kind))
@@ -271,7 +280,6 @@ class Caller:
             return meant, [meant.number]
         value = self._value(held.kind)
         meant = self._intend(places, held.table, held.text, held.since, value)
-        meant.is_prepared = True
         return meant, [meant.number, value]
 
     def bind(self, held: Held) -> Bound | None:
@@ -355,6 +363,7 @@ class Caller:
             case _:
                 changing = prepared()
         call = self.start(form, changing, target=target)
+        self.possible.add(target)
         self.changing.append(call)
         return call
 
@@ -364,7 +373,7 @@ class Caller:
 
         async def define() -> None:
             await self.session.execute(text)
-            self.model.own_change_returned(before)
+            self.model.own_change_returned(text, before)
 
         return self.start("define", define())
 
@@ -390,7 +399,7 @@ class Caller:
     def _judge_result(self, call: Call) -> None:
         if call.target is not None:
             self.changing.remove(call)
-            if call.target not in self.keyspaces():
+            if not self.changing and call.target != self.session.keyspace:
                 said = f"{call.label} to {call.target} returned; the session is in {self.session.keyspace}"
                 self._find(found.KeyspacesDisagree, said)
             return
@@ -426,9 +435,9 @@ class Caller:
     def _is_excused(self, call: Call, error: BaseException) -> bool:
         disturbed = self.model.disturbances != call.disturbances
         changed = any(self._has_changed(intention) for intention in call.intentions)
+        # On v4 nothing can be prepared again once the connections are in another keyspace.
         elsewhere = self.version < 5 and any(
-            intention.is_prepared and self.keyspaces() != intention.keyspaces
-            for intention in call.intentions
+            self.session.keyspace not in intention.keyspaces for intention in call.intentions
         )
         if call.target is not None and call.target not in self.model.schema.keyspaces:
             return isinstance(error, AsyncCassandraError)
@@ -450,7 +459,7 @@ class Caller:
                     return True
                 return changed or elsewhere or not call.value_fits or self._is_missing(call)
             case QueryError() | AsyncCassandraError():
-                return disturbed
+                return disturbed or elsewhere
         return False
 
     def _has_changed(self, intention: Intention) -> bool:

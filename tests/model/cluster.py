@@ -40,6 +40,15 @@ __all__ = ["Held", "ModelCluster", "ModelError", "after_turns"]
 TURNS = 12
 NO_RESULT_ID = b"no rows"
 
+# What may be written for a scalar type.
+_LITERALS: dict[str, type | tuple[type, ...]] = {
+    "int": int,
+    "bigint": int,
+    "text": str,
+    "blob": bytes,
+    "float": (int, float),
+}
+
 type Reply = Callable[[], None]
 type Statement = tuple[str | None, str]
 
@@ -108,6 +117,7 @@ class ModelCluster:
         self._unsent: list[Change] = []
         self._sent: list[Change] = []
         self._heard: set[int] = set()
+        self._own: dict[int, str] = {}
         self._delivered: dict[Statement, int] = {}
         self.lost_control = 0
         for peer in peers:
@@ -232,17 +242,10 @@ class ModelCluster:
 
     on_up = on_down = on_add = on_remove = on_user_type = on_routing = ignore
 
-    def own_change_returned(self, before: int) -> None:
+    def own_change_returned(self, text: str, before: int) -> None:
         """The client's own DDL has returned; it began when the schema had ``before`` changes."""
-        numbers = set(range(before + 1, self.schema.number + 1))
-        own = {
-            change.number
-            for change in self.schema.changes
-            if change.number in numbers and change.number in self._own
-        }
+        own = {number for number, made in self._own.items() if number > before and made == text}
         after_turns(TURNS, lambda: self._heard.update(own))
-
-    _own: frozenset[int] = frozenset()
 
     def everything_heard(self) -> bool:
         """Whether every event that was sent has got through."""
@@ -277,10 +280,14 @@ class ModelCluster:
         if self.holds == "use":
             parsed = parse(request.query or "")
             return parsed is not None and parsed.kind == "use"
-        return self.holds == "all" or (self.holds == "executed" and request.opcode is Opcode.EXECUTE)
+        return self.holds == "all" or (
+            self.holds == "executed" and request.opcode is Opcode.EXECUTE
+        )
 
     def release(self, index: int) -> None:
-        """Send one held reply."""
+        """Send one held reply, if there is one."""
+        if not self.held:
+            return
         held = self.held.pop(index % len(self.held))
         if not held.connection.closed.is_set():
             held.reply()
@@ -341,8 +348,7 @@ class ModelCluster:
         columns = parsed.columns if parsed.kind == "insert" else ["k"]
         for name, value in zip(columns, parsed.terms, strict=True):
             kind = self._column(types, name)
-            right = {"int": int, "bigint": int, "text": str, "blob": bytes, "float": (int, float)}
-            if not isinstance(kind, str) or not isinstance(value, right[kind]):
+            if not isinstance(kind, str) or not isinstance(value, _LITERALS[kind]):
                 raise ModelError(f"Invalid constant for {name} of type {kind}")
             data[name] = encode_value(kind, value)
         return data
@@ -377,7 +383,7 @@ class ModelCluster:
             case _:
                 ((added, spec),) = parsed.definitions.items()
                 change = schema.add_field(keyspace, name, added, spec)
-        self._own |= {change.number}
+        self._own[change.number] = request.query or ""
         self.change(change)
         return lambda: request.reply_schema_change(
             change.kind, change.target, change.keyspace, change.name

@@ -10,7 +10,7 @@ Kind = str
 MARKER = object()
 
 _COMMENT = re.compile(r"/\*.*?\*/|--[^\n]*\n|//[^\n]*\n", re.DOTALL)
-_NAME = r'(?:(?P<keyspace>\w+)\s*\.\s*)?(?P<table>\w+)'
+_NAME = r"(?:(?P<keyspace>\w+)\s*\.\s*)?(?P<table>\w+)"
 _FORMS: dict[Kind, re.Pattern[str]] = {
     kind: re.compile(pattern, re.IGNORECASE | re.DOTALL)
     for kind, pattern in {

@@ -1,6 +1,5 @@
 """What callers meant, found again by the key that each of their statements has."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,19 +80,11 @@ class Intention:
     started: int
     text: str
     values: dict[str, Any] = field(default_factory=dict)
-    is_prepared: bool = False
     repeatable: bool = False
     applied: int = 0
     over: bool = False
     evaluations: list[Evaluation] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
 
     def describe(self) -> str:
         places = " or ".join(sorted(self.keyspaces))
         return f"#{self.number} {self.text!r} meant for {places}.{self.table} with {self.values}"
-
-
-def one_of(values: Iterable[Any]) -> Any:
-    """The only element."""
-    (found,) = values
-    return found

@@ -133,9 +133,11 @@ class Schema:
         for change in self.changes[since:]:
             if change.keyspace != keyspace:
                 continue
-            if change.target == "TABLE" and change.name == table:
-                yield change
-            elif change.target == "TYPE" and now is not None and self.uses(now, change.name):
+            if change.target == "TABLE":
+                concerned = change.name == table
+            else:
+                concerned = now is not None and self.uses(now, change.name)
+            if concerned:
                 yield change
 
 

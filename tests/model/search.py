@@ -1,8 +1,6 @@
 """Runs of the machine: a seed, a loop, a number of examples."""
 
-import asyncio
 import sys
-from collections.abc import Callable
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import seed as seeded
@@ -15,21 +13,13 @@ __all__ = ["LOOPS", "search"]
 LOOPS = ("asyncio", "uvloop") if sys.platform != "win32" else ("asyncio",)
 
 
-def _factory(loop: str) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if loop == "asyncio":
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
-
-
 def search(loop: str, seed: int, *, examples: int, steps: int, shrinks: bool = True) -> None:
     """Try orders of events until one fails or all are tried.
 
     :param seed: the same one tries the same orders
     :param shrinks: whether a failing order is made short, which takes minutes
     """
-    machine = seeded(seed)(machine_on(_factory(loop)))
+    machine = seeded(seed)(machine_on(loop))
     phases = [Phase.explicit, Phase.generate]
     run_state_machine_as_test(
         machine,

@@ -24,7 +24,9 @@ async def ask_everywhere(world: World) -> None:
     await world.settle()
 
 
-async def changes_and_ends(version: int, form: str, end: Callable[[World], Awaitable[None]]) -> None:
+async def changes_and_ends(
+    version: int, form: str, end: Callable[[World], Awaitable[None]]
+) -> None:
     async with model_world(Setup(version, nodes=2, connections=2)) as world:
         world.caller.timeout = 0.05
         for delay in range(0, 16, 3):
@@ -156,7 +158,8 @@ async def test_statement_that_cannot_be_prepared_again_elsewhere_says_why() -> N
     async with model_world(Setup(4)) as world:
         world.caller.prepare("t", None, writes=True)
         await world.settle()
-        await world.session.set_keyspace("b")
+        world.caller.change_keyspace("set_keyspace", "b")
+        await world.settle()
         world.model.forget(0)
         call = world.caller.execute_held(world.caller.held[0])
         await world.settle()

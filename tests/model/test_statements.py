@@ -133,6 +133,7 @@ async def test_appended_field_makes_no_error_and_is_written(version: int, table:
             for _ in range(3):
                 world.caller.execute_held(held)
                 world.caller.write("?", table, None, None, None)
+                await world.settle()
                 world.caller.batch([held], None, of_driver=False)
                 await world.settle()
 
