@@ -130,7 +130,7 @@ class Application:
                 outcome = "refused"
             except InvalidRequest:
                 # A literal does not fit the other keyspace's column, which may have been meant too.
-                assert all(len(write.places) > 1 for write in writes)
+                assert all(len(write.places) > 1 for write in writes), f"{writes} ran elsewhere"
                 outcome = "refused"
             else:
                 outcome = "stored"
