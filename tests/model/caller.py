@@ -373,7 +373,7 @@ class Caller:
 
         async def define() -> None:
             await self.session.execute(text)
-            self.model.own_change_returned(text, before)
+            self.model.knowledge.own_change_returned(text, before)
 
         return self.start("define", define())
 

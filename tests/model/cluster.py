@@ -8,24 +8,21 @@ its connection; bound bytes are read with the types that the table has at that m
 row is the number of an :class:`~tests.model.intentions.Intention`, so that the model finds what the
 caller meant, whatever the path of the request. A difference is a finding, and nothing is stored.
 
-A change of the schema makes every node forget the statements of the tables that it concerns. Old bytes
-are excused as long as the client cannot know better, which is the window that rule 2 admits: they were
-sent before an incompatible change was heard of. It is heard of when its event has got through the
-control plane, when the client's own DDL has returned, and when the same text was prepared again. From
-there on a few turns pass until what was written to sockets before has arrived.
+A change of the schema makes every node forget the statements of the tables that it concerns. Old bytes are
+excused as long as the client cannot know better; see :mod:`tests.model.knowledge`.
 
 Replies can be held back and sent in any order; what a request does happens on arrival.
 """
 
-import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from tests.model import intentions as found
 from tests.model.cql import MARKER, Parsed, parse
 from tests.model.intentions import Evaluation, Finding, Intention
+from tests.model.knowledge import TURNS, Knowledge, Statement, after_turns
 from tests.model.schema import Change, Schema, Table, decode_value, fits, letters, value_of
 from tests.support.cql_values import CqlTypeName, encode_value
 from tests.support.native_protocol import Opcode, Unset, Value, Writer
@@ -33,11 +30,8 @@ from tests.support.peer_connection import PeerConnection
 from tests.support.peer_replies import ErrorCode
 from tests.support.scripted_peer import Automatic, Request, ScriptedPeer
 
-__all__ = ["Held", "ModelCluster", "ModelError", "after_turns"]
+__all__ = ["Held", "ModelCluster", "ModelError"]
 
-# Turns of the loop after which all that was written before has been read: the client's flush at the
-# end of its turn, the kernel's loopback, the peer's reading, and as many again.
-TURNS = 12
 NO_RESULT_ID = b"no rows"
 
 # What may be written for a scalar type.
@@ -50,16 +44,6 @@ _LITERALS: dict[str, type | tuple[type, ...]] = {
 }
 
 type Reply = Callable[[], None]
-type Statement = tuple[str | None, str]
-
-
-def after_turns(turns: int, then: Callable[[], None]) -> None:
-    """Call something when the loop has turned so often."""
-    loop = asyncio.get_running_loop()
-    if turns == 0:
-        then()
-    else:
-        loop.call_soon(after_turns, turns - 1, then)
 
 
 class ModelError(Exception):
@@ -114,12 +98,9 @@ class ModelCluster:
         self.events = "now"
         self.arrivals = 0
         self.rows: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
+        self.knowledge = Knowledge()
         self._unsent: list[Change] = []
-        self._sent: list[Change] = []
-        self._heard: set[int] = set()
-        self._own: dict[int, str] = {}
-        self._delivered: dict[Statement, int] = {}
-        self.lost_control = 0
+        self._texts: dict[bytes, Statement] = {}
         for peer in peers:
             peer.automatic.discard(Automatic.USE)
             peer.respond_with(self._on_request)
@@ -140,7 +121,7 @@ class ModelCluster:
 
     def since(self, keyspace: str, text: str) -> int:
         """The last change that the client knows of by having prepared a text."""
-        return self._delivered.get((keyspace, text), self.schema.number)
+        return self.knowledge.prepared.get((keyspace, text), self.schema.number)
 
     def check(self) -> None:
         """Raise the first finding."""
@@ -185,7 +166,7 @@ class ModelCluster:
     def _push(self, change: Change) -> None:
         for peer in self.peers:
             if any("SCHEMA_CHANGE" in known.event_types for known in peer.open_connections):
-                self._sent.append(change)
+                self.knowledge.sent.append(change)
             peer.push_schema_change(change.kind, change.target, change.keyspace, change.name)
 
     def prepare_elsewhere(self, text: str, keyspace: str | None) -> bytes | None:
@@ -217,42 +198,7 @@ class ModelCluster:
             for connection in peer.open_connections:
                 if connection.event_types:
                     connection.drop()
-        self._sent.clear()
-        self.lost_control = self.schema.number
-
-    # What the client knows
-
-    def on_schema_change(self, event: Mapping[str, Any]) -> None:
-        """Hear what got through the control plane; an empty event means that all was read."""
-        if not event:
-            numbers = set(range(1, self.lost_control + 1))
-        else:
-            name = event.get("table") or event.get("type")
-            wanted = (event["change_type"], event["keyspace"], name)
-            numbers = set()
-            for change in self._sent:
-                if (change.kind, change.keyspace, change.name) == wanted:
-                    self._sent.remove(change)
-                    numbers = {change.number}
-                    break
-        after_turns(TURNS, lambda: self._heard.update(numbers))
-
-    def ignore(self, *event: object) -> None:
-        """Other events do not matter here."""
-
-    on_up = on_down = on_add = on_remove = on_user_type = on_routing = ignore
-
-    def own_change_returned(self, text: str, before: int) -> None:
-        """The client's own DDL has returned; it began when the schema had ``before`` changes."""
-        own = {number for number, made in self._own.items() if number > before and made == text}
-        after_turns(TURNS, lambda: self._heard.update(own))
-
-    def everything_heard(self) -> bool:
-        """Whether every event that was sent has got through."""
-        return not self._sent
-
-    def is_known(self, change: Change, statement: Statement) -> bool:
-        return change.number in self._heard or self._delivered.get(statement, 0) >= change.number
+        self.knowledge.events_are_lost(self.schema.number)
 
     # Requests
 
@@ -262,11 +208,13 @@ class ModelCluster:
         try:
             reply = self._answer(request)
         except ModelError as error:
-            message, code = str(error), error.code
+            message, code, number = str(error), error.code, self.schema.number
             holds = holds and self.holds != "executed"
 
             def reply() -> None:
                 request.reply_error(code, message)
+                if code == ErrorCode.UNPREPARED and request.prepared_id in self._texts:
+                    self.knowledge.tell(self._texts[request.prepared_id], number)
 
         except Exception as error:
             self.findings.append(Finding(f"the model broke: {error!r} in {request}"))
@@ -278,8 +226,10 @@ class ModelCluster:
 
     def _is_held(self, request: Request) -> bool:
         if self.holds == "use":
-            parsed = parse(request.query or "")
-            return parsed is not None and parsed.kind == "use"
+            known = self.prepared[request.peer.host].get(request.prepared_id or b"")
+            parsed = known.parsed if known is not None else parse(request.query or "")
+            executes = request.opcode in (Opcode.QUERY, Opcode.EXECUTE)
+            return executes and parsed is not None and parsed.kind == "use"
         return self.holds == "all" or (
             self.holds == "executed" and request.opcode is Opcode.EXECUTE
         )
@@ -383,7 +333,7 @@ class ModelCluster:
             case _:
                 ((added, spec),) = parsed.definitions.items()
                 change = schema.add_field(keyspace, name, added, spec)
-        self._own[change.number] = request.query or ""
+        self.knowledge.own[change.number] = request.query or ""
         self.change(change)
         return lambda: request.reply_schema_change(
             change.kind, change.target, change.keyspace, change.name
@@ -413,6 +363,7 @@ class ModelCluster:
         if prepared.table is None:
             return lambda: request.reply_prepared(prepared_id, result_metadata_id=NO_RESULT_ID)
         table = prepared.table
+        self._texts[prepared_id] = (table.keyspace, prepared.text)
         bound, columns, result_id = self._shapes(prepared)
 
         def reply() -> None:
@@ -425,7 +376,8 @@ class ModelCluster:
                 table=(table.keyspace, table.name),
             )
             statement = (table.keyspace, prepared.text)
-            after_turns(TURNS, lambda: self._delivered.update({statement: evaluated}))
+            self.knowledge.prepared[statement] = evaluated
+            self.knowledge.tell(statement, evaluated)
 
         return reply
 
@@ -555,7 +507,7 @@ class ModelCluster:
             for change in self.schema.changes_of(table.keyspace, table.name, intention.since)
             if not change.fits_before
         ]
-        if changes and not any(self.is_known(change, statement) for change in changes):
+        if changes and not any(self.knowledge.has(change, statement) for change in changes):
             return
         self._find(found.WrongBytes, intention, what)
 

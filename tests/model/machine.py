@@ -257,7 +257,7 @@ class ModelMachine(RuleBasedStateMachine):
     @rule()
     def hear_everything(self) -> None:
         with suppress(AssertionError):
-            self.run(until(self.model.everything_heard, 1))
+            self.run(until(self.model.knowledge.is_complete, 1))
         self.failed = False
         self.do(lambda: None, 30)
 

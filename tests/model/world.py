@@ -14,7 +14,8 @@ from async_cassandra._exec.config import ClientOptions
 from async_cassandra.profiles import ExecutionProfile
 from tests.model import intentions as found
 from tests.model.caller import Caller
-from tests.model.cluster import TURNS, ModelCluster, after_turns
+from tests.model.cluster import ModelCluster
+from tests.model.knowledge import TURNS, after_turns
 from tests.model.schema import Keyspace, Schema
 from tests.support.peer_connection import PeerConnection
 from tests.support.request_rig import until
@@ -96,7 +97,7 @@ class World:
 
     async def everything_heard(self) -> None:
         """Wait until every event has got through, and what was sent before has arrived."""
-        await until(self.model.everything_heard)
+        await until(self.model.knowledge.is_complete)
         passed = asyncio.get_running_loop().create_future()
         after_turns(TURNS + 1, lambda: passed.set_result(None))
         await passed
@@ -189,7 +190,7 @@ async def model_world(setup: Setup, keyspace: str = "a") -> AsyncIterator[World]
             **profile,
         ) as cluster:
             session = await cluster.connect(keyspace)
-            session._core.control.add_listener(model)
+            session._core.control.add_listener(model.knowledge)
             caller = Caller(session, model, setup.version, possible={keyspace})
             world = World(peers, model, cluster, session, caller, setup, set())
             await until(world.are_all_open)
