@@ -17,7 +17,7 @@ APP ?=
 # For the oldest versions, which the benchmarks do not run on: all layers, of the real server's
 # tests those that touch the driver.
 QUICK_TESTS = -k "not asyncio-debug" --ignore-glob='*/test_benchmark_*' \
-    tests/unit tests/wire tests/net $(wildcard $(patsubst \
+    tests/unit tests/wire tests/net tests/model $(wildcard $(patsubst \
     %,tests/integration/test_%.py,batches connect control_plane parameters policies results \
     routing schema_changes statements types))
 QUICK_FAULTS = $(patsubst %,tests/faults/test_%.py,broken_network control_connection killed_node \
@@ -107,8 +107,10 @@ faults: $(VENV)/.core
 	@FIGURES=build/figures $(BIN)/python -m pytest -m promise --durations=20 $(PYTEST_ARGS) tests; \
 		outcome=$$?; $(BIN)/python scripts/reliability.py && exit $$outcome
 
-# Hostile bytes for _wire, built with gcc's sanitizers in build/fuzz: FUZZ_SECONDS=3600 make fuzz
+# Hostile bytes for _wire, built with gcc's sanitizers in build/fuzz, after orders of events for the
+# whole client on nodes that know what each request means: FUZZ_SECONDS=3600 make fuzz
 fuzz: $(VENV)/.core
+	$(BIN)/python -m tests.model --seconds $(FUZZ_SECONDS)
 	$(BIN)/python -m tests.fuzz --seconds $(FUZZ_SECONDS)
 	$(BIN)/python scripts/reliability.py
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.support.native_protocol import Writer
 
-__all__ = ["CqlTypeName", "UserType", "encode_value", "write_type"]
+__all__ = ["CqlTypeName", "ListOf", "UserType", "encode_value", "write_type"]
 
 _SIMPLE = {
     "ascii": 0x01,
@@ -56,7 +56,14 @@ class UserType:
     fields: tuple[tuple[str, "CqlTypeName"], ...]
 
 
-CqlTypeName = str | UserType
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list whose element type has no name that text could give."""
+
+    element: "CqlTypeName"
+
+
+CqlTypeName = str | UserType | ListOf
 
 
 def write_type(out: Writer, name: CqlTypeName) -> None:
@@ -71,6 +78,9 @@ def write_type(out: Writer, name: CqlTypeName) -> None:
         for field, field_type in name.fields:
             out.write_string(field)
             write_type(out, field_type)
+        return
+    if isinstance(name, ListOf):
+        write_type(out.write_short(0x20), name.element)
         return
     outer, inner = _parse(name)
     if outer == "frozen":
@@ -152,6 +162,8 @@ def encode_value(name: CqlTypeName, value: Any) -> bytes | None:
         return value
     if isinstance(name, UserType):
         return _sequence([field_type for _, field_type in name.fields], value)
+    if isinstance(name, ListOf):
+        return _collection([(name.element, item) for item in value], len(value))
     outer, inner = _parse(name)
     if outer == "frozen":
         return encode_value(inner[0], value)
