@@ -13,7 +13,7 @@ from cassandra.query import BatchStatement as DriverBatchStatement
 from cassandra.query import BatchType, SimpleStatement
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, ConfigurationError, QueryError
-from async_cassandra.exceptions import ParameterValueError
+from async_cassandra.exceptions import ParameterValueError, StatementChangedError
 from async_cassandra.server import RunningServer
 from async_cassandra.statements import BatchStatement
 from tests.integration.conftest import NewTable
@@ -102,13 +102,34 @@ async def test_batch_of_drivers_statements_is_executed(
     table = await new_table(COLUMNS)
     query = f"INSERT INTO {table} (p, c, v) VALUES (?, ?, ?)"
     foreign = await asyncio.to_thread(plain_session.prepare, query)
-    await session.execute(foreign, (0, 9, "known now"))
-    for key, kind in enumerate((BatchStatement, DriverBatchStatement)):
-        batch = kind()
-        batch.add(foreign, (0, key, "prepared"))
-        batch.add(foreign.bind((0, key + 5, "bound")))
-        await session.execute(batch)
-    assert [row[1] for row in await rows_of(session, table)] == [0, 1, 5, 6, 9]
+    await session.execute(foreign, (0, 9, "by itself"))
+    batch = BatchStatement()
+    batch.add(foreign, (0, 0, "prepared"))
+    batch.add(foreign.bind((0, 5, "bound")))
+    await session.execute(batch)
+    assert [row[1] for row in await rows_of(session, table)] == [0, 5, 9]
+    # The driver's own class keeps an id and bytes, which do not tell what types they are of.
+    ids = DriverBatchStatement()
+    ids.add(foreign, (0, 1, "prepared"))
+    with pytest.raises(ConfigurationError, match="only its id"):
+        await session.execute(ids)
+
+
+async def test_bytes_that_the_driver_encoded_for_other_types_are_refused(
+    session: AsyncCassandraSession, plain_session: Any, new_table: NewTable
+) -> None:
+    table = await new_table(COLUMNS)
+    query = f"INSERT INTO {table} (p, c, v) VALUES (?, ?, ?)"
+    foreign = await asyncio.to_thread(plain_session.prepare, query)
+    bound = foreign.bind((0, 0x41424344, "old"))
+    await session.execute(f"DROP TABLE {table}")
+    await session.execute(f"CREATE TABLE {table} (p int, c text, v text, PRIMARY KEY (p, c))")
+    batch = BatchStatement()
+    batch.add(bound)
+    for statement in (bound, batch, bound):
+        with pytest.raises(StatementChangedError):
+            await session.execute(statement)
+    assert await rows_of(session, table) == []
 
 
 async def test_batch_of_drivers_statement_never_seen_is_executed(

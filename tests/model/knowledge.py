@@ -74,8 +74,8 @@ class Knowledge:
 
     # The control plane's events
 
-    def on_schema_change(self, event: Mapping[str, Any]) -> None:
-        """Hear what got through; an empty event means that all was read."""
+    def on_schema_event(self, event: Mapping[str, Any], host: object) -> None:
+        """Hear what got through; an empty event means that some may have been missed."""
         numbers = set(range(1, self.lost + 1)) if not event else self._matching(event)
         after_turns(TURNS, lambda: self.heard.update(numbers))
 
@@ -91,4 +91,4 @@ class Knowledge:
     def ignore(self, *event: object) -> None:
         """Other events do not matter here."""
 
-    on_up = on_down = on_add = on_remove = on_user_type = on_routing = ignore
+    on_up = on_down = on_add = on_remove = on_user_type = on_routing = on_schema_change = ignore

@@ -49,7 +49,9 @@ from async_cassandra._exec.statements import (
     BatchStatement,
     BoundStatement,
     Parameters,
+    PreparedId,
     PreparedStatement,
+    has_types_of,
 )
 from async_cassandra._net.connection import NodeConnections
 from async_cassandra._net.errors import ConnectFailed
@@ -444,9 +446,21 @@ class SessionCore:
     async def _foreign_bound(
         self, bound: DriverBoundStatement, keyspace: str | None, options: CallOptions
     ) -> Request:
-        statement = await self._adopt(bound.prepared_statement, keyspace, options)
-        values = statement.prepared.bind_plan.bind_encoded(bound.values)
-        return self.builder.execute(bound, statement.prepared, values, options)
+        prepared, values = await self._adopted(bound, keyspace, options)
+        return self.builder.execute(bound, prepared, values, options)
+
+    async def _adopted(
+        self, bound: DriverBoundStatement, keyspace: str | None, options: CallOptions
+    ) -> tuple[PreparedQuery, BoundValues]:
+        """Our counterpart of a statement that the driver prepared, and the values that it has encoded."""
+        foreign = bound.prepared_statement
+        prepared = (await self._adopt(foreign, keyspace, options)).prepared
+        if not has_types_of(foreign, prepared):
+            raise StatementChangedError(
+                "The schema changed since the driver prepared this statement: its parameters have other "
+                f"types now. Nothing was executed. Prepare it again: {prepared.query[:200]}"
+            )
+        return prepared, prepared.bind_plan.bind_encoded(bound.values)
 
     async def _batch(
         self, batch: DriverBatchStatement, keyspace: str | None, options: CallOptions
@@ -500,17 +514,17 @@ class SessionCore:
                 await self.preparer.confirm(prepared, left)
             return prepared, statement.bound.payload
         if isinstance(statement, DriverBoundStatement):
-            adopted = (await self._adopt(statement.prepared_statement, keyspace, left)).prepared
-            return adopted, adopted.bind_plan.bind_encoded(statement.values).payload
+            prepared, bound = await self._adopted(statement, keyspace, left)
+            return prepared, bound.payload
         if isinstance(statement, bytes):
-            known = self.preparer.known(statement)
-            if known is None:
+            if not isinstance(statement, PreparedId):
                 raise ConfigurationError(
-                    "a batch holds a statement of another session: prepare it with this one, "
-                    "or use async_cassandra's BatchStatement"
+                    "a batch holds a statement that the driver prepared, and only its id: prepare it "
+                    "with this session, or use async_cassandra's BatchStatement"
                 )
-            await self.preparer.confirm(known, left)
-            return known, known.bind_plan.bind_encoded(values).payload
+            prepared = statement.prepared
+            await self.preparer.confirm(prepared, left)
+            return prepared, prepared.bind_plan.bind_encoded(values).payload
         hidden, bound = await self._bound_string(keyspace, statement, values, left)
         return hidden.prepared, bound.payload
 

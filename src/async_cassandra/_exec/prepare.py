@@ -10,7 +10,7 @@ the driver's refresh of its metadata, which waits for their agreement, has it co
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
 from math import inf
@@ -53,8 +53,6 @@ class Preparer:
         self._all: WeakSet[PreparedQuery] = WeakSet()
         self._changes = 0
         self._confirmed: WeakSet[PreparedQuery] = WeakSet()
-        # A batch of the driver's class names a statement by its id alone.
-        self._recent: deque[PreparedQuery] = deque(maxlen=MAX_STATEMENTS)
         self._teaching: set[asyncio.Task[None]] = set()
 
     def cached(self, keyspace: str | None, query: str) -> PreparedStatement | None:
@@ -64,10 +62,6 @@ class Preparer:
             return None
         self._cache.move_to_end((keyspace, query))
         return statement
-
-    def known(self, prepared_id: bytes) -> PreparedQuery | None:
-        """The query that this session prepared under an id."""
-        return self._queries.get(prepared_id)
 
     async def for_string(
         self, keyspace: str | None, query: str, options: CallOptions
@@ -169,7 +163,6 @@ class Preparer:
         if self._changes != changes:
             # The server may have answered before the change.
             prepared.doubt()
-        self._recent.append(prepared)
         for pool in self._executor.nodes.values():
             if pool is not node and pool.connections:
                 self._teach_one(pool.connections[0], prepared)

@@ -42,6 +42,39 @@ def _driver_column(column: Column) -> ColumnMetadata:
     return ColumnMetadata(column.keyspace, column.table, column.name, driver_type(column.type))
 
 
+class PreparedId(bytes):
+    """The server's id of a query, which knows the query: another one can have the same id later.
+
+    A batch of the driver's class keeps no more of a prepared statement than this.
+    """
+
+    prepared: PreparedQuery
+
+
+def _id_of(prepared: PreparedQuery) -> PreparedId:
+    prepared_id = PreparedId(prepared.prepared_id)
+    prepared_id.prepared = prepared
+    return prepared_id
+
+
+def has_types_of(foreign: driver.PreparedStatement, prepared: PreparedQuery) -> bool:
+    """Whether a statement that the driver prepared has the parameters that the server has now."""
+    columns = [_driver_column(column) for column in prepared.bind_columns]
+    return _signature(foreign.column_metadata) == _signature(columns)
+
+
+def _signature(columns: Sequence[ColumnMetadata] | None) -> list[tuple[str, str, str, str]]:
+    return [
+        (
+            column.keyspace_name,
+            column.table_name,
+            column.name,
+            column.type.cass_parameterized_type(full=True),
+        )
+        for column in columns or ()
+    ]
+
+
 class PreparedStatement(PreparedOptions, driver.PreparedStatement):
     """A statement prepared by :meth:`AsyncCassandraSession.prepare`.
 
@@ -54,7 +87,7 @@ class PreparedStatement(PreparedOptions, driver.PreparedStatement):
         # The base class takes column metadata in driver types, which are built only if someone asks
         # for them.
         self.prepared = prepared
-        self.query_id: bytes = prepared.prepared_id
+        self.query_id: bytes = _id_of(prepared)
         self.query_string: str = prepared.query
         self.keyspace: str | None = prepared.keyspace
         self.protocol_version = protocol_version
