@@ -2,8 +2,8 @@
 thread.
 
 The driver's threads encode and wait, the loop moves bytes, a reader thread of the bridge decodes.
-Nothing of the driver's ``Connection`` is replaced but its sockets, and what it takes for a whole
-segment; its handshake, its decoders and its event handling stay.
+Nothing of the driver's ``Connection`` is replaced but its sockets, what it takes for a whole
+segment, and how it reads names; its handshake, its messages and its event handling stay.
 
 A control connection owes nothing between two events, so only a probe tells a quiet cluster from a
 network that swallows everything; the driver sends one after 30 s and waits for 30 s more.
@@ -25,10 +25,12 @@ from cassandra.connection import (
     ConnectionShutdown,
     EndPoint,
 )
-from cassandra.protocol import OptionsMessage
+from cassandra.protocol import EventMessage, NotSupportedError, OptionsMessage
 from cassandra.segment import CRC32_LENGTH, CrcException
 
 from async_cassandra._driver.bridge import Bridge, OrderedQueue
+from async_cassandra._driver.control_messages import decode_message
+from async_cassandra._driver.schema_changes import believed
 
 log = logging.getLogger(__name__)
 
@@ -335,6 +337,37 @@ class LoopConnection(Connection):
             data.seek(arrived)
         whole: bool = arrived >= size + header.payload_length + CRC32_LENGTH
         return whole
+
+    def send_msg(self, msg: Any, request_id: int, cb: Any, **options: Any) -> int:
+        sent: int = super().send_msg(msg, request_id, cb, **{"decoder": decode_message, **options})
+        return sent
+
+    def process_msg(self, header: Any, body: bytes) -> None:
+        if header.stream >= 0:
+            super().process_msg(header, body)
+            return
+        self.msg_received = True
+        try:
+            event = decode_message(
+                header.version,
+                self.user_type_map,
+                header.stream,
+                header.flags,
+                header.opcode,
+                body,
+                self.decompressor,
+                None,
+            )
+        except NotSupportedError as error:
+            log.debug("%s: %s", self.endpoint, error)
+            return
+        # The driver's decoders raise whatever they run into.
+        except Exception as error:  # noqa: BLE001
+            self.defunct(error)
+            return
+        if isinstance(event, EventMessage) and event.event_type == "SCHEMA_CHANGE":
+            event.event_args = believed(event.event_args)
+        self.handle_pushed(event)
 
     def on_connection_lost(self, error: Exception | None) -> None:
         """Reader thread, behind the last frame."""

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from cassandra import SignatureDescriptor, UserAggregateDescriptor, UserFunctionDescriptor
 from cassandra.cluster import (
     EXEC_PROFILE_DEFAULT,
     Cluster,
@@ -37,6 +36,7 @@ from async_cassandra._driver.driver_cluster import (
 from async_cassandra._driver.errors import connect_error
 from async_cassandra._driver.execution_profile import QuickProfile
 from async_cassandra._driver.routing import Router
+from async_cassandra._driver.schema_changes import schema_event as schema_event
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +56,8 @@ class Listener(Protocol):
         """The driver's metadata has the change.
 
         :param event: ``target_type``, ``change_type``, ``keyspace`` and ``table``, ``type``,
-            ``function`` or ``aggregate``, as in the driver; empty when all of the schema was read
-            again
+            ``function`` or ``aggregate``, as in the driver, widened by :func:`schema_event` where a
+            name is in doubt; empty when all of the schema was read again
         """
 
     def on_user_type(self, keyspace: str, name: str, klass: type) -> None: ...
@@ -404,36 +404,6 @@ class ControlPlane:
         if cluster is not None:
             await bridge.run(cluster.shutdown)
         await reactor.wait_closed()
-
-
-def schema_event(
-    change_type: str,
-    target: str,
-    keyspace: str,
-    name: str | None = None,
-    argument_types: tuple[str, ...] = (),
-) -> dict[str, Any]:
-    """A schema change in the driver's words.
-
-    :param change_type: ``CREATED``, ``UPDATED`` or ``DROPPED``
-    :param target: ``KEYSPACE``, ``TABLE``, ``TYPE``, ``FUNCTION`` or ``AGGREGATE``
-    :param name: of the table, type, function or aggregate
-    :param argument_types: of a function or aggregate, as CQL
-    """
-    event: dict[str, Any] = {
-        "target_type": target,
-        "change_type": change_type,
-        "keyspace": keyspace,
-    }
-    if target == "KEYSPACE":
-        return event
-    signatures: dict[str, type[SignatureDescriptor]] = {
-        "FUNCTION": UserFunctionDescriptor,
-        "AGGREGATE": UserAggregateDescriptor,
-    }
-    signature = signatures.get(target)
-    event[target.lower()] = signature(name, list(argument_types)) if signature else name
-    return event
 
 
 def _check(settings: Mapping[str, Any]) -> None:

@@ -31,6 +31,7 @@ from cassandra.policies import HostStateListener
 from cassandra.pool import Host
 
 from async_cassandra._driver.control_connection import LoopConnection, Reactor
+from async_cassandra._driver.schema_changes import SchemaMetadata
 
 log = logging.getLogger(__name__)
 
@@ -254,6 +255,7 @@ class DriverCluster(Cluster):
         super().__init__(
             connection_class=LoopConnection.bound_to(reactor), reprepare_on_up=False, **settings
         )
+        self.metadata = SchemaMetadata()
         inherited = self.control_connection
         self.control_connection = LoopControlConnection(
             self,
