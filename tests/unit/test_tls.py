@@ -104,6 +104,26 @@ def test_two_ways_at_once_are_refused() -> None:
         AsyncCluster(tls=True, ssl_context=ssl.create_default_context())
 
 
+def test_tls_and_the_drivers_ssl_options_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="tls and ssl_options"):
+        AsyncCluster(tls=True, ssl_options={"server_hostname": "db.example"})
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", ".db.example", "db..example", "*.example", "db.example:9042", "https://db", 5]
+)
+def test_server_hostname_that_is_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(ConfigurationError, match="server_hostname takes"):
+        AsyncCluster(tls=TlsOptions(server_hostname=name))
+
+
+@pytest.mark.parametrize(
+    "name", ["db.example", "db.example.", "größe.example", "my_db", "10.0.0.1", "::1", str, None]
+)
+def test_server_hostname_may_be_a_name_an_address_or_a_function(name: Any) -> None:
+    AsyncCluster(tls=TlsOptions(server_hostname=name))
+
+
 def test_other_argument_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="tls takes"):
         AsyncCluster(tls=1.5)  # type: ignore[arg-type]

@@ -31,6 +31,7 @@ from cassandra.segment import CRC32_LENGTH, CrcException
 from async_cassandra._driver.bridge import Bridge, OrderedQueue
 from async_cassandra._driver.control_messages import decode_message
 from async_cassandra._driver.schema_changes import believed
+from async_cassandra._driver.server_names import ServerNames
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Reactor:
     """What all connections of one cluster share: the bridge, and the list of those that are open.
 
     :param probing: of control connections; ``None`` for never
+    :param server_names: what certificates are checked against
     :param on_lost: called on a thread of the bridge with a control connection that was lost
     :param on_loop_closed: called on a thread of the bridge, once, when the loop turns out to be
         closed while connections were open
@@ -65,8 +67,10 @@ class Reactor:
         on_lost: Callable[["LoopConnection"], None],
         on_loop_closed: Callable[[], None],
         probing: Probing | None = None,
+        server_names: ServerNames | None = None,
     ) -> None:
         self.bridge = bridge
+        self.server_names = server_names or ServerNames()
         self.probing = probing
         self.on_lost = on_lost
         self._on_loop_closed = on_loop_closed
@@ -406,10 +410,17 @@ class LoopConnection(Connection):
             self._opening = self.reactor.start_opening(self._open(addresses))
 
     async def _open(self, addresses: Sequence[Address]) -> None:
-        receiver = FrameReceiver(self)
-        try:
+        async def attempt(name: str | None) -> tuple[FrameReceiver, asyncio.Transport]:
+            receiver = FrameReceiver(self)
             sock = await self._connect_any(addresses)
-            transport = await self._start_transport(sock, receiver)
+            return receiver, await self._start_transport(sock, receiver, name)
+
+        names = self.reactor.server_names
+        try:
+            if self.ssl_context is None:
+                receiver, transport = await attempt(None)
+            else:
+                receiver, transport = await names.connect(self.endpoint, self.ssl_context, attempt)
         # OSError and ssl.SSLError, and what a context of the application's may raise.
         except Exception as error:  # noqa: BLE001
             self.frames.put(self.defunct, _unreachable(self.endpoint, error))
@@ -438,7 +449,7 @@ class LoopConnection(Connection):
         raise failure or OSError(f"{self.endpoint} has no address")
 
     async def _start_transport(
-        self, sock: socket.socket, receiver: FrameReceiver
+        self, sock: socket.socket, receiver: FrameReceiver, server_hostname: str | None
     ) -> asyncio.Transport:
         loop = self.reactor.bridge.loop
         transport, _ = await loop.create_connection(lambda: receiver, sock=sock)
@@ -450,9 +461,7 @@ class LoopConnection(Connection):
                 transport,
                 receiver,
                 self.ssl_context,
-                server_hostname=server_hostname(
-                    self.ssl_context, self.ssl_options, str(self.endpoint.address)
-                ),
+                server_hostname=server_hostname,
                 ssl_handshake_timeout=self.connect_timeout,
             )
         except BaseException:
@@ -482,16 +491,6 @@ def _unreachable(endpoint: EndPoint, error: Exception) -> ConnectionException:
     wrapped = ConnectionException(str(error), endpoint)
     wrapped.__cause__ = error
     return wrapped
-
-
-def server_hostname(
-    context: ssl.SSLContext | None, options: Mapping[str, Any], address: str
-) -> str | None:
-    """The name in a TLS certificate: the one configured, else the address if names are checked."""
-    configured: str | None = options.get("server_hostname")
-    if configured is not None:
-        return configured
-    return address if context is not None and context.check_hostname else None
 
 
 def ssl_context_from_options(options: Mapping[str, Any]) -> ssl.SSLContext:

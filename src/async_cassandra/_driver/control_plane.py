@@ -25,7 +25,6 @@ from async_cassandra._driver.control_connection import (
     LoopConnection,
     Probing,
     Reactor,
-    server_hostname,
     ssl_context_from_options,
 )
 from async_cassandra._driver.driver_cluster import (
@@ -37,6 +36,7 @@ from async_cassandra._driver.errors import connect_error
 from async_cassandra._driver.execution_profile import QuickProfile
 from async_cassandra._driver.routing import Router
 from async_cassandra._driver.schema_changes import schema_event as schema_event
+from async_cassandra._driver.server_names import ServerNames
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +73,18 @@ class ControlPlane:
 
     Concurrency: loop thread, except where said.
 
+    :param server_names: what certificates are checked against; ``None`` for what ``ssl_options``
+        say, and addresses
     :param cluster_settings: arguments of the driver's ``Cluster``. ``load_balancing_policy`` and
         ``default_retry_policy`` become the default execution profile's
     :raises ~async_cassandra.exceptions.ConfigurationError: if a setting is unknown, or two
         contradict each other
     """
 
-    def __init__(self, **cluster_settings: Any) -> None:
+    def __init__(self, *, server_names: ServerNames | None = None, **cluster_settings: Any) -> None:
         self._settings = _checked(cluster_settings)
+        ssl_options = self._settings.get("ssl_options") or {}
+        self._server_names = server_names or ServerNames(ssl_options.get("server_hostname"))
         self._listeners: list[Listener] = []
         self._user_types: dict[tuple[str, str], type] = {}
         self._cluster: DriverCluster | None = None
@@ -114,10 +118,10 @@ class ControlPlane:
         context: ssl.SSLContext | None = self._settings.get("ssl_context")
         return context
 
-    def server_hostname(self, address: str) -> str | None:
-        """The name that a node's TLS certificate must carry; ``None`` if names are not checked."""
-        options = self._settings.get("ssl_options") or {}
-        return server_hostname(self.ssl_context, options, address)
+    async def connect_by_name[T](self, host: Host, attempt: Callable[[str], Awaitable[T]]) -> T:
+        """Connect to a host by a name that its certificate has; see :class:`ServerNames`."""
+        assert self.ssl_context is not None
+        return await self._server_names.connect(host.endpoint, self.ssl_context, attempt)
 
     @property
     def user_types(self) -> Mapping[tuple[str, str], type]:
@@ -148,6 +152,7 @@ class ControlPlane:
             self._on_control_connection_lost,
             self._on_loop_closed,
             probing_of(self._settings),
+            self._server_names,
         )
         self._stopping = None
         deadline = asyncio.timeout(timeout)
