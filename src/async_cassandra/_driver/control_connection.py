@@ -32,6 +32,7 @@ from async_cassandra._driver.bridge import Bridge, OrderedQueue
 from async_cassandra._driver.control_messages import decode_message
 from async_cassandra._driver.schema_changes import believed
 from async_cassandra._driver.server_names import ServerNames
+from async_cassandra.exceptions import ConfigurationError
 
 log = logging.getLogger(__name__)
 
@@ -494,7 +495,21 @@ def _unreachable(endpoint: EndPoint, error: Exception) -> ConnectionException:
 
 
 def ssl_context_from_options(options: Mapping[str, Any]) -> ssl.SSLContext:
-    """What the driver makes of ``ssl_options`` without a context."""
+    """What the driver makes of ``ssl_options`` without a context, and means to.
+
+    It stores ``cert_reqs`` as the context's options: nothing is verified by ``PROTOCOL_TLS``, which
+    its documents name, and what OpenSSL leaves out for safety is let in.
+
+    :raises ~async_cassandra.exceptions.ConfigurationError: if they cannot be used
+    """
     holder = SimpleNamespace(ssl_options=dict(options))
-    context: ssl.SSLContext = Connection._build_ssl_context_from_options(holder)
+    try:
+        context: ssl.SSLContext = Connection._build_ssl_context_from_options(holder)
+        # SSLv3 is below the context's lowest version, and setting the option for it is deprecated.
+        usual = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).options
+        context.options = usual & ~ssl.OP_NO_SSLv3
+        if options.get("cert_reqs") is not None:
+            context.verify_mode = options["cert_reqs"]
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"ssl_options cannot be used: {error}", error) from error
     return context
