@@ -26,7 +26,7 @@ from async_cassandra.exceptions import ConfigurationError, ConnectionError, Conn
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.retry_policy import DefaultRetryPolicy
 from async_cassandra.session import AsyncCassandraSession, unquoted
-from async_cassandra.tls import TlsOptions, chosen_context
+from async_cassandra.tls import TlsOptions, chosen_context, chosen_names
 
 __all__ = ["AsyncCluster"]
 
@@ -109,6 +109,7 @@ class AsyncCluster(AsyncClosing):
             load_balancing_policy=load_balancing_policy,
             reconnection_policy=reconnection_policy,
             ssl_context=chosen_context(tls, ssl_context),
+            server_names=chosen_names(tls, kwargs.get("ssl_options")),
             protocol_version=protocol_version,
             executor_threads=executor_threads,
             max_schema_agreement_wait=max_schema_agreement_wait,
@@ -282,7 +283,7 @@ class AsyncCluster(AsyncClosing):
         return ConnectOptions(
             protocol_version=cluster.protocol_version,
             ssl_context=self._control.ssl_context,
-            server_hostname=self._control.server_hostname,
+            connect_by_name=self._control.connect_by_name,
             compression=self._compression,
             max_in_flight=self._options.max_in_flight,
             connect_timeout=min(timeout, cluster.connect_timeout or timeout),

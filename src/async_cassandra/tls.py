@@ -2,9 +2,11 @@
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from async_cassandra._driver.server_names import ServerNames, is_address
 from async_cassandra.exceptions import ConfigurationError
 
 __all__ = ["TlsOptions"]
@@ -20,8 +22,12 @@ class TlsOptions:
     :ivar key_password: of an encrypted key
     :ivar verify: whether certificates are verified; without it anyone on the way can read and
         change what is sent
-    :ivar check_hostname: whether the certificate must name the address connected to; without it
-        any certificate of the authorities is taken. Only with ``verify``
+    :ivar check_hostname: whether the certificate must name the server; without it any certificate
+        of the authorities is taken. Only with ``verify``
+    :ivar server_hostname: the name that each node's certificate must carry, and which is sent to
+        the server (SNI); or a function that gives it for a node's address, ``None`` for what holds
+        without: the contact point's name for the nodes that the contact point led to, the address
+        for all others. It is called on the loop and must not block
     """
 
     ca_file: str | os.PathLike[str] | None = None
@@ -30,6 +36,7 @@ class TlsOptions:
     key_password: str | None = field(default=None, repr=False)
     verify: bool = True
     check_hostname: bool = True
+    server_hostname: str | Callable[[str], str | None] | None = None
 
     def context(self) -> ssl.SSLContext:
         """Read the files.
@@ -76,6 +83,35 @@ def chosen_context(
             return TlsOptions(ca_file=tls).context()
     raise ConfigurationError(
         f"tls takes True, the path of the authority's PEM file or TlsOptions, not {tls!r}"
+    )
+
+
+def chosen_names(
+    tls: bool | str | os.PathLike[str] | TlsOptions | None, ssl_options: Mapping[str, Any] | None
+) -> ServerNames | None:
+    """The names that ``tls`` has certificates checked for; ``None`` to leave it to ``ssl_options``.
+
+    :raises ~async_cassandra.exceptions.ConfigurationError: if both are given, or the name in
+        ``TlsOptions`` is none
+    """
+    if tls is None or tls is False:
+        return None
+    if ssl_options:
+        raise ConfigurationError("tls and ssl_options contradict each other: pass one of them")
+    chosen = tls.server_hostname if isinstance(tls, TlsOptions) else None
+    if not (chosen is None or callable(chosen) or _is_name(chosen)):
+        raise ConfigurationError(
+            "tls: server_hostname takes a host name, an address, or a function that gives one for "
+            f"an address, not {chosen!r}"
+        )
+    return ServerNames(chosen, accepts_addresses=False)
+
+
+def _is_name(chosen: object) -> bool:
+    if not isinstance(chosen, str):
+        return False
+    return is_address(chosen) or all(
+        label and not set(label) & set("*:/[] ") for label in chosen.removesuffix(".").split(".")
     )
 
 

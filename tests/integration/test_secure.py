@@ -226,6 +226,67 @@ async def test_certificate_of_other_host_is_refused(
     await cluster.shutdown()
 
 
+@pytest.fixture
+def resolve_to_proxy(
+    monkeypatch: pytest.MonkeyPatch, proxied_address: str
+) -> Callable[[str], None]:
+    """Have a name lead to the proxied address, which is not in the certificate."""
+    genuine = socket.getaddrinfo
+
+    def resolve(name: str) -> None:
+        def getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+            return genuine(proxied_address if host == name else host, *args, **kwargs)
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+
+    return resolve
+
+
+@pytest.mark.parametrize("by", ["tls", "ssl_context"])
+async def test_name_connected_to_is_accepted_for_the_address_it_leads_to(
+    secure_server: CassandraServer,
+    options: dict[str, Any],
+    resolve_to_proxy: Callable[[str], None],
+    by: str,
+) -> None:
+    resolve_to_proxy("localhost")
+    if by == "tls":
+        del options["ssl_context"]
+        options["tls"] = secure_server.ca_path
+    async with (
+        AsyncCluster(**options | {"contact_points": ["localhost"]}) as cluster,
+        cluster.connect() as session,
+    ):
+        assert await connected_users(session) == {("cassandra", True)}
+        assert [host.address for host in session._core.nodes.pools] == ["127.0.5.77"]
+
+
+async def test_other_name_is_refused_saying_what_the_certificate_has(
+    secure_server: CassandraServer,
+    options: dict[str, Any],
+    resolve_to_proxy: Callable[[str], None],
+) -> None:
+    resolve_to_proxy("db.example")
+    del options["ssl_context"]
+    options |= {"contact_points": ["db.example"], "tls": secure_server.ca_path}
+    cluster = AsyncCluster(**options)
+    with pytest.raises(ConnectionError, match=r"not for db\.example\. ") as failure:
+        await cluster.connect()
+    await cluster.shutdown()
+    for name in ("localhost", secure_server.nodes[0].address, "TlsOptions(server_hostname"):
+        assert name in str(failure.value)
+
+
+async def test_server_hostname_of_tls_options_is_accepted(
+    secure_server: CassandraServer, options: dict[str, Any], proxied_address: str
+) -> None:
+    del options["ssl_context"]
+    tls = TlsOptions(ca_file=secure_server.ca_path, server_hostname="localhost")
+    options |= {"contact_points": [proxied_address], "tls": tls}
+    async with AsyncCluster(**options) as cluster, cluster.connect() as session:
+        assert await connected_users(session) == {("cassandra", True)}
+
+
 async def test_certificate_of_other_host_is_accepted_without_host_check(
     options: dict[str, Any], proxied_address: str
 ) -> None:

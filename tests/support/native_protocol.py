@@ -192,7 +192,8 @@ class Writer:
         return self.raw(struct.pack(">i", value))
 
     def write_string(self, value: str) -> "Writer":
-        return self.write_short_bytes(value.encode())
+        """Write UTF-8, or the bytes that a string decoded with "surrogateescape" stands for."""
+        return self.write_short_bytes(value.encode(errors="surrogateescape"))
 
     def write_string_list(self, values: Sequence[str]) -> "Writer":
         self.write_short(len(values))

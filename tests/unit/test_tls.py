@@ -104,6 +104,61 @@ def test_two_ways_at_once_are_refused() -> None:
         AsyncCluster(tls=True, ssl_context=ssl.create_default_context())
 
 
+@pytest.mark.filterwarnings("ignore:ssl.PROTOCOL_TLS:DeprecationWarning")
+@pytest.mark.parametrize("protocol", [None, ssl.PROTOCOL_TLS_CLIENT, ssl.PROTOCOL_TLS])
+@pytest.mark.parametrize("cert_reqs", [ssl.CERT_REQUIRED, ssl.CERT_NONE])
+def test_drivers_ssl_options_verify_what_they_say(
+    ca_file: Path, protocol: Any, cert_reqs: ssl.VerifyMode
+) -> None:
+    options = {"ca_certs": str(ca_file), "cert_reqs": cert_reqs, "ssl_version": protocol}
+    context = AsyncCluster(ssl_options=options)._control.ssl_context
+    assert context is not None
+    assert context.verify_mode is cert_reqs
+    assert not context.check_hostname
+    assert context.options & ssl.OP_NO_COMPRESSION
+    assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
+    assert len(context.get_ca_certs()) == 1
+
+
+@pytest.mark.filterwarnings("ignore:ssl.PROTOCOL_TLS:DeprecationWarning")
+@pytest.mark.parametrize("protocol", [ssl.PROTOCOL_TLS_CLIENT, ssl.PROTOCOL_TLS])
+def test_drivers_ssl_options_check_names_if_they_say_so(protocol: Any) -> None:
+    options = {"check_hostname": True, "ssl_version": protocol}
+    context = AsyncCluster(ssl_options=options)._control.ssl_context
+    assert context is not None
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"ca_certs": "no/such.pem"}, {"check_hostname": True, "cert_reqs": ssl.CERT_NONE}],
+)
+def test_drivers_ssl_options_that_cannot_be_used_are_named(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="ssl_options cannot be used"):
+        AsyncCluster(ssl_options=options)
+
+
+def test_tls_and_the_drivers_ssl_options_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="tls and ssl_options"):
+        AsyncCluster(tls=True, ssl_options={"server_hostname": "db.example"})
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", ".db.example", "db..example", "*.example", "db.example:9042", "https://db", 5]
+)
+def test_server_hostname_that_is_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(ConfigurationError, match="server_hostname takes"):
+        AsyncCluster(tls=TlsOptions(server_hostname=name))
+
+
+@pytest.mark.parametrize(
+    "name", ["db.example", "db.example.", "größe.example", "my_db", "10.0.0.1", "::1", str, None]
+)
+def test_server_hostname_may_be_a_name_an_address_or_a_function(name: Any) -> None:
+    AsyncCluster(tls=TlsOptions(server_hostname=name))
+
+
 def test_other_argument_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="tls takes"):
         AsyncCluster(tls=1.5)  # type: ignore[arg-type]

@@ -131,7 +131,12 @@ def test_user_type_class_names_are_hexadecimal() -> None:
     assert (cql_type.keyspace, cql_type.name, cql_type.field_names) == ("ks", "größe", ("a",))
 
 
-@pytest.mark.parametrize(
+def test_user_type_class_names_that_are_not_utf8_are_latin1() -> None:
+    cql_type = parse_class_name("UserType(ks,6772f6df65,ff:Int32Type)")
+    assert (cql_type.name, cql_type.field_names) == ("größe", ("ÿ",))
+
+
+MALFORMED_CLASS_NAMES = pytest.mark.parametrize(
     "class_name",
     [
         "",
@@ -149,14 +154,22 @@ def test_user_type_class_names_are_hexadecimal() -> None:
         "UserType(ks)",
         "UserType(ks,zz)",
         "UserType(ks,61,61)",
-        "UserType(ks,ff,61:Int32Type)",
         "Int32Type, Int32Type",
         "ListType(" * 100 + "Int32Type" + ")" * 100,
     ],
 )
+
+
+@MALFORMED_CLASS_NAMES
 def test_malformed_class_name_is_a_protocol_error(class_name: str) -> None:
     with pytest.raises(ProtocolError):
         parse_class_name(class_name)
+
+
+@MALFORMED_CLASS_NAMES
+def test_type_of_malformed_class_name_is_a_custom_one(class_name: str) -> None:
+    cql_type = read_option(option(0, string(class_name)))
+    assert (cql_type.code, cql_type.name) == (TypeCode.CUSTOM, class_name)
 
 
 @pytest.mark.parametrize(

@@ -311,9 +311,9 @@ def test_nesting_without_end_is_refused() -> None:
         read_all(5, Opcode.RESULT, deep)
 
 
-def test_text_that_is_not_utf8_is_refused() -> None:
-    with pytest.raises(ProtocolError, match="UTF-8"):
-        decoded(5, Opcode.RESULT, bytes.fromhex("00000003 0002 fffe"))
+def test_name_that_is_not_utf8_is_latin1() -> None:
+    assert decoded(5, Opcode.RESULT, bytes.fromhex("00000003 0002 fffe")).keyspace == "ÿþ"
+    assert decoded(5, Opcode.RESULT, bytes.fromhex("00000003 0002 c3a4")).keyspace == "ä"
 
 
 def test_rows_for_a_request_that_has_none_are_refused() -> None:

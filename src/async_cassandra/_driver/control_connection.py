@@ -2,8 +2,8 @@
 thread.
 
 The driver's threads encode and wait, the loop moves bytes, a reader thread of the bridge decodes.
-Nothing of the driver's ``Connection`` is replaced but its sockets, and what it takes for a whole
-segment; its handshake, its decoders and its event handling stay.
+Nothing of the driver's ``Connection`` is replaced but its sockets, what it takes for a whole
+segment, and how it reads names; its handshake, its messages and its event handling stay.
 
 A control connection owes nothing between two events, so only a probe tells a quiet cluster from a
 network that swallows everything; the driver sends one after 30 s and waits for 30 s more.
@@ -25,10 +25,14 @@ from cassandra.connection import (
     ConnectionShutdown,
     EndPoint,
 )
-from cassandra.protocol import OptionsMessage
+from cassandra.protocol import EventMessage, NotSupportedError, OptionsMessage
 from cassandra.segment import CRC32_LENGTH, CrcException
 
 from async_cassandra._driver.bridge import Bridge, OrderedQueue
+from async_cassandra._driver.control_messages import decode_message
+from async_cassandra._driver.schema_changes import believed
+from async_cassandra._driver.server_names import ServerNames
+from async_cassandra.exceptions import ConfigurationError
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +56,7 @@ class Reactor:
     """What all connections of one cluster share: the bridge, and the list of those that are open.
 
     :param probing: of control connections; ``None`` for never
+    :param server_names: what certificates are checked against
     :param on_lost: called on a thread of the bridge with a control connection that was lost
     :param on_loop_closed: called on a thread of the bridge, once, when the loop turns out to be
         closed while connections were open
@@ -63,8 +68,10 @@ class Reactor:
         on_lost: Callable[["LoopConnection"], None],
         on_loop_closed: Callable[[], None],
         probing: Probing | None = None,
+        server_names: ServerNames | None = None,
     ) -> None:
         self.bridge = bridge
+        self.server_names = server_names or ServerNames()
         self.probing = probing
         self.on_lost = on_lost
         self._on_loop_closed = on_loop_closed
@@ -336,6 +343,37 @@ class LoopConnection(Connection):
         whole: bool = arrived >= size + header.payload_length + CRC32_LENGTH
         return whole
 
+    def send_msg(self, msg: Any, request_id: int, cb: Any, **options: Any) -> int:
+        sent: int = super().send_msg(msg, request_id, cb, **{"decoder": decode_message, **options})
+        return sent
+
+    def process_msg(self, header: Any, body: bytes) -> None:
+        if header.stream >= 0:
+            super().process_msg(header, body)
+            return
+        self.msg_received = True
+        try:
+            event = decode_message(
+                header.version,
+                self.user_type_map,
+                header.stream,
+                header.flags,
+                header.opcode,
+                body,
+                self.decompressor,
+                None,
+            )
+        except NotSupportedError as error:
+            log.debug("%s: %s", self.endpoint, error)
+            return
+        # The driver's decoders raise whatever they run into.
+        except Exception as error:  # noqa: BLE001
+            self.defunct(error)
+            return
+        if isinstance(event, EventMessage) and event.event_type == "SCHEMA_CHANGE":
+            event.event_args = believed(event.event_args)
+        self.handle_pushed(event)
+
     def on_connection_lost(self, error: Exception | None) -> None:
         """Reader thread, behind the last frame."""
         why = f": {error}" if error else " by the server"
@@ -373,10 +411,17 @@ class LoopConnection(Connection):
             self._opening = self.reactor.start_opening(self._open(addresses))
 
     async def _open(self, addresses: Sequence[Address]) -> None:
-        receiver = FrameReceiver(self)
-        try:
+        async def attempt(name: str | None) -> tuple[FrameReceiver, asyncio.Transport]:
+            receiver = FrameReceiver(self)
             sock = await self._connect_any(addresses)
-            transport = await self._start_transport(sock, receiver)
+            return receiver, await self._start_transport(sock, receiver, name)
+
+        names = self.reactor.server_names
+        try:
+            if self.ssl_context is None:
+                receiver, transport = await attempt(None)
+            else:
+                receiver, transport = await names.connect(self.endpoint, self.ssl_context, attempt)
         # OSError and ssl.SSLError, and what a context of the application's may raise.
         except Exception as error:  # noqa: BLE001
             self.frames.put(self.defunct, _unreachable(self.endpoint, error))
@@ -405,7 +450,7 @@ class LoopConnection(Connection):
         raise failure or OSError(f"{self.endpoint} has no address")
 
     async def _start_transport(
-        self, sock: socket.socket, receiver: FrameReceiver
+        self, sock: socket.socket, receiver: FrameReceiver, server_hostname: str | None
     ) -> asyncio.Transport:
         loop = self.reactor.bridge.loop
         transport, _ = await loop.create_connection(lambda: receiver, sock=sock)
@@ -417,9 +462,7 @@ class LoopConnection(Connection):
                 transport,
                 receiver,
                 self.ssl_context,
-                server_hostname=server_hostname(
-                    self.ssl_context, self.ssl_options, str(self.endpoint.address)
-                ),
+                server_hostname=server_hostname,
                 ssl_handshake_timeout=self.connect_timeout,
             )
         except BaseException:
@@ -451,18 +494,22 @@ def _unreachable(endpoint: EndPoint, error: Exception) -> ConnectionException:
     return wrapped
 
 
-def server_hostname(
-    context: ssl.SSLContext | None, options: Mapping[str, Any], address: str
-) -> str | None:
-    """The name in a TLS certificate: the one configured, else the address if names are checked."""
-    configured: str | None = options.get("server_hostname")
-    if configured is not None:
-        return configured
-    return address if context is not None and context.check_hostname else None
-
-
 def ssl_context_from_options(options: Mapping[str, Any]) -> ssl.SSLContext:
-    """What the driver makes of ``ssl_options`` without a context."""
+    """What the driver makes of ``ssl_options`` without a context, and means to.
+
+    It stores ``cert_reqs`` as the context's options: nothing is verified by ``PROTOCOL_TLS``, which
+    its documents name, and what OpenSSL leaves out for safety is let in.
+
+    :raises ~async_cassandra.exceptions.ConfigurationError: if they cannot be used
+    """
     holder = SimpleNamespace(ssl_options=dict(options))
-    context: ssl.SSLContext = Connection._build_ssl_context_from_options(holder)
+    try:
+        context: ssl.SSLContext = Connection._build_ssl_context_from_options(holder)
+        # SSLv3 is below the context's lowest version, and setting the option for it is deprecated.
+        usual = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).options
+        context.options = usual & ~ssl.OP_NO_SSLv3
+        if options.get("cert_reqs") is not None:
+            context.verify_mode = options["cert_reqs"]
+    except (OSError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"ssl_options cannot be used: {error}", error) from error
     return context

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from cassandra import SignatureDescriptor, UserAggregateDescriptor, UserFunctionDescriptor
 from cassandra.cluster import (
     EXEC_PROFILE_DEFAULT,
     Cluster,
@@ -27,7 +26,6 @@ from async_cassandra._driver.control_connection import (
     LoopConnection,
     Probing,
     Reactor,
-    server_hostname,
     ssl_context_from_options,
 )
 from async_cassandra._driver.driver_cluster import (
@@ -38,6 +36,8 @@ from async_cassandra._driver.driver_cluster import (
 from async_cassandra._driver.errors import connect_error
 from async_cassandra._driver.execution_profile import QuickProfile
 from async_cassandra._driver.routing import Router
+from async_cassandra._driver.schema_changes import schema_event as schema_event
+from async_cassandra._driver.server_names import ServerNames
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +63,8 @@ class Listener(Protocol):
         """The driver's metadata has the change.
 
         :param event: ``target_type``, ``change_type``, ``keyspace`` and ``table``, ``type``,
-            ``function`` or ``aggregate``, as in the driver; empty when all of the schema was read
-            again
+            ``function`` or ``aggregate``, as in the driver, widened by :func:`schema_event` where a
+            name is in doubt; empty when all of the schema was read again
         """
 
     def on_user_type(self, keyspace: str, name: str, klass: type) -> None: ...
@@ -80,14 +80,18 @@ class ControlPlane:
 
     Concurrency: loop thread, except where said.
 
+    :param server_names: what certificates are checked against; ``None`` for what ``ssl_options``
+        say, and addresses
     :param cluster_settings: arguments of the driver's ``Cluster``. ``load_balancing_policy`` and
         ``default_retry_policy`` become the default execution profile's
     :raises ~async_cassandra.exceptions.ConfigurationError: if a setting is unknown, or two
         contradict each other
     """
 
-    def __init__(self, **cluster_settings: Any) -> None:
+    def __init__(self, *, server_names: ServerNames | None = None, **cluster_settings: Any) -> None:
         self._settings = _checked(cluster_settings)
+        ssl_options = self._settings.get("ssl_options") or {}
+        self._server_names = server_names or ServerNames(ssl_options.get("server_hostname"))
         self._listeners: list[Listener] = []
         self._user_types: dict[tuple[str, str], type] = {}
         self._cluster: DriverCluster | None = None
@@ -121,10 +125,10 @@ class ControlPlane:
         context: ssl.SSLContext | None = self._settings.get("ssl_context")
         return context
 
-    def server_hostname(self, address: str) -> str | None:
-        """The name that a node's TLS certificate must carry; ``None`` if names are not checked."""
-        options = self._settings.get("ssl_options") or {}
-        return server_hostname(self.ssl_context, options, address)
+    async def connect_by_name[T](self, host: Host, attempt: Callable[[str], Awaitable[T]]) -> T:
+        """Connect to a host by a name that its certificate has; see :class:`ServerNames`."""
+        assert self.ssl_context is not None
+        return await self._server_names.connect(host.endpoint, self.ssl_context, attempt)
 
     @property
     def user_types(self) -> Mapping[tuple[str, str], type]:
@@ -155,6 +159,7 @@ class ControlPlane:
             self._on_control_connection_lost,
             self._on_loop_closed,
             probing_of(self._settings),
+            self._server_names,
         )
         self._stopping = None
         deadline = asyncio.timeout(timeout)
@@ -415,36 +420,6 @@ class ControlPlane:
         if cluster is not None:
             await bridge.run(cluster.shutdown)
         await reactor.wait_closed()
-
-
-def schema_event(
-    change_type: str,
-    target: str,
-    keyspace: str,
-    name: str | None = None,
-    argument_types: tuple[str, ...] = (),
-) -> dict[str, Any]:
-    """A schema change in the driver's words.
-
-    :param change_type: ``CREATED``, ``UPDATED`` or ``DROPPED``
-    :param target: ``KEYSPACE``, ``TABLE``, ``TYPE``, ``FUNCTION`` or ``AGGREGATE``
-    :param name: of the table, type, function or aggregate
-    :param argument_types: of a function or aggregate, as CQL
-    """
-    event: dict[str, Any] = {
-        "target_type": target,
-        "change_type": change_type,
-        "keyspace": keyspace,
-    }
-    if target == "KEYSPACE":
-        return event
-    signatures: dict[str, type[SignatureDescriptor]] = {
-        "FUNCTION": UserFunctionDescriptor,
-        "AGGREGATE": UserAggregateDescriptor,
-    }
-    signature = signatures.get(target)
-    event[target.lower()] = signature(name, list(argument_types)) if signature else name
-    return event
 
 
 def _check(settings: Mapping[str, Any]) -> None:

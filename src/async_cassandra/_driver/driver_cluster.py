@@ -31,6 +31,7 @@ from cassandra.policies import HostStateListener
 from cassandra.pool import Host
 
 from async_cassandra._driver.control_connection import LoopConnection, Reactor
+from async_cassandra._driver.schema_changes import SchemaMetadata
 
 log = logging.getLogger(__name__)
 
@@ -264,6 +265,8 @@ class DriverCluster(Cluster):
         super().__init__(
             connection_class=LoopConnection.bound_to(reactor), reprepare_on_up=False, **settings
         )
+        self.metadata = SchemaMetadata()
+        self._note_server_names()
         inherited = self.control_connection
         self.control_connection = LoopControlConnection(
             self,
@@ -326,11 +329,24 @@ class DriverCluster(Cluster):
                 log.debug("No address for %s: %s", name, error)
                 continue
             for *_, address in found:
+                self.reactor.server_names.add(name, str(address[0]))
                 host, is_new = self.add_host(
                     DefaultEndPoint(address[0], address[1]), signal=True, refresh_nodes=False
                 )
                 if is_new:
                     yield host
+
+    def _note_server_names(self) -> None:
+        """Tell which address came of which contact point.
+
+        By the driver's own record: to resolve again could give others.
+        """
+        found: Mapping[str, Any] = self._endpoint_map_for_insights
+        for point, addresses in found.items():
+            # A contact point that is an endpoint already has a string.
+            for address in addresses if isinstance(addresses, list) else ():
+                name, _, _ = point.rpartition(":")
+                self.reactor.server_names.add(name, address.rpartition(":")[0])
 
     def _new_session(self, keyspace: str | None) -> ClusterSession:
         session = ClusterSession(self, keyspace)

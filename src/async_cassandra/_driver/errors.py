@@ -14,6 +14,7 @@ from cassandra import protocol
 from cassandra.cluster import NoHostAvailable
 
 from async_cassandra import exceptions
+from async_cassandra._driver.server_names import WrongServerName
 from async_cassandra._wire.responses import ErrorCode
 
 Fields = Mapping[str, Any]
@@ -340,7 +341,7 @@ def _no_contact_point(
         reasons = "; ".join(f"{n}: {_reason(e)}" for n, e in errors.items())
         advice = _connect_advice(errors.values())
         public = ConnectFailedError(
-            f"Could not connect to {reasons}. {advice}", cause, endpoint=node
+            f"Could not connect to {reasons}. {advice}".rstrip(), cause, endpoint=node
         )
     else:
         public = ConnectFailedError(
@@ -391,6 +392,8 @@ def _reason(error: BaseException | None) -> str:
 
 def _connect_advice(causes: Iterable[BaseException]) -> str:
     for cause in causes:
+        if isinstance(cause, WrongServerName):
+            return ""
         if isinstance(cause, ssl.SSLCertVerificationError):
             return (
                 "Check the authority that tls or ssl_context trusts, "

@@ -27,7 +27,7 @@ def driver_type(cql_type: CqlType) -> Any:
     subtypes = tuple(driver_type(subtype) for subtype in cql_type.subtypes)
     if code == TypeCode.UDT:
         return cqltypes.UserType.make_udt_class(
-            cql_type.keyspace, cql_type.name, cql_type.field_names, subtypes
+            cql_type.keyspace, _class_name(cql_type.name), cql_type.field_names, subtypes
         )
     if code == TypeCode.VECTOR:
         return cqltypes.VectorType.apply_parameters((subtypes[0], cql_type.dimension), None)
@@ -42,7 +42,12 @@ def _custom_type(name: str) -> Any:
     try:
         return cqltypes.lookup_casstype(name)
     except Exception:  # noqa: BLE001  its parser fails in any way, and names come from the server
-        return cqltypes.mkUnrecognizedType(name)
+        return cqltypes.mkUnrecognizedType(_class_name(name))
+
+
+def _class_name(name: str) -> str:
+    """A name from the server as a Python class can have it: without NUL."""
+    return name.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 def _presorted_set(items: list[Any]) -> Any:

@@ -34,10 +34,17 @@ class Authenticator(Protocol):
     async def on_success(self, token: bytes | None) -> None: ...
 
 
+class ByName(Protocol):
+    """Connects to a host, as the control plane knows it, by a name that its certificate has."""
+
+    async def __call__[T](self, host: Any, attempt: Callable[[str], Awaitable[T]], /) -> T: ...
+
+
 @dataclass(slots=True)
 class ConnectOptions:
     """How connections are opened.
 
+    :ivar connect_by_name: chooses the name for ``ssl_context``; ``None`` for the address
     :ivar compression: ``(compress, decompress)`` of LZ4 blocks, used if the server has it; ``None``
         for none
     :ivar max_in_flight: requests in flight per connection, 1 to 32767
@@ -46,7 +53,7 @@ class ConnectOptions:
 
     protocol_version: int = 5
     ssl_context: tls.SSLContext | None = None
-    server_hostname: Callable[[str], str | None] = str
+    connect_by_name: ByName | None = None
     compression: tuple[Callable[..., bytes], Callable[..., bytes]] | None = None
     max_in_flight: int = 2048
     connect_timeout: float = 5.0
@@ -98,7 +105,13 @@ async def _open(
     host: object,
     keyspace: str | None,
 ) -> ConnectionProtocol:
-    connection = await _connect(address, port, endpoint, options)
+    async def attempt(name: str) -> ConnectionProtocol:
+        return await _connect(address, port, endpoint, options, name)
+
+    if options.ssl_context is None or options.connect_by_name is None:
+        connection = await attempt(address)
+    else:
+        connection = await options.connect_by_name(host, attempt)
     try:
         await _start(connection, options, host)
         if keyspace is not None:
@@ -110,9 +123,9 @@ async def _open(
 
 
 async def _connect(
-    address: str, port: int, endpoint: str, options: ConnectOptions
+    address: str, port: int, endpoint: str, options: ConnectOptions, name: str
 ) -> ConnectionProtocol:
-    """Open TCP or the Unix socket, and TLS."""
+    """Open TCP or the Unix socket, and TLS to a server of that name."""
     loop = asyncio.get_running_loop()
 
     def factory() -> ConnectionProtocol:
@@ -126,7 +139,7 @@ async def _connect(
 
     tls_options: dict[str, Any] = {"ssl": options.ssl_context}
     if options.ssl_context is not None:
-        tls_options["server_hostname"] = options.server_hostname(address)
+        tls_options["server_hostname"] = name
     if not port:
         _, connection = await loop.create_unix_connection(factory, address, **tls_options)
         return connection

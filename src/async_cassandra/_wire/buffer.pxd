@@ -122,6 +122,7 @@ cdef int write_short_bytes(WriteBuffer out, bytes value) except -1
 cdef int write_string_map(WriteBuffer out, dict value) except -1
 cdef int write_bytes_map(WriteBuffer out, dict value) except -1
 
+cdef str decode_string(const unsigned char* at, Py_ssize_t size)
 cdef str read_string(Cursor* cursor)
 cdef object read_bytes(Cursor* cursor)
 cdef bytes read_short_bytes(Cursor* cursor)

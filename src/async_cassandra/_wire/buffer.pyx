@@ -5,7 +5,7 @@ Source: native protocol v5, section 3 (Notations); all integers are big-endian.
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE, _PyBytes_Resize
 from cpython.ref cimport Py_INCREF, Py_XDECREF
-from cpython.unicode cimport PyUnicode_DecodeUTF8
+from cpython.unicode cimport PyUnicode_DecodeLatin1, PyUnicode_DecodeUTF8
 
 from async_cassandra._wire.errors import ProtocolError
 
@@ -154,16 +154,22 @@ cdef int write_bytes_map(WriteBuffer out, dict value) except -1:
     return 0
 
 
-cdef str decode_utf8(const unsigned char* at, Py_ssize_t size):
+cdef str decode_string(const unsigned char* at, Py_ssize_t size):
+    """Decode UTF-8, else Latin-1, which any bytes are.
+
+    Cassandra writes keyspaces and what SCHEMA_CHANGE, FUNCTION_FAILURE and ALREADY_EXISTS name as Latin-1, with "?"
+    for what Latin-1 lacks (``CBUtil.writeAsciiString``).
+    """
     try:
         return PyUnicode_DecodeUTF8(<const char*>at, size, NULL)
-    except UnicodeDecodeError as error:
-        raise ProtocolError(f"a string is not UTF-8: {error}") from error
+    except UnicodeDecodeError:
+        return PyUnicode_DecodeLatin1(<const char*>at, size, NULL)
 
 
 cdef str read_string(Cursor* cursor):
+    """Read a [string]."""
     cdef Py_ssize_t size = read_short(cursor)
-    return decode_utf8(take(cursor, size), size)
+    return decode_string(take(cursor, size), size)
 
 
 cdef object read_bytes(Cursor* cursor):

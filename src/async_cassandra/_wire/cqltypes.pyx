@@ -5,9 +5,10 @@ Source: native protocol v5, section 4.2.5.2 (the ``[option]`` of a column).
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint16_t
 
-from async_cassandra._wire.buffer cimport Cursor, read_short, read_string
+from async_cassandra._wire.buffer cimport Cursor, decode_string, read_short, read_string
 
 from async_cassandra._wire.errors import ProtocolError
 
@@ -151,7 +152,7 @@ cdef CqlType read_nested(Cursor* cursor, int depth):
     if code == UDT:
         return read_user_type(cursor, depth)
     if code == CUSTOM:
-        return parse_class_name(read_string(cursor))
+        return read_custom_type(read_string(cursor))
     raise ProtocolError(f"unknown type code 0x{code:04x}")
 
 
@@ -164,6 +165,14 @@ cdef CqlType read_user_type(Cursor* cursor, int depth):
         field_names.append(read_string(cursor))
         fields.append(read_nested(cursor, depth + 1))
     return CqlType(UDT, name, tuple(fields), keyspace, tuple(field_names))
+
+
+cdef CqlType read_custom_type(str class_name):
+    """A class whose name cannot be parsed is an unknown one; no answer is lost for it."""
+    try:
+        return parse_class_name(class_name)
+    except ProtocolError:
+        return CqlType(CUSTOM, class_name)
 
 
 cpdef CqlType parse_class_name(str class_name):
@@ -293,7 +302,9 @@ cdef class ClassNameParser:
     cdef str read_hex(self):
         """Read a name that Cassandra wrote as the hexadecimal digits of its UTF-8."""
         word = self.read_word()
+        cdef bytes name
         try:
-            return bytes.fromhex(word).decode()
+            name = bytes.fromhex(word)
         except ValueError as error:
             raise self.malformed() from error
+        return decode_string(<const unsigned char*>PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
