@@ -17,7 +17,7 @@ def concerns(event: Mapping[str, Any], query: str, columns: Iterable[Column]) ->
     target = event.get("target_type")
     if target in ("FUNCTION", "AGGREGATE"):
         # Neither parameters nor result tell which functions a statement calls.
-        return event[target.lower()].name.lower() in query.lower().replace('""', '"')
+        return _spelled(event[target.lower()].name) in _spelled(query)
     if target not in ("KEYSPACE", "TABLE", "TYPE"):
         return True
     if event.get("change_type") == "CREATED":
@@ -28,7 +28,14 @@ def concerns(event: Mapping[str, Any], query: str, columns: Iterable[Column]) ->
         return any(
             (column.keyspace, column.table) == (keyspace, event["table"]) for column in columns
         )
-    return any(column.keyspace == keyspace for column in columns)
+    # A function of the keyspace may be called from another one's statement, by its whole name.
+    return _spelled(str(keyspace)) in _spelled(query) or any(
+        column.keyspace == keyspace for column in columns
+    )
+
+
+def _spelled(text: str) -> str:
+    return text.lower().replace('""', '"')
 
 
 def _is_made_of(cql_type: CqlType, keyspace: str | None, name: str) -> bool:
