@@ -29,7 +29,7 @@ cdef class PreparedQuery:
     cdef readonly bint is_read
     cdef readonly int repetition
 
-    cpdef BoundValues bind(self, values)
+    cpdef BoundValues bind(self, values, bint partial=*)
 
 
 cdef class StatementOptions:
