@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from cassandra.encoder import Encoder
 from cassandra.pool import Host
 from cassandra.query import BatchStatement
 
@@ -68,6 +69,15 @@ class AsyncCassandraSession(AsyncClosing):
     def keyspace(self) -> str | None:
         """The keyspace that unqualified names mean, exactly spelled; ``None`` for none."""
         return self._core.keyspace
+
+    @property
+    def encoder(self) -> Encoder:
+        """What writes parameters into strings for ``%s``; its ``mapping`` may be changed.
+
+        ``session.encoder.mapping[tuple] = session.encoder.cql_encode_tuple`` writes tuples as such and
+        not as lists.
+        """
+        return self._core.encoder
 
     @property
     def is_closed(self) -> bool:

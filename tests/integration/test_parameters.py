@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import uuid
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -205,6 +206,14 @@ UNFIT: list[tuple[str, Any, type[ParameterTypeError | ParameterValueError]]] = [
     ("names", {"a": "b"}, ParameterTypeError),
     ("names", [1], ParameterTypeError),
     ("pair", (1, "a", 2), ParameterValueError),
+    ("pair", (1,), ParameterValueError),
+    ("items", ["a", None], ParameterTypeError),
+    ("items", [1, None], ParameterValueError),
+    ("items", {1, 2}, ParameterTypeError),
+    ("names", {"a": None}, ParameterValueError),
+    ("names", {None: 1}, ParameterValueError),
+    ("net", "1.2.3", ParameterValueError),
+    ("flag", 2, ParameterValueError),
     ("vec", [1.0], ParameterValueError),
     ("vec", [1.0, "a"], ParameterTypeError),
     ("num", "1", ParameterTypeError),
@@ -260,6 +269,78 @@ async def test_too_many_parameters_are_refused(session: AsyncCassandraSession, t
     assert requests_of(session) == before
 
 
+async def test_too_few_parameters_are_refused(session: AsyncCassandraSession, typed: str) -> None:
+    """In every call that executes; ``bind`` leaves what is missing unset, as the driver's does."""
+    query = f"INSERT INTO {typed} (id, txt) VALUES (?, ?)"
+    statement = await session.prepare(query)
+    await session.execute(query, (7, "kept"))
+    before = requests_of(session)
+    batch = BatchStatement()
+    batch.add(query, (7,))
+    for attempt in (
+        lambda: session.execute(statement, (7,)),
+        lambda: session.execute(statement, [7]),
+        lambda: session.execute(query, (7,)),
+        lambda: session.execute(SimpleStatement(query), (7,)),
+        lambda: session.execute_stream(statement, (7,)),
+        lambda: session.execute_stream(query, (7,)),
+        lambda: session.execute(batch),
+    ):
+        with pytest.raises(ParameterValueError, match="1 given, the statement has 2; 'txt'"):
+            await attempt()
+    with pytest.raises(ParameterValueError, match="'txt' is missing"):
+        BatchStatement().add(statement, (7,))
+    assert requests_of(session) == before
+    await session.execute(statement.bind((7,)))
+    await session.execute(statement, (7, UNSET_VALUE))
+    row = (await session.execute(f"SELECT txt FROM {typed} WHERE id = 7")).one()
+    assert row.txt == "kept"
+
+
+async def test_misspelt_name_is_refused_and_a_missing_one_is_unset(
+    session: AsyncCassandraSession, typed: str
+) -> None:
+    query = f"INSERT INTO {typed} (id, txt) VALUES (?, ?)"
+    statement = await session.prepare(query)
+    await session.execute(query, {"id": 8, "txt": "kept", "other": 1})
+    before = requests_of(session)
+    for attempt in (
+        lambda: session.execute(statement, {"id": 8, "text": "lost"}),
+        lambda: session.execute(query, {"id": 8, "text": "lost"}),
+        lambda: session.execute_stream(statement, {"id": 8, "text": "lost"}),
+    ):
+        with pytest.raises(ParameterValueError, match=r"'txt' is missing.*no 'text'"):
+            await attempt()
+    with pytest.raises(ParameterValueError, match=r"'txt' is missing.*no 'text'"):
+        statement.bind({"id": 8, "text": "lost"})
+    assert requests_of(session) == before
+    await session.execute(statement, {"id": 8})
+    row = (await session.execute(f"SELECT txt FROM {typed} WHERE id = 8")).one()
+    assert row.txt == "kept"
+
+
+async def test_formatted_entries_of_a_batch_have_the_sessions_literals(
+    session: AsyncCassandraSession, typed: str
+) -> None:
+    exact = Decimal("123456789012345678901234567890.123")
+    batch = BatchStatement()
+    batch.add(
+        f"INSERT INTO {typed} (id, dec, at) VALUES (%s, %s, %s)", (9, exact, datetime.datetime.max)
+    )
+    batch.add(
+        SimpleStatement(f"INSERT INTO {typed} (id, txt) VALUES (%(id)s, %(t)s)"),
+        {"id": 9, "t": "a"},
+    )
+    await session.execute(batch)
+    row = (await session.execute(f"SELECT dec, at, txt FROM {typed} WHERE id = 9")).one()
+    assert row == (exact, datetime.datetime(9999, 12, 31, 23, 59, 59, 999000), "a")
+    batch.add(f"INSERT INTO {typed} (id, txt) VALUES (%s, %s)", (9,))
+    with pytest.raises(ParameterValueError, match="not enough"):
+        await session.execute(batch)
+    with pytest.raises(ParameterValueError, match="without markers"):
+        BatchStatement().add(f"INSERT INTO {typed} (id) VALUES (1)", (1,))
+
+
 async def test_too_few_parameters_for_format_are_refused(
     session: AsyncCassandraSession, typed: str
 ) -> None:
@@ -268,6 +349,7 @@ async def test_too_few_parameters_for_format_are_refused(
         (f"INSERT INTO {typed} (id, txt) VALUES (%s, %s)", (1,)),
         (f"INSERT INTO {typed} (id, txt) VALUES (%s, %s)", (1, "a", "b")),
         (f"INSERT INTO {typed} (id, txt) VALUES (%(id)s, %(txt)s)", {"id": 1}),
+        (f"SELECT * FROM {typed} WHERE id = %s", ()),
         (f"SELECT * FROM {typed}", (1,)),
     ):
         with pytest.raises(ParameterValueError):
@@ -275,7 +357,7 @@ async def test_too_few_parameters_for_format_are_refused(
     assert requests_of(session) == before
 
 
-@pytest.mark.parametrize("parameters", [(), {}, (UNSET_VALUE,), {"txt": "a"}], ids=repr)
+@pytest.mark.parametrize("parameters", [(), {}, (UNSET_VALUE, "a"), {"txt": "a"}], ids=repr)
 async def test_missing_partition_key_is_refused(
     session: AsyncCassandraSession, typed: str, parameters: Any
 ) -> None:
@@ -286,13 +368,26 @@ async def test_missing_partition_key_is_refused(
     assert requests_of(session) == before
 
 
-@pytest.mark.parametrize("parameters", ["text", b"bytes", 5, object()], ids=repr)
+@pytest.mark.parametrize(
+    "parameters",
+    ["te", b"by", 5, 0, "", set(), {1, "a"}, {1: 1, "a": 2}.keys(), iter([1, "a"]), object()],
+    ids=lambda value: type(value).__name__,
+)
 async def test_parameters_of_wrong_kind_are_refused(
     session: AsyncCassandraSession, typed: str, parameters: Any
 ) -> None:
-    statement = await session.prepare(f"INSERT INTO {typed} (id, txt) VALUES (?, ?)")
-    with pytest.raises((ParameterTypeError, TypeError)):
-        await session.execute(statement, parameters)
+    query = f"INSERT INTO {typed} (id, txt) VALUES (?, ?)"
+    statement = await session.prepare(query)
+    await session.execute(query, (1, None))
+    before = requests_of(session)
+    for each in (statement, query, query.replace("?", "%s"), f"SELECT * FROM {typed}"):
+        with pytest.raises(ParameterTypeError, match="are a sequence"):
+            await session.execute(each, parameters)
+        with pytest.raises(ParameterTypeError, match="are a sequence"):
+            BatchStatement().add(each, parameters)
+    with pytest.raises(ParameterTypeError, match="are a sequence"):
+        statement.bind(parameters)
+    assert requests_of(session) == before
 
 
 async def test_parameters_with_bound_statement_or_batch_are_refused(

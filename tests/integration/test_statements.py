@@ -123,7 +123,7 @@ async def test_missing_parameters_are_unset(
     table = await new_table("id int PRIMARY KEY, a text, b text")
     insert = await session.prepare(f"INSERT INTO {table} (id, a, b) VALUES (?, ?, ?)")
     await session.execute(insert, (1, "a", "b"))
-    await session.execute(insert, (1, "A"))
+    await session.execute(insert.bind((1, "A")))
     await session.execute(insert, {"id": 1, "a": "AA"})
     await session.execute(insert.bind({"id": 1}))
     await session.execute(f"INSERT INTO {table} (id, a, b) VALUES (:id, :a, :b)", {"id": 1})

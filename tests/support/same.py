@@ -47,4 +47,6 @@ def _assert_same_items(mine: list[Any], theirs: list[Any], path: str) -> None:
 def _holds_nan(value: Any) -> bool:
     if isinstance(value, float):
         return math.isnan(value)
+    if isinstance(value, Mapping):
+        return any(map(_holds_nan, value.keys())) or any(map(_holds_nan, value.values()))
     return isinstance(value, list | tuple | Set) and any(map(_holds_nan, value))

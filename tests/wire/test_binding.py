@@ -1,6 +1,6 @@
 """Parameters: what is written, what is refused, and where the request goes."""
 
-from collections import OrderedDict, UserDict
+from collections import OrderedDict, UserDict, deque
 from decimal import Decimal
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 from cassandra.metadata import Murmur3Token
 from cassandra.protocol import ColumnMetadata
 from cassandra.query import UNSET_VALUE, BoundStatement, PreparedStatement
+from cassandra.util import SortedSet
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,12 +41,11 @@ def bind_with_driver(values: Any, key: list[int] | None) -> BoundStatement:
     [
         ((7, "a", Decimal(1)), ID_7 + NAME_A + PRICE_1),
         ([7, None, UNSET_VALUE], ID_7 + NULL + UNSET),
-        ((7,), ID_7 + UNSET + UNSET),
         ({"id": 7, "price": Decimal(1)}, ID_7 + UNSET + PRICE_1),
         ({"price": None, "id": 7, "name": "a", "other": 1}, ID_7 + NAME_A + NULL),
         (OrderedDict(name="a", id=7), ID_7 + NAME_A + UNSET),
         (UserDict(id=7), ID_7 + UNSET + UNSET),
-        ({7: 1}.keys(), ID_7 + UNSET + UNSET),
+        (deque((7, "a", None)), ID_7 + NAME_A + NULL),
     ],
 )
 def test_bind_writes_the_values_section(values: Any, expected: bytes) -> None:
@@ -53,6 +53,36 @@ def test_bind_writes_the_values_section(values: Any, expected: bytes) -> None:
     assert bound.payload == b"\x00\x03" + expected
     assert bound.token == token_of(b"\x00\x00\x00\x07")
     assert bound.routing_key == b"\x00\x00\x00\x07"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("kind", [list, tuple, deque])
+def test_missing_positions_are_refused_unless_that_is_asked_for(kind: Any, count: int) -> None:
+    given = kind((7, "a")[:count])
+    missing = ("id", "name", "price")[count]
+    message = f"too few parameters: {count} given, the statement has 3; '{missing}' is missing"
+    with pytest.raises(ParameterValueError, match=message) as caught:
+        PLAN.bind(given)
+    assert caught.value.index == -1
+    if count:
+        expected = [*(ID_7, NAME_A)[:count], *[UNSET] * (3 - count)]
+        assert PLAN.bind(given, True).payload == b"\x00\x03" + b"".join(expected)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"id": 7, "nmae": "a", "price": None},
+        {"id": 7, "NAME": "a"},
+        UserDict(id=7, nmae="a"),
+        {"id": 7, 1: "a"},
+    ],
+)
+def test_unknown_name_beside_a_missing_one_is_refused_naming_both(values: Any) -> None:
+    (unknown,) = {*values} - {"id", "price"}
+    for partial in (False, True):
+        with pytest.raises(ParameterValueError, match=f"'name'.*no {unknown!r}"):
+            PLAN.bind(values, partial)
 
 
 def test_bind_without_parameters() -> None:
@@ -66,7 +96,7 @@ def test_bind_without_parameters() -> None:
 def test_wrong_type_names_the_parameter() -> None:
     message = r"parameter 'name' \(position 2, text\): a str is required, not int"
     with pytest.raises(ParameterTypeError, match=message) as caught:
-        PLAN.bind((1, 2))
+        PLAN.bind((1, 2, None))
     assert isinstance(caught.value, TypeError)
     assert (caught.value.parameter, caught.value.index) == ("name", 1)
     assert isinstance(caught.value.__cause__, TypeError)
@@ -75,13 +105,12 @@ def test_wrong_type_names_the_parameter() -> None:
 @pytest.mark.parametrize(
     ("values", "parameter", "index"),
     [
-        ((2**31, "a"), "id", 0),
-        ((1, "\ud800"), "name", 1),
+        ((2**31, "a", None), "id", 0),
+        ((1, "\ud800", None), "name", 1),
         ((1, "a", Decimal("NaN")), "price", 2),
         ((1, "a", "12,5"), "price", 2),
         ({"id": -(2**31) - 1}, "id", 0),
-        ((UNSET_VALUE, "a"), "id", 0),
-        ((), "id", 0),
+        ((UNSET_VALUE, "a", None), "id", 0),
         ({}, "id", 0),
     ],
 )
@@ -99,9 +128,29 @@ def test_too_many_values_are_refused() -> None:
         PLAN.bind((1, "a", None, 4))
 
 
-@pytest.mark.parametrize("values", ["abc", b"abc", 7, iter([1])])
+@pytest.mark.parametrize(
+    "values",
+    [
+        "abc",
+        b"abc",
+        bytearray(b"abc"),
+        memoryview(b"abc"),
+        7,
+        0,
+        iter([1, "a", None]),
+        (value for value in (1, "a", None)),
+        {1, "a", None},
+        frozenset({1, "a", None}),
+        dict.fromkeys((1, "a", None)).keys(),
+        {1: 1, 2: "a", 3: None}.values(),
+        {1: 1, 2: "a", 3: None}.items(),
+        SortedSet([1, 2, 3]),
+        object(),
+    ],
+    ids=lambda values: type(values).__name__,
+)
 def test_parameters_must_be_a_sequence_or_a_mapping(values: Any) -> None:
-    with pytest.raises(ParameterTypeError, match="a sequence or a mapping"):
+    with pytest.raises(ParameterTypeError, match=r"are a sequence .* or a mapping"):
         PLAN.bind(values)
 
 
@@ -111,7 +160,7 @@ def test_error_of_a_users_object_is_a_parameter_error() -> None:
             raise LookupError("no number")
 
     with pytest.raises(ParameterValueError, match=r"'id'.*no number"):
-        PLAN.bind([Broken()])
+        PLAN.bind([Broken(), "a", None])
 
 
 def test_interrupt_passes_through_binding() -> None:
@@ -120,7 +169,7 @@ def test_interrupt_passes_through_binding() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        PLAN.bind([Interrupting()])
+        PLAN.bind([Interrupting(), "a", None])
 
 
 def test_list_that_shrinks_while_it_is_bound() -> None:
@@ -130,7 +179,10 @@ def test_list_that_shrinks_while_it_is_bound() -> None:
             return 7
 
     values: list[Any] = [Shrinking(), "a", Decimal(1)]
-    assert PLAN.bind(values).payload == b"\x00\x03" + ID_7 + UNSET + UNSET
+    with pytest.raises(ParameterValueError, match="too few parameters: 1 given"):
+        PLAN.bind(values)
+    values += [Shrinking(), "a", Decimal(1)]
+    assert PLAN.bind(values, True).payload == b"\x00\x03" + ID_7 + UNSET + UNSET
 
 
 def test_bind_encoded_takes_the_drivers_bound_values() -> None:
@@ -168,9 +220,9 @@ def test_null_in_the_partition_key_has_no_token() -> None:
 
 def test_part_of_a_key_has_at_most_65535_bytes() -> None:
     plan = BindPlan(COLUMNS, REGISTRY, (0, 1))
-    assert plan.bind((1, "a" * 65535)).token is not None
+    assert plan.bind((1, "a" * 65535, None)).token is not None
     with pytest.raises(ParameterValueError, match=r"'name'.*65536") as caught:
-        plan.bind((1, "a" * 65536))
+        plan.bind((1, "a" * 65536, None))
     assert isinstance(caught.value, ParameterError)
 
 

@@ -3,10 +3,12 @@
 import array
 import contextlib
 import datetime
+import ipaddress
 import math
 import pickle
 import struct
 import uuid
+from collections import deque, namedtuple
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -157,7 +159,8 @@ def test_golden_bytes(class_name: str, value: Any, golden: str) -> None:
         ("ShortType", 2**15, OverflowError),
         ("ByteType", 128, OverflowError),
         ("BooleanType", "yes", TypeError),
-        ("BooleanType", 128, OverflowError),
+        ("BooleanType", 2, OverflowError),
+        ("BooleanType", -1, OverflowError),
         ("CounterColumnType", 2**63, OverflowError),
         ("IntegerType", 1.5, TypeError),
         ("FloatType", 1e39, OverflowError),
@@ -177,12 +180,25 @@ def test_golden_bytes(class_name: str, value: Any, golden: str) -> None:
         ("AsciiType", b"abc", TypeError),
         ("BytesType", "abc", TypeError),
         ("BytesType", 5, TypeError),
+        ("BytesType", numpy.int64(5), TypeError),
+        ("BytesType", numpy.array(5), TypeError),
+        ("BytesType", {1, 2}, TypeError),
+        ("BytesType", {1: 2}, TypeError),
+        ("BytesType", iter(b"12"), TypeError),
         ("BytesType", [256], ValueError),
         ("UUIDType", "12345678-1234-5678-1234-567812345678", TypeError),
         ("UUIDType", SimpleNamespace(bytes=b"short"), ValueError),
         ("TimeUUIDType", 1, TypeError),
         ("InetAddressType", "1.2.3.256", ValueError),
         ("InetAddressType", "::g", ValueError),
+        ("InetAddressType", "1.2.3", ValueError),
+        ("InetAddressType", "127.1", ValueError),
+        ("InetAddressType", "10", ValueError),
+        ("InetAddressType", "0x7f.1", ValueError),
+        ("InetAddressType", "", ValueError),
+        ("InetAddressType", " 1.2.3.4", ValueError),
+        ("InetAddressType", "1.2.3.4\0", ValueError),
+        ("InetAddressType", ipaddress.ip_address("fe80::1%eth0"), ValueError),
         ("InetAddressType", 1, TypeError),
         ("TimestampType", "2024-01-01", TypeError),
         ("TimestampType", True, TypeError),
@@ -199,12 +215,25 @@ def test_golden_bytes(class_name: str, value: Any, golden: str) -> None:
         ("TimeType", -1, OverflowError),
         ("TimeType", "25:00:00", ValueError),
         ("TimeType", 1.5, TypeError),
+        ("TimeType", "12:34:56.1234567891", ValueError),
+        ("TimeType", "12:34:60", ValueError),
+        ("TimeType", "12:34:56.+5", ValueError),
+        ("TimeType", "12:34:56.1.2", ValueError),
+        ("TimeType", datetime.time(12, tzinfo=datetime.UTC), ValueError),
         ("DurationType", 5, TypeError),
+        ("DurationType", Duration(1.5, 0, 0), TypeError),
+        ("DurationType", Duration(0, "1", 0), TypeError),
         ("DurationType", Duration(2**31, 0, 0), OverflowError),
         ("DurationType", Duration(0, -(2**31) - 1, 0), OverflowError),
         ("DurationType", Duration(0, 0, 2**63), OverflowError),
         ("ListType(Int32Type)", "12", TypeError),
         ("ListType(Int32Type)", 5, TypeError),
+        ("ListType(Int32Type)", b"12", TypeError),
+        ("ListType(Int32Type)", {1, 2}, TypeError),
+        ("ListType(Int32Type)", frozenset({1, 2}), TypeError),
+        ("ListType(Int32Type)", {1: 2}, TypeError),
+        ("SetType(Int32Type)", {1: 2}, TypeError),
+        ("SetType(Int32Type)", b"12", TypeError),
         ("ListType(Int32Type)", iter([1]), TypeError),
         ("ListType(Int32Type)", ["a"], TypeError),
         ("ListType(Int32Type)", [2**31], OverflowError),
@@ -212,8 +241,16 @@ def test_golden_bytes(class_name: str, value: Any, golden: str) -> None:
         ("MapType(UTF8Type,Int32Type)", [("a", 1)], TypeError),
         ("MapType(UTF8Type,Int32Type)", {1: 1}, TypeError),
         ("TupleType(Int32Type,Int32Type)", (1, 2, 3), ValueError),
+        ("TupleType(Int32Type,Int32Type)", (1,), ValueError),
+        ("TupleType(Int32Type,Int32Type)", (), ValueError),
+        ("TupleType(UTF8Type,UTF8Type)", "ab", TypeError),
+        ("TupleType(Int32Type,Int32Type)", b"ab", TypeError),
+        ("TupleType(Int32Type,Int32Type)", {1, 2}, TypeError),
+        ("TupleType(Int32Type,Int32Type)", {1: 1, 2: 2}, TypeError),
         ("TupleType(Int32Type,Int32Type)", 1, TypeError),
         ("VectorType(FloatType,2)", [1.0], ValueError),
+        ("VectorType(UTF8Type,2)", "ab", TypeError),
+        ("VectorType(FloatType,2)", {1.0, 2.0}, TypeError),
         ("VectorType(FloatType,2)", [1.0, None], TypeError),
         ("VectorType(FloatType,2)", array.array("f", [1.0]), ValueError),
         ("VectorType(FloatType,2)", [1.0, 1e39], OverflowError),
@@ -342,10 +379,26 @@ def test_time_outside_the_day_raises() -> None:
 # Collections
 
 
-def test_null_in_a_collection_is_written_empty_as_by_the_driver() -> None:
-    check_against_driver("ListType(Int32Type)", [1, None])
-    check_against_driver("SetType(UTF8Type)", ["a", None])
-    check_against_driver("MapType(UTF8Type,Int32Type)", {"a": None, None: 1})
+@pytest.mark.parametrize(
+    ("class_name", "value", "where"),
+    [
+        ("ListType(Int32Type)", [1, None], "element 1"),
+        ("ListType(UTF8Type)", (None,), "element 0"),
+        ("ListType(UTF8Type)", deque(["a", None]), "element 1"),
+        ("SetType(UTF8Type)", ["a", None], "element 1"),
+        ("SetType(UTF8Type)", {None}, "element 0"),
+        ("MapType(UTF8Type,Int32Type)", {"a": None}, "the value of key 'a'"),
+        ("MapType(UTF8Type,Int32Type)", {None: 1}, "a key"),
+        ("ListType(FrozenType(ListType(Int32Type)))", [[1], [2, None]], "element 1"),
+        ("TupleType(Int32Type,ListType(Int32Type))", (None, [None]), "element 0"),
+        ("VectorType(ListType(Int32Type) , 1)", [[None]], "element 0"),
+    ],
+)
+def test_null_in_a_collection_is_refused_naming_the_element(
+    class_name: str, value: Any, where: str
+) -> None:
+    with pytest.raises(ValueError, match=f"holds no null, and {where} is None"):
+        codec(class_name).encode(value)
 
 
 def test_null_from_a_collection_is_none() -> None:
@@ -443,8 +496,22 @@ ADDRESS = (
 ADDRESS_TYPE = parse_class_name(ADDRESS)
 
 
-def test_tuple_shorter_than_its_type() -> None:
-    check_against_driver("TupleType(Int32Type,UTF8Type,BooleanType)", (1,))
+def test_tuple_shorter_than_its_type_is_refused_naming_the_position() -> None:
+    ours = codec("TupleType(Int32Type,UTF8Type,BooleanType)")
+    for count in range(3):
+        with pytest.raises(ValueError, match=f"has 3 elements, and element {count} is missing"):
+            ours.encode((1, "a")[:count])
+    check_against_driver("TupleType(Int32Type,UTF8Type,BooleanType)", (1, None, None))
+
+
+def test_tuple_whose_length_lies_is_refused() -> None:
+    class Lying(tuple[int, ...]):
+        def __len__(self) -> int:
+            return 2
+
+    for items in ((1,), (1, 2, 3)):
+        with pytest.raises(ValueError, match="element"):
+            codec("TupleType(Int32Type,Int32Type)").encode(Lying(items))
 
 
 def test_user_type_equals_the_drivers() -> None:
@@ -470,6 +537,22 @@ def test_user_type_with_fewer_fields_is_filled_with_nulls() -> None:
     assert ours.decode(old.encode(("a", 1))) == ("a", 1, None)
     assert old.decode(ours.encode(("a", 1, {"x"}))) == ("a", 1)
     assert ours.decode(ours.encode(("a",))) == ("a", None, None)
+
+
+@pytest.mark.parametrize("kind", [tuple, list, deque, numpy.array], ids=lambda kind: kind.__name__)
+def test_user_type_refuses_more_items_than_it_has_fields(kind: Any) -> None:
+    with pytest.raises(ValueError, match="has 3 fields, got 4"):
+        codec(ADDRESS).encode(kind(["a", None, None, "b"]))
+
+
+Swapped = namedtuple("Swapped", "zip street")
+Renamed = namedtuple("Renamed", "road number")
+
+
+def test_user_type_from_a_named_tuple_goes_by_its_names() -> None:
+    ours = codec(ADDRESS)
+    assert ours.decode(ours.encode(Swapped(1, "a"))) == ("a", 1, None)
+    assert ours.decode(ours.encode(Renamed("a", 1))) == ("a", 1, None)
 
 
 def test_user_type_from_a_mapping() -> None:

@@ -127,8 +127,10 @@ class Unreadable(list[Any]):
         raise LookupError("no length")
 
 
-def test_text_is_encoded_without_asking_its_class() -> None:
-    assert bind("AsciiType", OtherText("abc")) == bytes.fromhex("0001 00000003 616263")
+@pytest.mark.parametrize("class_name", ["AsciiType", "UTF8Type"])
+def test_text_of_a_class_that_does_not_encode_is_refused(class_name: str) -> None:
+    with pytest.raises(ParameterError, match=r"encode\(\) gave int, no bytes"):
+        bind(class_name, OtherText("abc"))
 
 
 def test_number_is_encoded_without_asking_its_class() -> None:

@@ -316,12 +316,15 @@ class ControlPlane:
         await self.run(self.router.load_keyspace, keyspace)
 
     def register_user_type(self, keyspace: str, name: str, klass: type) -> None:
-        """Have values of a user-defined type read as, and written from, instances of the class."""
+        """Have values of a user-defined type read as, and written from, instances of the class.
+
+        It holds for the next statement; sessions are not told by way of the driver's events.
+        """
         self._user_types[keyspace, name] = klass
-        if self._cluster is None:
-            self.user_type_registered(keyspace, name, klass)
-        else:
+        if self._cluster is not None:
             self._cluster.register_user_type(keyspace, name, klass)
+        for listener in self._listeners:
+            listener.on_user_type(keyspace, name, klass)
 
     # What the driver's threads call: ClusterEvents.
 
@@ -344,7 +347,7 @@ class ControlPlane:
         self._post_event("on_schema_change", event)
 
     def user_type_registered(self, keyspace: str, user_type: str, klass: type) -> None:
-        self._post_event("on_user_type", keyspace, user_type, klass)
+        """Nothing: :meth:`register_user_type` has told it, or the cluster repeats what is known."""
 
     @property
     def _started_cluster(self) -> DriverCluster:

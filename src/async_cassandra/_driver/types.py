@@ -69,6 +69,38 @@ def _ordered_map(
     return result
 
 
+class _MapKey:
+    """The driver's class of a map's keys, for looking one up: what cannot be a key is not in the map."""
+
+    def __init__(self, cql_type: CqlType) -> None:
+        self.driver_type = driver_type(cql_type)
+
+    def serialize(self, key: Any, protocol_version: int) -> Any:
+        try:
+            return self.driver_type.serialize(key, protocol_version)
+        # The driver's codecs fail in any way.
+        except Exception as error:
+            raise KeyError(key) from error
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.driver_type, name)
+
+    def __eq__(self, other: object) -> bool:
+        return self.driver_type is getattr(other, "driver_type", other)
+
+    def __hash__(self) -> int:
+        return hash(self.driver_type)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _itself, (self.driver_type,)
+
+
+def _itself(value: Any) -> Any:
+    return value
+
+
 def _user_tuple(cql_type: CqlType) -> type[tuple[Any, ...]] | None:
     user_type: Any = driver_type(cql_type)
     tuple_type: type[tuple[Any, ...]] | None = user_type.tuple_type
@@ -76,14 +108,15 @@ def _user_tuple(cql_type: CqlType) -> type[tuple[Any, ...]] | None:
 
 
 def _pack_inet(address: Any) -> bytes:
-    if isinstance(address, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
+    if isinstance(address, ipaddress.IPv4Address | ipaddress.IPv6Address):
+        if getattr(address, "scope_id", None) is not None:
+            raise ValueError(f"{address} has a scope, which inet does not hold")
         return address.packed
     if not isinstance(address, str):
         raise TypeError(f"an address as a string is required, not {type(address).__name__}")
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        if ":" in address:
-            return socket.inet_pton(socket.AF_INET6, address)
-        return socket.inet_aton(address)
+        return socket.inet_pton(family, address)
     except OSError as error:
         raise ValueError(f"{address!r} is no IP address") from error
 
@@ -99,7 +132,7 @@ PYTHON_TYPES = PythonTypes(
     duration=Duration,
     sorted_set=SortedSet,
     presorted_set=_presorted_set,
-    map_key=driver_type,
+    map_key=_MapKey,
     ordered_map=_ordered_map,
     user_tuple=_user_tuple,
     pack_inet=_pack_inet,

@@ -8,17 +8,13 @@ import asyncio
 import os
 import secrets
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, time
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
-from cassandra.encoder import Encoder
 from cassandra.pool import Host
 from cassandra.query import BatchStatement as DriverBatchStatement
-from cassandra.query import BatchType, SimpleStatement, bind_params
+from cassandra.query import BatchType, SimpleStatement
 from cassandra.query import BoundStatement as DriverBoundStatement
 from cassandra.query import PreparedStatement as DriverPreparedStatement
 
@@ -40,6 +36,7 @@ from async_cassandra._exec.cql import (
 )
 from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.keyspace import SessionKeyspace
+from async_cassandra._exec.literals import LiteralEncoder, write_parameters
 from async_cassandra._exec.nodes import Nodes
 from async_cassandra._exec.prepare import Preparer, run
 from async_cassandra._exec.prepared import PreparedQuery, other_keyspace
@@ -74,10 +71,6 @@ EXECUTE_AS = "ProxyExecute"
 # A [string] of the protocol, in bytes of UTF-8.
 LONGEST_STRING = 65535
 
-# Values that are written into a string as one literal each.
-_SCALARS = frozenset(
-    {bool, bytes, int, float, str, type(None), Decimal, UUID, date, datetime, time}
-)
 _PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
 
 _cores: "weakref.WeakSet[SessionCore]" = weakref.WeakSet()
@@ -130,7 +123,11 @@ class SessionCore:
             self.nodes.watched, idle_interval=options.idle_heartbeat_interval
         )
         self.default_options: CallOptions = CallOptions(control.profile(EXEC_PROFILE_DEFAULT))
-        self.encoder: Encoder = Encoder()
+        self.encoder: LiteralEncoder = LiteralEncoder()
+        for (type_keyspace, name), klass in control.user_types.items():
+            self.encoder.register(
+                klass, f"{type_keyspace}.{name}", self._fields_of(type_keyspace, name)
+            )
         self._idle: asyncio.Future[None] | None = None
         _cores.add(self)
 
@@ -252,6 +249,21 @@ class SessionCore:
 
     def _on_user_type(self, keyspace: str, name: str, klass: type) -> None:
         self.plans.registry.register_user_type(keyspace, name, klass)
+        self.encoder.register(klass, f"{keyspace}.{name}", self._fields_of(keyspace, name))
+
+    def _fields_of(self, keyspace: str, name: str) -> Callable[[], Sequence[str]]:
+        """A user-defined type's fields as the driver's metadata has them when they are asked for."""
+
+        def read() -> Sequence[str]:
+            metadata = self.control.metadata
+            try:
+                assert metadata is not None
+                names: Sequence[str] = metadata.keyspaces[keyspace].user_types[name].field_names
+            except KeyError:
+                raise LookupError(f"the schema metadata has no type {keyspace}.{name}") from None
+            return names
+
+        return read
 
     # From what the user gives to a request
 
@@ -383,29 +395,24 @@ class SessionCore:
         options: CallOptions,
     ) -> Request:
         info = _described(text)
-        if parameters is None or (not parameters and info.markers not in _PREPARED_MARKERS):
-            return self.builder.query(statement, text, info, keyspace, options)
-        if info.markers in _PREPARED_MARKERS:
+        if parameters is not None and info.markers in _PREPARED_MARKERS:
             prepared, bound = await self._bound_string(keyspace, text, parameters, options)
             return self.builder.execute(statement, prepared.prepared, bound, options)
-        formatted = self._format(text, parameters, info)
-        info = _formatted_info(info, parameters, formatted)
-        return self.builder.query(statement, formatted, info, keyspace, options)
+        if parameters is not None:
+            text, info = self._formatted(text, info, parameters)
+        return self.builder.query(statement, text, info, keyspace, options)
 
-    def _format(self, text: str, parameters: Parameters, info: StatementInfo) -> str:
-        """Write the parameters into the string as the driver does for ``%s`` and ``%(name)s``."""
-        if info.markers is MarkerStyle.NONE:
-            raise ParameterValueError(
-                f"parameters were given for a query without markers: {text[:200]}"
-            )
-        try:
-            formatted: str = bind_params(text, parameters, self.encoder)
-        except (TypeError, ValueError, KeyError) as error:
-            raise ParameterValueError(
-                f"the parameters do not fit the query's {info.markers.value} markers: {error}",
-                error,
-            ) from error
-        return formatted
+    def _formatted(
+        self, text: str, info: StatementInfo, parameters: Sequence[Any] | Mapping[str, Any]
+    ) -> tuple[str, StatementInfo]:
+        """A string with its parameters written into it, and what it says then."""
+        formatted = write_parameters(text, parameters, info.markers, self.encoder)
+        if info.repetition in (Repetition.READ, Repetition.NEVER):
+            return formatted, info
+        plain = parameters.values() if isinstance(parameters, Mapping) else parameters
+        if info.repetition is Repetition.HARMLESS and all(map(self.encoder.is_plain, plain)):
+            return formatted, info
+        return formatted, _described(formatted, analyze)
 
     async def _prepared_string(
         self, keyspace: str | None, text: str, options: CallOptions
@@ -477,8 +484,11 @@ class SessionCore:
                 prepared, payload = statement.prepared, values.payload
                 if not prepared.is_trusted:
                     await self.preparer.confirm(prepared, self._left(options, deadline))
-            elif isinstance(statement, str) and not values:
-                repetition = min(repetition, _described(statement).repetition)
+            elif isinstance(statement, str) and not (values and _is_to_prepare(statement)):
+                info = _described(statement)
+                if values:
+                    statement, info = self._formatted(statement, info, values)
+                repetition = min(repetition, info.repetition)
                 entries.append((statement, NO_VALUES))
                 has_strings = True
                 continue
@@ -575,16 +585,6 @@ class SessionCore:
 NO_VALUES = b"\x00\x00"
 
 
-def _formatted_info(info: StatementInfo, values: Parameters, formatted: str) -> StatementInfo:
-    """What a string says with its parameters written into it, where they can make a difference."""
-    if info.repetition in (Repetition.READ, Repetition.NEVER):
-        return info
-    plain = values.values() if isinstance(values, Mapping) else values or ()
-    if info.repetition is Repetition.HARMLESS and all(type(value) in _SCALARS for value in plain):
-        return info
-    return _described(formatted, analyze)
-
-
 def _described(text: str, reader: Callable[[str], StatementInfo] = describe) -> StatementInfo:
     try:
         return reader(text)
@@ -605,6 +605,10 @@ def _used_keyspace(query: Any) -> str | None:
     if isinstance(statement, PreparedStatement):
         return statement.prepared.used_keyspace
     return _described(_text_of(statement)).keyspace_change
+
+
+def _is_to_prepare(text: str) -> bool:
+    return _described(text).markers in _PREPARED_MARKERS
 
 
 def _refuse_parameters(parameters: Parameters) -> None:

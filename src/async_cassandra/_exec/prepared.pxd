@@ -35,7 +35,7 @@ cdef class PreparedQuery:
     cdef readonly str changed
     cdef readonly str used_keyspace
 
-    cpdef BoundValues bind(self, values)
+    cpdef BoundValues bind(self, values, bint partial=*)
     cdef int take_columns(self, ResultMetadata bound) except -1
     cpdef int check(self) except -1
     cdef object change(self, str what)

@@ -110,14 +110,16 @@ cdef class PreparedQuery:
         """The PREPARE to send; the keyspace is left out where the connection has it already."""
         return Prepare(self.query + self.mark, None if self.keyspace == connection_keyspace else self.keyspace)
 
-    cpdef BoundValues bind(self, values):
-        """Encode values, by position or by name.
+    cpdef BoundValues bind(self, values, bint partial=False):
+        """Encode values, by position or by name, see :meth:`.BindPlan.bind`.
 
+        :param partial: whether positions may be missing at the end, which are unset then
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
-        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range, or their number or a name
+            is wrong
         """
         try:
-            return self.bind_plan.bind(values)
+            return self.bind_plan.bind(values, partial)
         except ParameterError as error:
             raise from_wire(error) from error.__cause__
 

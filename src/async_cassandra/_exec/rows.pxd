@@ -25,6 +25,11 @@ cdef class RowIterator:
     cdef Py_ssize_t index
 
 
+cdef class SlicedRows:
+    cdef object rows
+    cdef Py_ssize_t count
+
+
 cdef class AsyncResultSet:
     cdef Response response
     cdef Page page

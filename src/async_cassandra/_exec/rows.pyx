@@ -1,6 +1,5 @@
 """The rows of a request's pages, decoded when they are asked for."""
 
-from asyncio import sleep
 from bisect import bisect_right
 from collections.abc import Sequence
 from types import GenericAlias
@@ -171,14 +170,36 @@ cdef class RowIterator:
         return self.rows.row(self.index - 1)
 
 
-async def in_slices(rows):
-    """Each row, with a look at the loop between slices of them."""
-    cdef Py_ssize_t count = 0
-    for row in rows:
-        count += 1
-        if count % SLICE == 0:
-            await sleep(0)
-        yield row
+@cython.freelist(256)
+cdef class SlicedRows:
+    """Goes through rows with a look at the loop between slices of them; after one that raises, it goes on behind it.
+
+    It is what its own ``__anext__`` gives to await: a row needs no coroutine.
+    """
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        return self
+
+    def __await__(self):
+        return self
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self.count == SLICE:
+            self.count = 0
+            # What sleep(0) yields: the task goes on in the loop's next turn.
+            return None
+        self.count += 1
+        try:
+            row = next(self.rows)
+        except StopIteration:
+            raise StopAsyncIteration from None
+        raise StopIteration(row)
 
 
 @cython.freelist(256)
@@ -336,7 +357,9 @@ cdef class AsyncResultSet:
         return iter(self.all_rows())
 
     def __aiter__(self):
-        return in_slices(self.all_rows())
+        cdef SlicedRows rows = SlicedRows.__new__(SlicedRows)
+        rows.rows = iter(self.all_rows())
+        return rows
 
     def get_query_trace(self, max_wait=2.0):
         """The trace of a request that was executed with ``trace=True``; await it.

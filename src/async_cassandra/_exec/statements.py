@@ -13,9 +13,10 @@ from cassandra.protocol import ColumnMetadata
 from async_cassandra._driver.types import driver_type
 from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, describe
 from async_cassandra._exec.prepared import OwnMark, PreparedOptions, PreparedQuery
-from async_cassandra._wire.binding import BoundValues
+from async_cassandra._wire.binding import BoundValues, check_parameters
+from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.rows import Column
-from async_cassandra.exceptions import ConfigurationError, ParameterValueError
+from async_cassandra.exceptions import ConfigurationError, ParameterValueError, from_wire
 
 type AnyStatement = str | driver.Statement | driver.PreparedStatement
 type Parameters = Sequence[Any] | Mapping[str, Any] | None
@@ -167,7 +168,7 @@ class BoundStatement(OwnMark, driver.BoundStatement):
             are too many
         """
         self.raw_values = () if values is None else values
-        self._bound = self.prepared_statement.prepared.bind(self.raw_values)
+        self._bound = self.prepared_statement.prepared.bind(self.raw_values, partial=True)
         return self
 
     @property
@@ -200,6 +201,24 @@ def _markers(query: str) -> MarkerStyle:
         return describe(query).markers
     except MixedMarkersError as error:
         raise ParameterValueError(f"query: {error}", error) from error
+
+
+def _check_parameters(parameters: object) -> None:
+    try:
+        check_parameters(parameters)
+    except ParameterError as error:
+        raise from_wire(error) from None
+
+
+def _bound_whole(statement: driver.PreparedStatement, parameters: Parameters) -> Any:
+    """A statement that the driver prepared with a value for each position."""
+    values = () if parameters is None else parameters
+    wanted = len(statement.column_metadata)
+    if len(values) < wanted and not isinstance(values, Mapping):
+        raise ParameterValueError(
+            f"too few parameters: {len(values)} given, the statement has {wanted}"
+        )
+    return statement.bind(values)
 
 
 _OWN_PREPARED = (PreparedStatement, BoundStatement)
@@ -245,8 +264,10 @@ class BatchStatement(OwnMark, driver.BatchStatement):
         """
         if isinstance(statement, PreparedStatement):
             return self._add_prepared(statement, parameters)
+        if parameters is not None:
+            _check_parameters(parameters)
         if isinstance(statement, driver.PreparedStatement):
-            statement = statement.bind(() if parameters is None else parameters)
+            statement = _bound_whole(statement, parameters)
             parameters = None
         if isinstance(statement, driver.BoundStatement):
             if parameters:
@@ -259,13 +280,15 @@ class BatchStatement(OwnMark, driver.BatchStatement):
         if simple:
             self._take_keyspace(statement.keyspace)
         if parameters and isinstance(text, str):
-            style = _markers(text)
-            if style in (MarkerStyle.POSITIONAL, MarkerStyle.NAMED):
-                if simple:
-                    self._update_state(statement)
-                self._add_statement_and_params(False, text, parameters)
-                return self
-        super().add(statement, parameters)
+            if _markers(text) is MarkerStyle.NONE:
+                raise ParameterValueError(
+                    f"parameters were given for a query without markers: {text[:200]}"
+                )
+            if simple:
+                self._update_state(statement)
+            self._add_statement_and_params(False, text, parameters)
+            return self
+        super().add(statement)
         return self
 
     def _add_prepared(self, statement: PreparedStatement, parameters: Parameters) -> Self:

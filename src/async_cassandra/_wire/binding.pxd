@@ -21,17 +21,18 @@ cdef class BindPlan:
     cdef tuple codecs
     cdef Py_ssize_t count
 
-    cdef int write_values(self, WriteBuffer out, object values) except -1
+    cdef int write_values(self, WriteBuffer out, object values, bint partial) except -1
     cdef list in_order(self, object values)
     cdef list by_name(self, object values)
+    cdef int check_names(self, object values, list missing) except -1
     cdef int write_value(self, WriteBuffer out, Py_ssize_t index, object value) except -1
     cdef object parameter_error(self, Py_ssize_t index, error)
     cdef BoundValues finish(self, WriteBuffer out)
     cdef bint find_token(
         self, const unsigned char* at, Py_ssize_t size, int64_t* token
     ) except -1
-    cdef int check_count(self, Py_ssize_t count) except -1
+    cdef int check_count(self, Py_ssize_t count, bint partial=*) except -1
     cdef bint write_routing_key(self, WriteBuffer key, const unsigned char* at) except -1
     cdef bytes find_routing_key(self, bytes payload)
-    cpdef BoundValues bind(self, values)
+    cpdef BoundValues bind(self, values, bint partial=*)
     cpdef BoundValues bind_encoded(self, values)

@@ -1,7 +1,7 @@
 # cython: auto_pickle=False
 """Parameters to the values section of a request, and to the token that routes it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -85,16 +85,17 @@ cdef class BindPlan:
                 raise ValueError(f"no parameter {index} for the partition key")
         self.partition_key_indexes = indexes or None
 
-    cpdef BoundValues bind(self, values):
+    cpdef BoundValues bind(self, values, bint partial=False):
         """Encode parameters given by position or by name.
 
-        Missing ones are unset, which leaves their columns as they are; names that the statement
-        does not have are ignored.
+        Names that are missing are unset, which leaves their columns as they are; names that the statement does not have
+        are ignored, but not beside one that is missing, which is a misspelt one.
 
         :param values: a sequence, a mapping from column name, or ``None`` for no values
+        :param partial: whether positions may be missing at the end, which are unset then
         :raises ParameterTypeError: if a value's type does not fit
-        :raises ParameterValueError: if a value is out of range or malformed, if there are too
-            many, or if a part of the partition key is unset
+        :raises ParameterValueError: if a value is out of range or malformed, if there are too many or too few, if a
+            name is misspelt, or if a part of the partition key is unset
         """
         global scratch
         cdef WriteBuffer out = scratch
@@ -103,7 +104,7 @@ cdef class BindPlan:
         if out is None:
             out = WriteBuffer()
         try:
-            self.write_values(out, values)
+            self.write_values(out, values, partial)
             return self.finish(out)
         finally:
             if out.capacity <= MAX_SCRATCH_BYTES:
@@ -129,26 +130,33 @@ cdef class BindPlan:
             write_int(out, -2)
         return self.finish(out)
 
-    cdef int check_count(self, Py_ssize_t count) except -1:
+    cdef int check_count(self, Py_ssize_t count, bint partial=True) except -1:
         if count > self.count:
             raise ParameterValueError(
                 f"too many parameters: {count} given, the statement has {self.count}"
             )
+        if count < self.count and not partial:
+            raise ParameterValueError(
+                f"too few parameters: {count} given, the statement has {self.count}; "
+                f"{(<Column>self.columns[count]).name!r} is missing (UNSET_VALUE leaves a column as it is)"
+            )
         return 0
 
-    cdef int write_values(self, WriteBuffer out, object values) except -1:
+    cdef int write_values(self, WriteBuffer out, object values, bint partial) except -1:
         """Append [short] count and the [value]s; on an error nothing stays behind."""
         cdef Py_ssize_t start = out.size
         cdef Py_ssize_t index = 0
         if type(values) is not list and type(values) is not tuple:
             values = self.in_order(values)
         try:
-            self.check_count(len(values))
+            self.check_count(len(values), partial)
             write_short(out, <uint16_t>self.count)
             while index < self.count:
                 if index < len(values):
                     self.write_value(out, index, values[index])
                 else:
+                    # What is bound may have changed the list that it is in.
+                    self.check_count(index, partial)
                     self.write_value(out, index, self.unset)
                 index += 1
         except ParameterError:
@@ -166,30 +174,42 @@ cdef class BindPlan:
         """The values as a list in the order of the parameters."""
         if values is None:
             return []
-        if isinstance(values, (str, bytes, bytearray)):
-            raise ParameterTypeError(
-                f"parameters are a sequence or a mapping, not {type(values).__name__}"
-            )
+        if type(values) is dict:
+            return self.by_name(values)
+        check_parameters(values)
         try:
-            if isinstance(values, (dict, Mapping)):
-                return self.by_name(values)
-            len(values)
-            return list(values)
+            return self.by_name(values) if isinstance(values, Mapping) else list(values)
+        except ParameterError:
+            raise
         except (TypeError, AttributeError) as error:
-            raise ParameterTypeError(
-                f"parameters are a sequence or a mapping, not {type(values).__name__}"
-            ) from error
+            raise ParameterTypeError(f"parameters cannot be read: {error}") from error
         except (ValueError, ArithmeticError, LookupError) as error:
             raise ParameterValueError(f"parameters cannot be read: {error}") from error
 
     cdef list by_name(self, object values):
         cdef list ordered = []
+        cdef list missing = []
         for column in self.columns:
+            name = (<Column>column).name
             try:
-                ordered.append(values[(<Column>column).name])
+                ordered.append(values[name])
             except KeyError:
                 ordered.append(self.unset)
+                missing.append(name)
+        if missing:
+            self.check_names(values, missing)
         return ordered
+
+    cdef int check_names(self, object values, list missing) except -1:
+        """Refuse names that the statement does not have beside those that are missing."""
+        known = {(<Column>column).name for column in self.columns}
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise ParameterValueError(
+                f"parameters: {', '.join(map(repr, missing))} is missing, and the statement has no "
+                f"{', '.join(map(repr, unknown))}. A name that is left out leaves its column as it is"
+            )
+        return 0
 
     cdef int write_value(self, WriteBuffer out, Py_ssize_t index, object value) except -1:
         if value is None:
@@ -276,6 +296,21 @@ cdef class BindPlan:
 
     def __repr__(self):
         return f"<BindPlan {', '.join([(<Column>column).name for column in self.columns])}>"
+
+
+def check_parameters(values):
+    """Refuse what gives parameters neither an order nor names, or is one value itself.
+
+    :raises ParameterTypeError: unless it is a sequence or a mapping
+    """
+    # Not with a tuple of classes: Cython overlooks an error of the check then.
+    is_one_value = isinstance(values, str) or isinstance(values, bytes) or isinstance(values, bytearray)
+    if is_one_value or isinstance(values, memoryview) or not (
+        isinstance(values, Sequence) or isinstance(values, Mapping)
+    ):
+        raise ParameterTypeError(
+            f"parameters are a sequence (a list or a tuple) or a mapping, not {type(values).__name__}"
+        )
 
 
 cdef Py_ssize_t find_value(const unsigned char* at, Py_ssize_t index) noexcept:

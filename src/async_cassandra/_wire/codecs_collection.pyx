@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Mapping
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.float cimport PyFloat_AsDouble, PyFloat_FromDouble
+from cpython.float cimport PyFloat_FromDouble
 from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
 from cpython.object cimport PyObject_Call
 from cpython.ref cimport Py_INCREF
@@ -22,11 +22,12 @@ from async_cassandra._wire.buffer cimport (
     write_raw,
 )
 from async_cassandra._wire.codec cimport Codec, raise_size, write_sized
-from async_cassandra._wire.codecs_scalar cimport get_double, get_float, put_float
+from async_cassandra._wire.codecs_scalar cimport as_double, get_double, get_float, put_float
 from async_cassandra._wire.cqltypes cimport BIGINT, DOUBLE, FLOAT, INT, CqlType
 from async_cassandra._wire.vint cimport read_vint, write_vint
 
 from async_cassandra._wire.errors import ProtocolError
+from async_cassandra._wire.user_types import field_values, refused_fields
 
 cdef extern from "Python.h":
     ctypedef object (*allocfunc)(PyTypeObject* kind, Py_ssize_t count)
@@ -52,14 +53,25 @@ cdef extern from *:
 
 # Items with an [int] length each
 
-cdef int write_item(WriteBuffer out, Codec codec, object item) except -1:
-    """Append an element of a collection; ``None`` becomes the empty value, as in the driver.
+cdef int raise_null(Codec codec, str what) except -1:
+    raise ValueError(f"{codec.cql_type} holds no null, and {what} is None")
 
-    The server takes no null inside a collection.
-    """
-    if item is None:
-        return write_int(out, 0)
-    return write_sized(out, codec, item)
+
+cdef bint is_one_value(object value) except -1:
+    """Whether it is a text, bytes or a mapping, which has more than its keys."""
+    # Not with a tuple of classes: Cython overlooks an error of the check then.
+    return (
+        isinstance(value, str) or isinstance(value, bytes) or isinstance(value, bytearray)
+        or isinstance(value, Mapping)
+    )
+
+
+cdef Py_ssize_t ordered_length(object value) except -1:
+    """The length of what has its items in an order that its user sees, as a set has not."""
+    if type(value) is not list and type(value) is not tuple:
+        if is_one_value(value) or isinstance(value, set) or isinstance(value, frozenset):
+            raise TypeError(f"a sequence is required, not {type(value).__name__}")
+    return len(value)
 
 
 cdef inline object read_item(Cursor* cursor, Codec codec):
@@ -97,23 +109,29 @@ cdef class ListCodec(Codec):
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef Py_ssize_t count, written = 0
         cdef Codec codec = self.element
-        if isinstance(value, str):
-            raise TypeError("a sequence is required, not str")
-        count = len(value)
+        count = self.length_of(value)
         if count > 0x7FFFFFFF:
             raise ValueError(f"{self.cql_type} holds at most 2147483647 elements, got {count}")
         write_int(out, <int32_t>count)
         if type(value) is list:
             while written < PyList_GET_SIZE(value):
-                write_item(out, codec, <object>PyList_GET_ITEM(value, written))
+                self.write_item(out, codec, <object>PyList_GET_ITEM(value, written), written)
                 written += 1
         else:
             for item in value:
-                write_item(out, codec, item)
+                self.write_item(out, codec, item, written)
                 written += 1
         if written != count:
             raise ValueError(f"len() is {count}, but {written} elements came")
         return 0
+
+    cdef Py_ssize_t length_of(self, object value) except -1:
+        return ordered_length(value)
+
+    cdef int write_item(self, WriteBuffer out, Codec codec, object item, Py_ssize_t index) except -1:
+        if item is None:
+            raise_null(self, f"element {index}")
+        return write_sized(out, codec, item)
 
     cdef list read_items(self, const unsigned char* at, Py_ssize_t size):
         cdef Cursor cursor
@@ -154,6 +172,11 @@ cdef class SetCodec(ListCodec):
         ListCodec.__init__(self, cql_type, element)
         self.make = python_types.sorted_set
         self.make_presorted = python_types.presorted_set
+
+    cdef Py_ssize_t length_of(self, object value) except -1:
+        if is_one_value(value):
+            raise TypeError(f"a set or a sequence is required, not {type(value).__name__}")
+        return len(value)
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 0:
@@ -201,8 +224,12 @@ cdef class MapCodec(Codec):
             raise ValueError(f"{self.cql_type} holds at most 2147483647 entries, got {count}")
         write_int(out, <int32_t>count)
         for key, item in value.items():
-            write_item(out, key_codec, key)
-            write_item(out, value_codec, item)
+            if key is None:
+                raise_null(self, "a key")
+            if item is None:
+                raise_null(self, f"the value of key {key!r}")
+            write_sized(out, key_codec, key)
+            write_sized(out, value_codec, item)
             written += 1
         if written != count:
             raise ValueError(f"len() is {count}, but {written} entries came")
@@ -257,15 +284,22 @@ cdef class TupleCodec(Codec):
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef Py_ssize_t index = 0
-        cdef Py_ssize_t count = len(value)
         cdef Py_ssize_t most = PyTuple_GET_SIZE(self.codecs)
-        if count > most:
-            raise ValueError(f"{self.cql_type} has {most} fields, got {count}")
+        self.check_count(ordered_length(value))
         for item in value:
-            if index == most:
-                break
-            self.write_field(out, index, item)
+            if index < most:
+                self.write_field(out, index, item)
             index += 1
+        return self.check_count(index)
+
+    cdef int check_count(self, Py_ssize_t count) except -1:
+        cdef Py_ssize_t most = PyTuple_GET_SIZE(self.codecs)
+        if count < most:
+            raise ValueError(
+                f"{self.cql_type} has {most} elements, and element {count} is missing: None writes a null"
+            )
+        if count > most:
+            raise ValueError(f"{self.cql_type} has {most} elements, got {count}")
         return 0
 
     cdef object fill(self, object row, const unsigned char* at, Py_ssize_t size):
@@ -333,56 +367,32 @@ cdef class UserTypeCodec(TupleCodec):
         self.python_class = python_class
 
     cdef int write(self, WriteBuffer out, object value) except -1:
-        if isinstance(value, (str, bytes, bytearray)):
-            raise TypeError(f"a {self.cql_type} is required, not {type(value).__name__}")
-        if isinstance(value, (tuple, list)):
-            return self.write_sequence(out, value)
-        if isinstance(value, Mapping):
-            return self.write_mapping(out, value)
-        return self.write_instance(out, value)
-
-    cdef int write_sequence(self, WriteBuffer out, object value) except -1:
-        """Append fields by position: missing ones as null, surplus ones not at all."""
         cdef Py_ssize_t index
+        cdef list values = field_values(value, self.cql_type.field_names, self.cql_type)
         for index in range(PyTuple_GET_SIZE(self.codecs)):
-            self.write_field(out, index, value[index] if index < len(value) else None)
+            self.write_field(out, index, values[index])
         return 0
 
-    cdef int write_mapping(self, WriteBuffer out, object value) except -1:
-        cdef Py_ssize_t index
-        cdef tuple names = self.cql_type.field_names
-        unknown = [name for name in value if name not in names]
-        if unknown:
-            raise ValueError(f"{self.cql_type} has no field {unknown[0]!r}")
-        for index in range(PyTuple_GET_SIZE(self.codecs)):
-            self.write_field(out, index, value.get(names[index]))
-        return 0
-
-    cdef int write_instance(self, WriteBuffer out, object value) except -1:
-        """Append fields by position where the object has positions, else by attribute."""
-        cdef Py_ssize_t index
-        cdef tuple names = self.cql_type.field_names
-        cdef bint found = False
-        for index in range(PyTuple_GET_SIZE(self.codecs)):
-            try:
-                item = value[index]
-                found = True
-            except TypeError:
-                item = getattr(value, names[index], None)
-                found = found or item is not None or hasattr(value, names[index])
-            self.write_field(out, index, item)
-        if not found and names:
-            raise TypeError(f"a {self.cql_type} is required, not {type(value).__name__}")
-        return 0
+    cdef object make(self, tuple values):
+        """An instance of the registered class."""
+        fields = dict(zip(self.cql_type.field_names, values))
+        try:
+            return PyObject_Call(self.python_class, (), fields)
+        except TypeError as error:
+            refused = refused_fields(self.python_class, fields)
+            if not refused:
+                raise
+            raise TypeError(
+                f"{self.python_class.__qualname__}, registered for {self.cql_type}, "
+                f"takes no field {', '.join(map(repr, refused))}: {error}"
+            ) from error
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         cdef Py_ssize_t count = PyTuple_GET_SIZE(self.codecs)
         if size == 0:
             return None
         if self.python_class is not None:
-            values = self.fill(PyTuple_New(count), at, size)
-            fields = dict(zip(self.cql_type.field_names, values))
-            return PyObject_Call(self.python_class, (), fields)
+            return self.make(self.fill(PyTuple_New(count), at, size))
         if self.tuple_class is None:
             return self.fill(PyTuple_New(count), at, size)
         cdef PyTypeObject* kind = <PyTypeObject*>self.tuple_class
@@ -411,7 +421,7 @@ cdef class VectorCodec(Codec):
         cdef Py_ssize_t written = 0
         if self.write_buffer(out, value):
             return 0
-        self.check_count(len(value))
+        self.check_count(ordered_length(value))
         for item in value:
             if written == self.dimension:
                 raise ValueError(f"more than the {written} elements that len() told")
@@ -439,7 +449,7 @@ cdef class VectorCodec(Codec):
             write_vint(out, <uint64_t>body.size)
             return write_raw(out, body.data, body.size)
         if self.element.cql_type.code == FLOAT:
-            number = PyFloat_AsDouble(item)
+            number = as_double(item)
             return put_float(reserve(out, 4), number)
         return self.element.write(out, item)
 

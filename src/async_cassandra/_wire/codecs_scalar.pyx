@@ -6,11 +6,12 @@ Source: native protocol v5, section 6; integers are big-endian two's complement.
 
 import decimal
 import uuid
+from collections.abc import Sequence
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.float cimport PyFloat_AsDouble, PyFloat_FromDouble
 from cpython.long cimport PyLong_FromLongLong
-from cpython.number cimport PyNumber_Index
+from cpython.number cimport PyNumber_Float, PyNumber_Index
 from cpython.tuple cimport PyTuple_GET_ITEM
 from cpython.unicode cimport PyUnicode_AsASCIIString, PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
 from libc.math cimport isinf
@@ -23,6 +24,8 @@ from async_cassandra._wire.buffer cimport (
 )
 from async_cassandra._wire.codec cimport Codec, raise_size, read_empty
 from async_cassandra._wire.cqltypes cimport CqlType
+
+from async_cassandra._wire.decimals import decimal_of, int_of_digits
 
 cdef extern from *:
     """
@@ -70,7 +73,42 @@ cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object value, Py_ssize_t* size) except NULL
     int PyObject_GetBuffer(object value, Py_buffer* view, int flags) except -1
     void PyBuffer_Release(Py_buffer* view)
+    bint PyObject_CheckBuffer(object value)
     int PyBUF_SIMPLE
+
+
+# A subclass says what it is by its own methods: what lies in the fields that it has from its base may be nothing that
+# it means, as in pandas.NaT.
+
+cdef object as_int(object value):
+    """An int itself from any object with ``__index__``."""
+    if isinstance(value, int):
+        value = type(value).__index__(value)
+    return PyNumber_Index(value)
+
+
+cdef str as_str(object value):
+    """A str itself from a str or from one of a subclass."""
+    if type(value) is str:
+        return value
+    if not isinstance(value, str):
+        raise TypeError(f"a str is required, not {type(value).__name__}")
+    data = value.encode("utf-8")
+    if not isinstance(data, bytes):
+        raise TypeError(f"encode() gave {type(data).__name__}, no bytes")
+    return data.decode("utf-8")
+
+
+cdef double as_double(object value) except? -1:
+    """Any real number, as ``float()`` takes it."""
+    if type(value) is not float:
+        kind = getattr(getattr(value, "dtype", None), "kind", None)
+        if kind is not None and kind not in "biuf":
+            # NumPy's complex numbers, dates and the like give up a part of themselves.
+            raise TypeError(f"a real number is required, not {type(value).__name__}")
+        if isinstance(value, float):
+            value = PyNumber_Float(value)
+    return PyFloat_AsDouble(value)
 
 
 # Integers
@@ -90,7 +128,7 @@ cdef int64_t as_integer(Codec codec, object value, int64_t lowest, int64_t highe
     """Any object with ``__index__``, as ``struct.pack`` takes it."""
     cdef int overflow = 0
     if type(value) is not int:
-        value = PyNumber_Index(value)
+        value = as_int(value)
     cdef int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow)
     if overflow or number < lowest or number > highest:
         raise OverflowError(f"{codec.cql_type} holds {lowest} to {highest}")
@@ -160,7 +198,10 @@ cdef class BigintCodec(Codec):
 
 
 cdef class BooleanCodec(Codec):
-    """One byte, 0 for false; written like a tinyint, as the driver does."""
+    """One byte, 0 for false and 1 for true; 0, 1 and NumPy's booleans are taken, too.
+
+    Another byte would read as true, and be another key than 1.
+    """
 
     def __cinit__(self):
         self.atomic = self.ordered = True
@@ -171,8 +212,10 @@ cdef class BooleanCodec(Codec):
             number = 1
         elif value is False:
             number = 0
+        elif getattr(getattr(value, "dtype", None), "kind", None) == "b":
+            number = 1 if value else 0
         else:
-            number = as_integer(self, value, -0x80, 0x7F)
+            number = as_integer(self, value, 0, 1)
         reserve(out, 1)[0] = <unsigned char>number
         return 0
 
@@ -190,8 +233,6 @@ cdef int write_minimal(WriteBuffer out, object value) except -1:
     cdef Py_ssize_t size = 1
     cdef unsigned char big_endian[8]
     if overflow:
-        # An int itself, not of a class whose methods could give anything.
-        value = int.__add__(value, 0)
         bits = (~value if value < 0 else value).bit_length()
         data = value.to_bytes(bits // 8 + 1, "big", signed=True)
         return write_raw(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
@@ -217,7 +258,7 @@ cdef class VarintCodec(Codec):
         self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
-        return write_minimal(out, value if type(value) is int else PyNumber_Index(value))
+        return write_minimal(out, value if type(value) is int else as_int(value))
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size == 0:
@@ -263,7 +304,7 @@ cdef class FloatCodec(Codec):
         self.atomic = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
-        cdef double number = PyFloat_AsDouble(value)
+        cdef double number = as_double(value)
         put_float(reserve(out, 4), number)
         return 0
 
@@ -278,7 +319,7 @@ cdef class DoubleCodec(Codec):
         self.atomic = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
-        cdef double number = PyFloat_AsDouble(value)
+        cdef double number = as_double(value)
         put_double(reserve(out, 8), number)
         return 0
 
@@ -289,6 +330,17 @@ cdef class DoubleCodec(Codec):
 
 
 cdef object Decimal = decimal.Decimal
+# The bytes of a number whose digits int() and str() take under any limit that the interpreter can be set to (640).
+cdef Py_ssize_t SHORT_NUMBER = 256
+
+
+cdef object as_own_class(object value):
+    """A value of a subclass of int, float or str as one of that class itself; others as they are."""
+    if isinstance(value, int):
+        return as_int(value)
+    if isinstance(value, float):
+        return as_double(value)
+    return as_str(value) if isinstance(value, str) else value
 
 
 cdef class DecimalCodec(Codec):
@@ -312,7 +364,7 @@ cdef class DecimalCodec(Codec):
                 small = small * 10 + next_digit
             unscaled = -small if sign else small
         else:
-            unscaled = int("".join([str(digit) for digit in digits]))
+            unscaled = int_of_digits(digits)
             if sign:
                 unscaled = -unscaled
         put_int(reserve(out, 4), <uint32_t>scale)
@@ -322,7 +374,7 @@ cdef class DecimalCodec(Codec):
         """Sign, digits and exponent of a Decimal or of what Decimal() takes."""
         if not isinstance(value, Decimal) and not hasattr(value, "as_tuple"):
             try:
-                value = Decimal(value)
+                value = Decimal(as_own_class(value))
             except decimal.InvalidOperation as error:
                 raise ValueError(f"{value!r} is no decimal number") from error
             except (TypeError, ValueError) as error:
@@ -338,6 +390,8 @@ cdef class DecimalCodec(Codec):
         if size < 5:
             raise_size(self, size)
         exponent = -<int64_t><int32_t>get_int(at)
+        if size > SHORT_NUMBER:
+            return decimal_of(long_from_be(at + 4, size - 4, True), exponent)
         if size > 12:
             return Decimal(f"{long_from_be(at + 4, size - 4, True)}E{exponent}")
         length = snprintf(
@@ -357,8 +411,7 @@ cdef class TextCodec(Codec):
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef Py_ssize_t size
         cdef const char* data
-        if not isinstance(value, str):
-            raise TypeError(f"a str is required, not {type(value).__name__}")
+        value = as_str(value)
         data = PyUnicode_AsUTF8AndSize(value, &size)
         return write_raw(out, data, size)
 
@@ -371,9 +424,7 @@ cdef class AsciiCodec(Codec):
         self.atomic = self.ordered = self.shared = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:
-        if not isinstance(value, str):
-            raise TypeError(f"a str is required, not {type(value).__name__}")
-        data = PyUnicode_AsASCIIString(value)
+        data = PyUnicode_AsASCIIString(as_str(value))
         return write_raw(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
@@ -381,7 +432,7 @@ cdef class AsciiCodec(Codec):
 
 
 cdef class BlobCodec(Codec):
-    """Bytes from anything ``bytes()`` takes, but not from an int, of which it makes zeros."""
+    """Bytes from what holds some: bytes-like objects, those with ``__bytes__``, and sequences of ints."""
 
     def __cinit__(self):
         self.atomic = self.ordered = self.shared = True
@@ -389,16 +440,24 @@ cdef class BlobCodec(Codec):
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef Py_buffer view
         if type(value) is not bytes:
-            if isinstance(value, int):
-                raise TypeError("a bytes-like object is required, not int")
             if type(value) is bytearray:
                 PyObject_GetBuffer(value, &view, PyBUF_SIMPLE)
                 try:
                     return write_raw(out, view.buf, view.len)
                 finally:
                     PyBuffer_Release(&view)
-            value = bytes(value)
+            value = self.bytes_of(value)
         return write_raw(out, PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+
+    cdef bytes bytes_of(self, object value):
+        """What ``bytes()`` makes of it; not of a number, for which that is zeros, nor of a set in its chance order."""
+        cdef bint holds_bytes = hasattr(type(value), "__bytes__") or isinstance(value, Sequence)
+        if not holds_bytes:
+            # NumPy's scalars are buffers, too, but numbers and dates first.
+            holds_bytes = PyObject_CheckBuffer(value) and getattr(value, "ndim", 1) != 0
+        if not holds_bytes:
+            raise TypeError(f"a bytes-like object is required, not {type(value).__name__}")
+        return bytes(value)
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         return PyBytes_FromStringAndSize(<const char*>at, size)

@@ -5,20 +5,23 @@ Source: native protocol v5, section 6; days are counted in the proleptic Gregori
 """
 
 import calendar
+import re
+from datetime import timedelta
 
 from cpython.datetime cimport (
-    PyDate_Check, PyDateTime_Check, PyDelta_Check, PyTime_Check, datetime_day, datetime_hour, datetime_microsecond,
+    PyDate_Check, PyDate_CheckExact, PyDateTime_Check, PyDateTime_CheckExact, PyDelta_Check, PyDelta_CheckExact,
+    PyTime_Check, PyTime_CheckExact, datetime_day, datetime_hour, datetime_microsecond,
     datetime_minute, datetime_month, datetime_new, datetime_second, datetime_tzinfo, datetime_year,
-    date_day, date_month, date_year, import_datetime, time_hour, time_microsecond, time_minute,
-    time_second, timedelta_days, timedelta_microseconds, timedelta_seconds,
+    date_day, date_month, date_new, date_year, import_datetime, time_hour, time_microsecond, time_minute,
+    time_new, time_second, time_tzinfo, timedelta_days, timedelta_microseconds, timedelta_seconds,
 )
-from cpython.number cimport PyNumber_Index
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from async_cassandra._wire.buffer cimport (
     WriteBuffer, get_int, get_long, put_int, put_long, reserve,
 )
 from async_cassandra._wire.codec cimport Codec, raise_size, read_empty
+from async_cassandra._wire.codecs_scalar cimport as_int, as_str
 from async_cassandra._wire.cqltypes cimport CqlType
 from async_cassandra._wire.vint cimport read_vint, write_vint
 
@@ -41,10 +44,34 @@ cdef int64_t LAST_DAY = 2_932_896  # 9999-12-31
 
 cdef int64_t as_bounded(object value, int64_t lowest, int64_t highest, str what) except? -1:
     cdef int overflow = 0
-    cdef int64_t number = PyLong_AsLongLongAndOverflow(PyNumber_Index(value), &overflow)
+    cdef int64_t number = PyLong_AsLongLongAndOverflow(as_int(value), &overflow)
     if overflow or number < lowest or number > highest:
         raise OverflowError(f"{what} must be {lowest} to {highest}")
     return number
+
+
+cdef object exact_datetime(object value):
+    """A datetime itself, without a zone, from one of a subclass by its own attributes.
+
+    pandas.NaT is a datetime whose attributes are not numbers, and whose fields are those of 0001-01-01.
+    """
+    try:
+        return datetime_new(
+            as_int(value.year), as_int(value.month), as_int(value.day), as_int(value.hour), as_int(value.minute),
+            as_int(value.second), as_int(value.microsecond), None, 0,
+        )
+    except TypeError as error:
+        raise ValueError(f"{value!r} is no point in time: {error}") from error
+
+
+cdef object exact_date(object value):
+    """A date itself from a date, or from a datetime, of any subclass."""
+    if PyDate_CheckExact(value) or PyDateTime_CheckExact(value):
+        return value
+    try:
+        return date_new(as_int(value.year), as_int(value.month), as_int(value.day))
+    except TypeError as error:
+        raise ValueError(f"{value!r} is no date: {error}") from error
 
 
 cdef int64_t days_from_civil(int64_t year, int64_t month, int64_t day) noexcept nogil:
@@ -95,6 +122,7 @@ cdef class TimestampCodec(Codec):
         if PyDateTime_Check(value):
             milliseconds = self.of_datetime(value)
         elif PyDate_Check(value):
+            value = exact_date(value)
             milliseconds = DAY_MS * days_from_civil(
                 date_year(value), date_month(value), date_day(value)
             )
@@ -106,22 +134,26 @@ cdef class TimestampCodec(Codec):
         return 0
 
     cdef int64_t of_datetime(self, object value) except? -1:
-        """Milliseconds of a datetime, cut towards 1970 as the driver does; naive means UTC."""
+        """Milliseconds of a datetime, without what is left of its last one; naive means UTC."""
+        cdef object fields = value if PyDateTime_CheckExact(value) else exact_datetime(value)
         cdef int64_t seconds = 86400 * days_from_civil(
-            datetime_year(value), datetime_month(value), datetime_day(value)
+            datetime_year(fields), datetime_month(fields), datetime_day(fields)
         )
-        seconds += datetime_hour(value) * 3600 + datetime_minute(value) * 60
-        seconds += datetime_second(value)
-        cdef int64_t microseconds = seconds * 1_000_000 + datetime_microsecond(value)
-        if datetime_tzinfo(value) is not None:
+        seconds += datetime_hour(fields) * 3600 + datetime_minute(fields) * 60
+        seconds += datetime_second(fields)
+        cdef int64_t microseconds = seconds * 1_000_000 + datetime_microsecond(fields)
+        if fields is not value or datetime_tzinfo(fields) is not None:
             offset = value.utcoffset()
             if offset is not None:
                 if not PyDelta_Check(offset):
                     raise TypeError(f"utcoffset() gave {type(offset).__name__}, no timedelta")
+                if not PyDelta_CheckExact(offset):
+                    offset = timedelta(offset.days, offset.seconds, offset.microseconds)
                 microseconds -= 1_000_000 * (
                     <int64_t>timedelta_days(offset) * 86400 + timedelta_seconds(offset)
                 ) + timedelta_microseconds(offset)
-        return -(-microseconds // 1000) if microseconds < 0 else microseconds // 1000
+        # Division of C cuts towards 1970: before it, 23:59:59.9995 would become the next day.
+        return (microseconds - 999) // 1000 if microseconds < 0 else microseconds // 1000
 
     cdef int64_t of_calendar(self, object value) except? -1:
         """Milliseconds of what only looks like a datetime or a date."""
@@ -133,7 +165,8 @@ cdef class TimestampCodec(Codec):
                 f"a datetime, a date or milliseconds are required, not {type(value).__name__}"
             )
         seconds = calendar.timegm(read_calendar())
-        return int(seconds * 1000 + getattr(value, "microsecond", 0) / 1000)
+        milliseconds = seconds * 1000 + as_int(getattr(value, "microsecond", 0)) // 1000
+        return as_bounded(milliseconds, INT64_MIN, INT64_MAX, "milliseconds since 1970")
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         if size != 8:
@@ -169,6 +202,7 @@ cdef class DateCodec(Codec):
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef int64_t days
         if PyDate_Check(value):
+            value = exact_date(value)
             days = days_from_civil(date_year(value), date_month(value), date_day(value))
             days += 0x80000000LL
         elif hasattr(value, "days_from_epoch"):
@@ -176,7 +210,7 @@ cdef class DateCodec(Codec):
         elif isinstance(value, str):
             if not value:
                 raise ValueError("'' is no date")
-            days = self.shift(self.make_date(value).days_from_epoch)
+            days = self.shift(self.make_date(as_str(value)).days_from_epoch)
         else:
             days = as_bounded(value, 0, 0xFFFFFFFFLL, "days since -5877641-06-23")
         put_int(reserve(out, 4), <uint32_t>days)
@@ -193,8 +227,24 @@ cdef class DateCodec(Codec):
         return read_empty(self, size)
 
 
+# The driver's class takes more, and makes another time of it.
+TIME_TEXT = re.compile(r"\d{1,2}:\d{1,2}:[0-5]?\d(\.\d{1,9})?", re.ASCII)
+
+
+cdef object exact_time(object value):
+    """A time itself from one of any subclass by its own attributes."""
+    if PyTime_CheckExact(value):
+        return value
+    try:
+        return time_new(
+            as_int(value.hour), as_int(value.minute), as_int(value.second), as_int(value.microsecond), value.tzinfo, 0
+        )
+    except TypeError as error:
+        raise ValueError(f"{value!r} is no time: {error}") from error
+
+
 cdef class TimeCodec(Codec):
-    """Layout: int64 nanoseconds since midnight."""
+    """Layout: int64 nanoseconds since midnight; without a zone."""
 
     cdef object make_time
 
@@ -206,11 +256,17 @@ cdef class TimeCodec(Codec):
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef int64_t nanoseconds
         if PyTime_Check(value):
+            value = exact_time(value)
+            if time_tzinfo(value) is not None:
+                raise ValueError(f"{self.cql_type} has no time zone, got {value!r}")
             nanoseconds = (
                 time_hour(value) * 3600 + time_minute(value) * 60 + time_second(value)
             ) * 1_000_000_000LL + time_microsecond(value) * 1000LL
         else:
             if isinstance(value, str):
+                value = as_str(value)
+                if TIME_TEXT.fullmatch(value) is None:
+                    raise ValueError(f"{value!r} is no time: HH:MM:SS, and up to 9 digits of a second")
                 value = self.make_time(value)
             value = getattr(value, "nanosecond_time", value)
             nanoseconds = as_bounded(value, 0, DAY_NS - 1, "nanoseconds of the day")
@@ -242,13 +298,13 @@ cdef class DurationCodec(Codec):
         self.make_duration = python_types.duration
 
     cdef int write(self, WriteBuffer out, object value) except -1:
-        try:
-            parts = value.months, value.days, value.nanoseconds
-        except AttributeError:
-            raise TypeError(f"a Duration is required, not {type(value).__name__}") from None
-        months = as_bounded(int(parts[0]), -0x80000000LL, 0x7FFFFFFFLL, "months")
-        days = as_bounded(int(parts[1]), -0x80000000LL, 0x7FFFFFFFLL, "days")
-        nanoseconds = as_bounded(int(parts[2]), INT64_MIN, INT64_MAX, "nanoseconds")
+        # Other classes with these attributes, as pandas.DateOffset, may have years and hours, too.
+        if not isinstance(value, self.make_duration):
+            raise TypeError(f"a Duration is required, not {type(value).__name__}")
+        parts = value.months, value.days, value.nanoseconds
+        months = as_bounded(parts[0], -0x80000000LL, 0x7FFFFFFFLL, "months")
+        days = as_bounded(parts[1], -0x80000000LL, 0x7FFFFFFFLL, "days")
+        nanoseconds = as_bounded(parts[2], INT64_MIN, INT64_MAX, "nanoseconds")
         write_vint(out, zigzag(months))
         write_vint(out, zigzag(days))
         return write_vint(out, zigzag(nanoseconds))
