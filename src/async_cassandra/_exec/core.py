@@ -115,7 +115,9 @@ class SessionCore:
         self.version: int = connect.protocol_version
         self.timers: TimerQueue = TimerQueue(self.loop)
         python_types = replace(PYTHON_TYPES, vectors=options.vectors)
-        self.plans: RowPlans = RowPlans(CodecRegistry(python_types, dict(control.user_types)))
+        self.plans: RowPlans = RowPlans(
+            CodecRegistry(python_types, dict(control.user_types), control.encryption)
+        )
         self.executor: Executor = self._make_executor(budget)
         self.builder: RequestBuilder = self._make_builder()
         self.preparer: Preparer = Preparer(self.executor, self.builder)
@@ -399,7 +401,7 @@ class SessionCore:
 
     async def _foreign_bound(self, bound: DriverBoundStatement, options: CallOptions) -> Request:
         statement = await self._adopt(bound.prepared_statement, options)
-        values = statement.prepared.bind_plan.bind_encoded(bound.values)
+        values = statement.prepared.bind_encoded(bound.values)
         return self.builder.execute(bound, statement.prepared, values, options)
 
     async def _batch(self, batch: DriverBatchStatement, options: CallOptions) -> Request:
@@ -444,7 +446,7 @@ class SessionCore:
         if isinstance(statement, DriverBoundStatement):
             left = self._left(options, deadline)
             adopted = (await self._adopt(statement.prepared_statement, left)).prepared
-            return adopted, adopted.bind_plan.bind_encoded(statement.values).payload
+            return adopted, adopted.bind_encoded(statement.values).payload
         if isinstance(statement, bytes):
             prepared = self.preparer.known(statement)
             if prepared is None:
@@ -452,7 +454,7 @@ class SessionCore:
                     "a batch holds a statement of another session: prepare it with this one, "
                     "or use async_cassandra's BatchStatement"
                 )
-            return prepared, prepared.bind_plan.bind_encoded(values).payload
+            return prepared, prepared.bind_encoded(values).payload
         left = self._left(options, deadline)
         hidden, bound = await self._bound_string(keyspace, statement, values, left)
         return hidden.prepared, bound.payload

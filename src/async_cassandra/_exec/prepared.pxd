@@ -21,6 +21,7 @@ cdef class PreparedQuery:
     cdef readonly str keyspace
     cdef readonly bytes prepared_id
     cdef readonly BindPlan bind_plan
+    cdef readonly object encryption
     cdef public ResultShape shape
     cdef readonly tuple bind_columns
     cdef readonly tuple partition_key

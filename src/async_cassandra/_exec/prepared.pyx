@@ -33,6 +33,9 @@ cdef class ResultShape:
 
     cdef RowPlan plan(self, RowPlans plans, bint as_tuples):
         """How to decode rows of this shape."""
+        if plans.registry.encryption is not None:
+            # Which columns are encrypted may change at any time.
+            return plans.plan(self.columns, as_tuples)
         if as_tuples:
             if self.tuples is None:
                 self.tuples = plans.plan(self.columns, True)
@@ -57,6 +60,7 @@ cdef class PreparedQuery:
         self.bind_columns = bound.columns
         self.partition_key = bound.partition_key_indexes
         self.bind_plan = BindPlan(bound.columns, plans.registry, bound.partition_key_indexes)
+        self.encryption = plans.registry.encryption
         self.shape = ResultShape(prepared.result_metadata_id, prepared.result_metadata.columns)
         self.routing_keyspace = bound.columns[0].keyspace if bound.columns else keyspace
         self.is_read = info.is_read
@@ -77,6 +81,17 @@ cdef class PreparedQuery:
         """
         try:
             return self.bind_plan.bind(values)
+        except ParameterError as error:
+            raise from_wire(error) from error.__cause__
+
+    def bind_encoded(self, values):
+        """Take values that another session has encoded.
+
+        :raises ~async_cassandra.exceptions.ParameterValueError: if there are too many, or one is not encrypted that
+            has to be
+        """
+        try:
+            return self.bind_plan.bind_encoded(values)
         except ParameterError as error:
             raise from_wire(error) from error.__cause__
 

@@ -77,7 +77,7 @@ cdef class BindPlan:
         self.count = len(self.columns)
         if self.count > 0xFFFF:
             raise ValueError(f"a statement has at most 65535 parameters, got {self.count}")
-        self.codecs = tuple([registry.codec((<Column?>column).type) for column in self.columns])
+        self.codecs = tuple([parameter_codec(registry, <Column?>column) for column in self.columns])
         self.unset = registry.python_types.unset
         indexes = tuple(partition_key_indexes or ())
         for index in indexes:
@@ -113,21 +113,29 @@ cdef class BindPlan:
     cpdef BoundValues bind_encoded(self, values):
         """Take values that are encoded already: a sequence of bytes, ``None`` and unset.
 
-        :raises ParameterValueError: if there are too many
+        :raises ParameterValueError: if there are too many, or one that is to be encrypted is not
         """
         cdef WriteBuffer out = WriteBuffer()
         values = tuple(values)
         cdef Py_ssize_t count = len(values)
         self.check_count(count)
         write_short(out, <uint16_t>self.count)
-        for value in values:
+        for index, value in enumerate(values):
             if value is self.unset:
                 write_int(out, -2)
             else:
+                if value is not None:
+                    self.check_encoded(index, value)
                 write_bytes(out, value)
         for _ in range(self.count - count):
             write_int(out, -2)
         return self.finish(out)
+
+    cdef int check_encoded(self, Py_ssize_t index, bytes value) except -1:
+        try:
+            return (<Codec>self.codecs[index]).check_encoded(value)
+        except ValueError as error:
+            raise self.parameter_error(index, error) from error
 
     cdef int check_count(self, Py_ssize_t count) except -1:
         if count > self.count:
@@ -205,9 +213,8 @@ cdef class BindPlan:
         kind = ParameterRangeError
         if isinstance(error, (TypeError, AttributeError)):
             kind = ParameterTypeError
-        message = (
-            f"parameter {described.name!r} (position {index + 1}, {described.type}): {error}"
-        )
+        kind_of_value = (<Codec>self.codecs[index]).type_name()
+        message = f"parameter {described.name!r} (position {index + 1}, {kind_of_value}): {error}"
         return kind(message, described.name, index)
 
     cdef BoundValues finish(self, WriteBuffer out):
@@ -276,6 +283,10 @@ cdef class BindPlan:
 
     def __repr__(self):
         return f"<BindPlan {', '.join([(<Column>column).name for column in self.columns])}>"
+
+
+cdef Codec parameter_codec(CodecRegistry registry, Column column):
+    return registry.parameter_codec(column.keyspace, column.table, column.name, column.type)
 
 
 cdef Py_ssize_t find_value(const unsigned char* at, Py_ssize_t index) noexcept:
