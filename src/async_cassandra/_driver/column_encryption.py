@@ -17,6 +17,8 @@ from async_cassandra.exceptions import ConfigurationError
 _METHODS = ("contains_column", "column_type", "encrypt", "decrypt")
 # As the server names the parameters of ``c IN ?``, ``m[?]`` and ``m CONTAINS ?``.
 _OF_A_COLUMN = re.compile(r"(?:in|key|value)\((.+)\)", re.DOTALL)
+# Of anything else, as ``[limit]``, ``arg0(system.token)`` and ``in(a,b)``.
+_NO_COLUMN = re.compile(r"[\[(,]")
 
 
 class Policy(Protocol):
@@ -62,20 +64,24 @@ class ColumnEncryption:
         except TypeError as error:
             raise ValueError(f"column_encryption_policy.column_type(): {error}") from None
 
-    def check_plain(self, keyspace: str, table: str, name: str, cql_type: CqlType) -> None:
+    def check_plain(
+        self, keyspace: str, table: str, name: str, cql_type: CqlType, is_marker: bool
+    ) -> None:
         """Refuse a parameter that is not named as a column and could be an encrypted column's value.
 
-        The server names a parameter as its column where it is a plain ``?``, and by its marker
-        where that has a name.
+        The server names a parameter as its column where it is a plain ``?``, else by what it is
+        part of; one whose marker has a name, by that.
 
         :raises ValueError: if it could be
         """
         columns = self._columns_of(keyspace, table)
-        if columns is None or name in columns:
-            return
+        if columns is None:
+            return self._check_unknown(keyspace, table, name, cql_type, is_marker)
         part = _OF_A_COLUMN.fullmatch(name)
-        if part is not None and part[1] in columns and not self._contains(keyspace, table, part[1]):
-            return
+        if name in columns or (
+            part and part[1] in columns and not self._contains(keyspace, table, part[1])
+        ):
+            return None
         types = set(_names(cql_type))
         for column, column_type in columns.items():
             if column_type in types and self._contains(keyspace, table, column):
@@ -83,6 +89,27 @@ class ColumnEncryption:
                     f"it may be meant for the encrypted column {column!r}, and would be sent in "
                     f"clear: write {column} = ?, or name the marker :{column}"
                 )
+        return None
+
+    def _check_unknown(
+        self, keyspace: str, table: str, name: str, cql_type: CqlType, is_marker: bool
+    ) -> None:
+        """The same of a table that another client has just made, or without schema metadata."""
+        part = _OF_A_COLUMN.fullmatch(name)
+        is_column = not is_marker and _NO_COLUMN.search(part[1] if part else name) is None
+        if is_column or "blob" not in _names(cql_type) or not self._may_have(keyspace, table):
+            return
+        raise ValueError(
+            f"it may be meant for an encrypted column of {keyspace}.{table}, whose columns are not "
+            "known, and would be sent in clear: write ? for each column"
+        )
+
+    def _may_have(self, keyspace: str, table: str) -> bool:
+        """Whether the policy may have columns of a table; the driver's own can be asked."""
+        columns = getattr(self.policy, "coldata", None)
+        if not isinstance(columns, Mapping):
+            return True
+        return any(tuple(column)[:2] == (keyspace, table) for column in list(columns))
 
     def encrypt(self, described: Any, plain: bytes) -> bytes:
         """

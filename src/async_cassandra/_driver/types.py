@@ -75,10 +75,11 @@ def _nested_type(driver_class: Any) -> CqlType | None:
 def _plain_type(driver_class: Any) -> CqlType | None:
     if driver_class is cqltypes.VarcharType:
         return parse_class_name("UTF8Type")
+    name: str = driver_class.cassname
     # One that was derived from the driver's may encode otherwise.
-    if getattr(cqltypes, driver_class.cassname, None) is not driver_class:
+    if getattr(cqltypes, name, None) is not driver_class:
         return None
-    known = parse_class_name(driver_class.cassname)
+    known = parse_class_name(name)
     return None if known.code == TypeCode.CUSTOM else known
 
 

@@ -13,7 +13,7 @@ from async_cassandra._wire.requests cimport Prepare
 from async_cassandra._wire.responses cimport Prepared, Response, RowPlans, decode_response
 from async_cassandra._wire.rows cimport ResultMetadata, RowPlan
 
-from async_cassandra._exec.cql import Repetition
+from async_cassandra._exec.cql import MarkerStyle, Repetition
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.errors import ParameterError, ProtocolError
 from async_cassandra.exceptions import from_wire
@@ -59,7 +59,8 @@ cdef class PreparedQuery:
         self.prepared_id = prepared.prepared_id
         self.bind_columns = bound.columns
         self.partition_key = bound.partition_key_indexes
-        self.bind_plan = BindPlan(bound.columns, plans.registry, bound.partition_key_indexes)
+        self.bind_plan = BindPlan(bound.columns, plans.registry, bound.partition_key_indexes,
+                                  info.markers is MarkerStyle.NAMED)
         self.encryption = plans.registry.encryption
         self.shape = ResultShape(prepared.result_metadata_id, prepared.result_metadata.columns)
         self.routing_keyspace = bound.columns[0].keyspace if bound.columns else keyspace

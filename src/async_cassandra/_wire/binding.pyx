@@ -70,14 +70,15 @@ cdef class BindPlan:
     :param columns: the parameters, at most 65535
     :param partition_key_indexes: positions of the parameters that make up the partition key, in
         the key's order; ``None`` or empty if they do not
+    :param markers_named: whether the parameters' names are those of markers, and not of columns
     """
 
-    def __init__(self, columns, CodecRegistry registry not None, partition_key_indexes=None):
+    def __init__(self, columns, CodecRegistry registry not None, partition_key_indexes=None, bint markers_named=False):
         self.columns = tuple(columns)
         self.count = len(self.columns)
         if self.count > 0xFFFF:
             raise ValueError(f"a statement has at most 65535 parameters, got {self.count}")
-        self.codecs = tuple([parameter_codec(registry, <Column?>column) for column in self.columns])
+        self.codecs = tuple([parameter_codec(registry, <Column?>column, markers_named) for column in self.columns])
         self.unset = registry.python_types.unset
         indexes = tuple(partition_key_indexes or ())
         for index in indexes:
@@ -285,8 +286,8 @@ cdef class BindPlan:
         return f"<BindPlan {', '.join([(<Column>column).name for column in self.columns])}>"
 
 
-cdef Codec parameter_codec(CodecRegistry registry, Column column):
-    return registry.parameter_codec(column.keyspace, column.table, column.name, column.type)
+cdef Codec parameter_codec(CodecRegistry registry, Column column, bint is_marker):
+    return registry.parameter_codec(column.keyspace, column.table, column.name, column.type, is_marker)
 
 
 cdef Py_ssize_t find_value(const unsigned char* at, Py_ssize_t index) noexcept:

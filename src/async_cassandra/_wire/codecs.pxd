@@ -14,5 +14,5 @@ cdef class CodecRegistry:
 
     cpdef Codec codec(self, CqlType cql_type)
     cpdef Codec column_codec(self, str keyspace, str table, str name, CqlType cql_type)
-    cdef Codec parameter_codec(self, str keyspace, str table, str name, CqlType cql_type)
+    cdef Codec parameter_codec(self, str keyspace, str table, str name, CqlType cql_type, bint is_marker)
     cdef Codec build(self, CqlType cql_type)

@@ -1,18 +1,10 @@
 from collections.abc import Mapping
-from typing import Any, Protocol, final
+from typing import Any, final
 
 from async_cassandra._wire.codec import Codec as Codec
 from async_cassandra._wire.cqltypes import CqlType
+from async_cassandra._wire.encryption import Encryption
 from async_cassandra._wire.python_types import PythonTypes
-
-class Encryption(Protocol):
-    """The columns that the client encrypts; each method raises ValueError, whose text quotes no value."""
-
-    def described(self, keyspace: str, table: str, name: str) -> Any: ...
-    def value_type(self, keyspace: str, table: str, name: str) -> CqlType | None: ...
-    def check_plain(self, keyspace: str, table: str, name: str, cql_type: CqlType) -> None: ...
-    def encrypt(self, described: Any, plain: bytes) -> bytes: ...
-    def decrypt(self, described: Any, data: bytes) -> bytes: ...
 
 @final
 class CodecRegistry:

@@ -88,12 +88,12 @@ cdef class CodecRegistry:
             self.encrypted[key] = codec
         return codec
 
-    cdef Codec parameter_codec(self, str keyspace, str table, str name, CqlType cql_type):
+    cdef Codec parameter_codec(self, str keyspace, str table, str name, CqlType cql_type, bint is_marker):
         """The codec of a statement's parameter, which follows what the encryption says at each value."""
         cdef Codec codec = self.codec(cql_type)
         if self.encryption is None:
             return codec
-        return encrypted.ParameterCodec(self, keyspace, table, name, codec)
+        return encrypted.ParameterCodec(self, keyspace, table, name, codec, is_marker)
 
     def register_user_type(self, str keyspace not None, str name not None, python_class):
         """Decode a user-defined type to ``python_class``, in plans that exist too.

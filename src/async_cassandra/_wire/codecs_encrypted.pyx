@@ -72,6 +72,8 @@ cdef class ParameterCodec(Codec):
     """A parameter of whose column the policy is asked each time: it may have got the column since.
 
     The elements of the list for ``c IN ?`` are values of ``c``.
+
+    :param is_marker: whether the name is that of the parameter's marker
     """
 
     cdef object registry
@@ -80,15 +82,18 @@ cdef class ParameterCodec(Codec):
     cdef str table
     cdef str name
     cdef str element
+    cdef bint is_marker
 
-    def __init__(self, registry, str keyspace not None, str table not None, str name not None, Codec plain not None):
+    def __init__(self, registry, str keyspace not None, str table not None, str name not None, Codec plain not None,
+                 bint is_marker):
         Codec.__init__(self, plain.cql_type)
         self.registry = registry
         self.keyspace = keyspace
         self.table = table
         self.name = name
         self.plain = plain
-        if plain.cql_type.code == LIST and name.startswith("in(") and name.endswith(")"):
+        self.is_marker = is_marker
+        if not is_marker and plain.cql_type.code == LIST and name.startswith("in(") and name.endswith(")"):
             self.element = name[3:-1]
 
     cdef Codec present(self):
@@ -104,7 +109,7 @@ cdef class ParameterCodec(Codec):
             codec = self.registry.column_codec(self.keyspace, self.table, self.element, element_type)
             if isinstance(codec, EncryptedCodec):
                 return ListCodec(self.cql_type, codec)
-        self.registry.encryption.check_plain(self.keyspace, self.table, self.name, self.cql_type)
+        self.registry.encryption.check_plain(self.keyspace, self.table, self.name, self.cql_type, self.is_marker)
         return self.plain
 
     cdef int write(self, WriteBuffer out, object value) except -1:
