@@ -286,6 +286,8 @@ def test_bytes_bound_elsewhere_must_be_encrypted() -> None:
     plan = BindPlan(blobs("c", "d"), registry(policy))
     encrypted = driver_bound(policy, blobs("c", "d"), ["text", b"in clear"])
     assert plan.bind_encoded(encrypted).encoded_values() == encrypted
+    viewed = [memoryview(value) for value in encrypted]
+    assert plan.bind_encoded(viewed).encoded_values() == encrypted
     assert plan.bind_encoded([None, UNSET_VALUE]).encoded_values() == [None, UNSET_VALUE]
     for clear in (b"", SECRET.encode(), b"16 bytes of text", bytes(range(48))):
         with pytest.raises(ParameterValueError, match=r"'c'.*not encrypted by this") as caught:

@@ -132,7 +132,7 @@ cdef class BindPlan:
             write_int(out, -2)
         return self.finish(out)
 
-    cdef int check_encoded(self, Py_ssize_t index, bytes value) except -1:
+    cdef int check_encoded(self, Py_ssize_t index, object value) except -1:
         try:
             return (<Codec>self.codecs[index]).check_encoded(value)
         except ValueError as error:

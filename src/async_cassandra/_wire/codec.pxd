@@ -18,7 +18,7 @@ cdef class Codec:
     cdef int write(self, WriteBuffer out, object value) except -1
     cdef object read(self, const unsigned char* at, Py_ssize_t size)
     cdef object view(self, bytes data, Py_ssize_t start, Py_ssize_t size)
-    cdef int check_encoded(self, bytes data) except -1
+    cdef int check_encoded(self, object data) except -1
     cdef str type_name(self)
 
 

@@ -31,7 +31,7 @@ cdef class Codec:
         """As ``read``, of the ``size`` bytes of ``data`` from ``start`` on, all of which the value may keep."""
         return self.read(<const unsigned char*>PyBytes_AS_STRING(data) + start, size)
 
-    cdef int check_encoded(self, bytes data) except -1:
+    cdef int check_encoded(self, object data) except -1:
         """Refuse a parameter's bytes that did not come from here and must not be sent."""
         return 0
 

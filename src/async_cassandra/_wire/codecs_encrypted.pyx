@@ -115,11 +115,11 @@ cdef class ParameterCodec(Codec):
     cdef int write(self, WriteBuffer out, object value) except -1:
         return self.present().write(out, value)
 
-    cdef int check_encoded(self, bytes data) except -1:
+    cdef int check_encoded(self, object data) except -1:
         codec = self.present()
         try:
             if codec is not self.plain:
-                codec.decode(data)
+                codec.decode(bytes(memoryview(data)))
             return 0
         except (ValueError, ProtocolError):
             unfit = ValueError("what was bound by another session is not encrypted by this session's policy")
