@@ -62,7 +62,8 @@ class AsyncCluster(AsyncClosing):
     :param metrics: told of every request of its sessions
     :param observers: told of every event of its sessions: a
         :class:`~async_cassandra.observers.SlowQueryLog`, or one of your own
-    :param kwargs: any other setting of the driver's ``Cluster``, ``execution_profiles`` among them
+    :param kwargs: any other setting of the driver's ``Cluster``, ``execution_profiles`` and
+        ``column_encryption_policy`` among them
     :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit, naming it
     """
 

@@ -79,13 +79,13 @@ class Application:
 
     # The control plane's events
 
-    def on_schema_change(self, event: Mapping[str, Any]) -> None:
+    def on_schema_event(self, event: Mapping[str, Any], host: object) -> None:
         self.heard.append((event.get("change_type", ""), event.get("keyspace", "")))
 
     def ignore(self, *event: object) -> None:
         """Other events do not matter here."""
 
-    on_up = on_down = on_add = on_remove = on_user_type = on_routing = ignore
+    on_up = on_down = on_add = on_remove = on_user_type = on_routing = on_schema_change = ignore
 
     # The other client
 

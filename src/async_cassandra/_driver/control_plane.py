@@ -22,6 +22,7 @@ from cassandra.pool import Host
 from async_cassandra import exceptions
 from async_cassandra._driver.authentication import BridgedAuthenticator
 from async_cassandra._driver.bridge import STOP_TIMEOUT, Bridge
+from async_cassandra._driver.column_encryption import ColumnEncryption
 from async_cassandra._driver.control_connection import (
     LoopConnection,
     Probing,
@@ -92,6 +93,8 @@ class ControlPlane:
         self._settings = _checked(cluster_settings)
         ssl_options = self._settings.get("ssl_options") or {}
         self._server_names = server_names or ServerNames(ssl_options.get("server_hostname"))
+        policy = self._settings.get("column_encryption_policy")
+        self.encryption = None if policy is None else ColumnEncryption(policy, self._columns_of)
         self._listeners: list[Listener] = []
         self._user_types: dict[tuple[str, str], type] = {}
         self._cluster: DriverCluster | None = None
@@ -118,6 +121,14 @@ class ControlPlane:
     def metadata(self) -> Metadata | None:
         """The driver's picture of topology and schema, ``None`` before :meth:`start`."""
         return None if self._cluster is None else self._cluster.metadata
+
+    def _columns_of(self, keyspace: str, table: str) -> Mapping[str, str] | None:
+        """The type of each column of a table, ``None`` if the table is not known."""
+        known = None if self.metadata is None else self.metadata.keyspaces.get(keyspace)
+        found = None if known is None else known.tables.get(table) or known.views.get(table)
+        if found is None:
+            return None
+        return {name: column.cql_type for name, column in found.columns.items()}
 
     @property
     def ssl_context(self) -> ssl.SSLContext | None:

@@ -10,7 +10,7 @@ from cassandra.protocol import ResultMessage
 from cassandra.query import UNSET_VALUE
 from cassandra.util import Date, Duration, OrderedMapSerializedKey, SortedSet, Time
 
-from async_cassandra._wire.cqltypes import CqlType, TypeCode
+from async_cassandra._wire.cqltypes import CqlType, TypeCode, parse_class_name
 from async_cassandra._wire.python_types import PythonTypes
 
 # Collections have the same layout since this version, older ones are not spoken.
@@ -35,6 +35,52 @@ def driver_type(cql_type: CqlType) -> Any:
     if code in _PARAMETERIZED:
         return driver_class.apply_parameters(subtypes)
     return driver_class
+
+
+@lru_cache(maxsize=1024)
+def cql_type_of(driver_class: Any) -> CqlType:
+    """The CQL type of one of the driver's classes, the other way round.
+
+    :raises TypeError: if it is none, or has no element types
+    """
+    if not isinstance(driver_class, type) or not issubclass(driver_class, cqltypes.CassandraType):
+        raise TypeError(f"{driver_class!r} is none of the driver's classes for CQL types")
+    known = _nested_type(driver_class) or _plain_type(driver_class)
+    if known is None:
+        raise TypeError(f"values of the driver's type {driver_class.__name__} cannot be encoded")
+    return known
+
+
+def _nested_type(driver_class: Any) -> CqlType | None:
+    if issubclass(driver_class, cqltypes.VectorType):
+        size: int = driver_class.vector_size
+        subtype = driver_class.subtype
+        if subtype is None:
+            return None
+        return CqlType(TypeCode.VECTOR, "vector", (cql_type_of(subtype),), None, (), size)
+    subtypes = tuple(cql_type_of(subtype) for subtype in driver_class.subtypes)
+    if not subtypes:
+        return None
+    if issubclass(driver_class, cqltypes.FrozenType | cqltypes.ReversedType):
+        return subtypes[0]
+    if issubclass(driver_class, cqltypes.UserType):
+        names = tuple(driver_class.fieldnames)
+        return CqlType(TypeCode.UDT, driver_class.typename, subtypes, driver_class.keyspace, names)
+    for code in _PARAMETERIZED:
+        if issubclass(driver_class, ResultMessage.type_codes[code]):
+            return CqlType(code, code.name.lower(), subtypes)
+    return None
+
+
+def _plain_type(driver_class: Any) -> CqlType | None:
+    if driver_class is cqltypes.VarcharType:
+        return parse_class_name("UTF8Type")
+    name: str = driver_class.cassname
+    # One that was derived from the driver's may encode otherwise.
+    if getattr(cqltypes, name, None) is not driver_class:
+        return None
+    known = parse_class_name(name)
+    return None if known.code == TypeCode.CUSTOM else known
 
 
 def _custom_type(name: str) -> Any:

@@ -111,7 +111,9 @@ class SessionCore:
         self.version: int = connect.protocol_version
         self.timers: TimerQueue = TimerQueue(self.loop)
         python_types = replace(PYTHON_TYPES, vectors=options.vectors)
-        self.plans: RowPlans = RowPlans(CodecRegistry(python_types, dict(control.user_types)))
+        self.plans: RowPlans = RowPlans(
+            CodecRegistry(python_types, dict(control.user_types), control.encryption)
+        )
         self.executor: Executor = self._make_executor(budget)
         self.builder: RequestBuilder = self._make_builder()
         self.preparer: Preparer = Preparer(self.executor, self.builder)
@@ -467,7 +469,7 @@ class SessionCore:
                 "The schema changed since the driver prepared this statement: its parameters have other "
                 f"types now. Nothing was executed. Prepare it again: {prepared.query[:200]}"
             )
-        return prepared, prepared.bind_plan.bind_encoded(bound.values)
+        return prepared, prepared.bind_encoded(bound.values)
 
     async def _batch(
         self, batch: DriverBatchStatement, keyspace: str | None, options: CallOptions
@@ -534,7 +536,7 @@ class SessionCore:
                 )
             prepared = statement.prepared
             await self.preparer.confirm(prepared, left)
-            return prepared, prepared.bind_plan.bind_encoded(values).payload
+            return prepared, prepared.bind_encoded(values).payload
         hidden, bound = await self._bound_string(keyspace, statement, values, left)
         return hidden.prepared, bound.payload
 

@@ -22,9 +22,11 @@ cdef class PreparedQuery:
     cdef readonly str keyspace
     cdef readonly bytes prepared_id
     cdef readonly BindPlan bind_plan
+    cdef readonly object encryption
     cdef public ResultShape shape
     cdef readonly tuple bind_columns
     cdef RowPlans plans
+    cdef bint markers_named
     cdef readonly tuple partition_key
     cdef readonly str routing_keyspace
     cdef object __weakref__

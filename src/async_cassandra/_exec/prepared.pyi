@@ -1,6 +1,7 @@
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from async_cassandra._driver.column_encryption import ColumnEncryption
 from async_cassandra._exec.cql import StatementInfo
 from async_cassandra._net.connection import NodeConnections, ResponseHandler
 from async_cassandra._wire.binding import BindPlan, BoundValues
@@ -35,9 +36,12 @@ class PreparedQuery:
     def prepared_id(self) -> bytes: ...
     @property
     def bind_plan(self) -> BindPlan: ...
+    @property
+    def encryption(self) -> ColumnEncryption | None: ...
     def bind(
         self, values: Collection[Any] | Mapping[str, Any] | None, partial: bool = False
     ) -> BoundValues: ...
+    def bind_encoded(self, values: Sequence[Any]) -> BoundValues: ...
     @property
     def bind_columns(self) -> tuple[Column, ...]: ...
     @property

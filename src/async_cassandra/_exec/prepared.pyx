@@ -18,7 +18,7 @@ from async_cassandra._wire.requests cimport Prepare
 from async_cassandra._wire.responses cimport Prepared, Response, RowPlans, decode_response
 from async_cassandra._wire.rows cimport ResultMetadata, RowPlan
 
-from async_cassandra._exec.cql import Repetition
+from async_cassandra._exec.cql import MarkerStyle, Repetition
 from async_cassandra._exec.schema_events import have_grown
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.errors import ParameterError, ProtocolError
@@ -39,6 +39,9 @@ cdef class ResultShape:
 
     cdef RowPlan plan(self, RowPlans plans, bint as_tuples):
         """How to decode rows of this shape."""
+        if plans.registry.encryption is not None:
+            # Which columns are encrypted may change at any time.
+            return plans.plan(self.columns, as_tuples)
         if as_tuples:
             if self.tuples is None:
                 self.tuples = plans.plan(self.columns, True)
@@ -65,6 +68,8 @@ cdef class PreparedQuery:
         self.keyspace = keyspace
         self.prepared_id = prepared.prepared_id
         self.plans = plans
+        self.encryption = plans.registry.encryption
+        self.markers_named = info.markers is MarkerStyle.NAMED
         self.used_keyspace = info.keyspace_change
         self.is_trusted = self.used_keyspace is None
         self.take_columns(bound)
@@ -79,7 +84,7 @@ cdef class PreparedQuery:
     cdef int take_columns(self, ResultMetadata bound) except -1:
         self.bind_columns = bound.columns
         self.partition_key = bound.partition_key_indexes
-        self.bind_plan = BindPlan(bound.columns, self.plans.registry, bound.partition_key_indexes)
+        self.bind_plan = BindPlan(bound.columns, self.plans.registry, bound.partition_key_indexes, self.markers_named)
         return 0
 
     def doubt(self):
@@ -120,6 +125,17 @@ cdef class PreparedQuery:
         """
         try:
             return self.bind_plan.bind(values, partial)
+        except ParameterError as error:
+            raise from_wire(error) from error.__cause__
+
+    def bind_encoded(self, values):
+        """Take values that another session has encoded.
+
+        :raises ~async_cassandra.exceptions.ParameterValueError: if there are too many, or one is not encrypted that
+            has to be
+        """
+        try:
+            return self.bind_plan.bind_encoded(values)
         except ParameterError as error:
             raise from_wire(error) from error.__cause__
 

@@ -174,7 +174,7 @@ class RecordType:
         """
         reader: Reader | None = plan.readers.get(self)
         if reader is None:
-            reader = self.compiled(plan.column_names, plan.column_types)
+            reader = self.compiled(plan.column_names, plan.value_types)
             if len(plan.readers) >= MAX_READERS:
                 plan.readers.clear()
             plan.readers[self] = reader

@@ -93,6 +93,9 @@ class PreparedStatement(PreparedOptions, driver.PreparedStatement):
         self.keyspace: str | None = prepared.keyspace
         self.protocol_version = protocol_version
         self.routing_key_indexes: list[int] | None = list(prepared.partition_key) or None
+        # The driver's BoundStatement takes it from here.
+        encryption = prepared.encryption
+        self.column_encryption_policy = None if encryption is None else encryption.policy
 
     @property
     def column_metadata(self) -> list[ColumnMetadata]:

@@ -31,6 +31,7 @@ cdef class BindPlan:
     cdef bint find_token(
         self, const unsigned char* at, Py_ssize_t size, int64_t* token
     ) except -1
+    cdef int check_encoded(self, Py_ssize_t index, object value) except -1
     cdef int check_count(self, Py_ssize_t count, bint partial=*) except -1
     cdef bint write_routing_key(self, WriteBuffer key, const unsigned char* at) except -1
     cdef bytes find_routing_key(self, bytes payload)

@@ -23,6 +23,7 @@ class BindPlan:
         columns: Iterable[Column],
         registry: CodecRegistry,
         partition_key_indexes: Iterable[int] | None = None,
+        markers_named: bool = False,
     ) -> None: ...
     @property
     def columns(self) -> tuple[Column, ...]: ...

@@ -70,14 +70,15 @@ cdef class BindPlan:
     :param columns: the parameters, at most 65535
     :param partition_key_indexes: positions of the parameters that make up the partition key, in
         the key's order; ``None`` or empty if they do not
+    :param markers_named: whether the parameters' names are those of markers, and not of columns
     """
 
-    def __init__(self, columns, CodecRegistry registry not None, partition_key_indexes=None):
+    def __init__(self, columns, CodecRegistry registry not None, partition_key_indexes=None, bint markers_named=False):
         self.columns = tuple(columns)
         self.count = len(self.columns)
         if self.count > 0xFFFF:
             raise ValueError(f"a statement has at most 65535 parameters, got {self.count}")
-        self.codecs = tuple([registry.codec((<Column?>column).type) for column in self.columns])
+        self.codecs = tuple([parameter_codec(registry, <Column?>column, markers_named) for column in self.columns])
         self.unset = registry.python_types.unset
         indexes = tuple(partition_key_indexes or ())
         for index in indexes:
@@ -114,21 +115,29 @@ cdef class BindPlan:
     cpdef BoundValues bind_encoded(self, values):
         """Take values that are encoded already: a sequence of bytes, ``None`` and unset.
 
-        :raises ParameterValueError: if there are too many
+        :raises ParameterValueError: if there are too many, or one that is to be encrypted is not
         """
         cdef WriteBuffer out = WriteBuffer()
         values = tuple(values)
         cdef Py_ssize_t count = len(values)
         self.check_count(count)
         write_short(out, <uint16_t>self.count)
-        for value in values:
+        for index, value in enumerate(values):
             if value is self.unset:
                 write_int(out, -2)
             else:
+                if value is not None:
+                    self.check_encoded(index, value)
                 write_bytes(out, value)
         for _ in range(self.count - count):
             write_int(out, -2)
         return self.finish(out)
+
+    cdef int check_encoded(self, Py_ssize_t index, object value) except -1:
+        try:
+            return (<Codec>self.codecs[index]).check_encoded(value)
+        except ValueError as error:
+            raise self.parameter_error(index, error) from error
 
     cdef int check_count(self, Py_ssize_t count, bint partial=True) except -1:
         if count > self.count:
@@ -225,9 +234,8 @@ cdef class BindPlan:
         kind = ParameterRangeError
         if isinstance(error, (TypeError, AttributeError)):
             kind = ParameterTypeError
-        message = (
-            f"parameter {described.name!r} (position {index + 1}, {described.type}): {error}"
-        )
+        kind_of_value = (<Codec>self.codecs[index]).type_name()
+        message = f"parameter {described.name!r} (position {index + 1}, {kind_of_value}): {error}"
         return kind(message, described.name, index)
 
     cdef BoundValues finish(self, WriteBuffer out):
@@ -311,6 +319,10 @@ def check_parameters(values):
         raise ParameterTypeError(
             f"parameters are a sequence (a list or a tuple) or a mapping, not {type(values).__name__}"
         )
+
+
+cdef Codec parameter_codec(CodecRegistry registry, Column column, bint is_marker):
+    return registry.parameter_codec(column.keyspace, column.table, column.name, column.type, is_marker)
 
 
 cdef Py_ssize_t find_value(const unsigned char* at, Py_ssize_t index) noexcept:

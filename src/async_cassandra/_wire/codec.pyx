@@ -31,6 +31,14 @@ cdef class Codec:
         """As ``read``, of the ``size`` bytes of ``data`` from ``start`` on, all of which the value may keep."""
         return self.read(<const unsigned char*>PyBytes_AS_STRING(data) + start, size)
 
+    cdef int check_encoded(self, object data) except -1:
+        """Refuse a parameter's bytes that did not come from here and must not be sent."""
+        return 0
+
+    cdef str type_name(self):
+        """What an error calls the values."""
+        return str(self.cql_type)
+
     def encode(self, value):
         """Encode a value without its length.
 

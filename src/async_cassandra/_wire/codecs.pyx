@@ -11,6 +11,7 @@ from async_cassandra._wire.cqltypes cimport (
 )
 
 from async_cassandra._wire import codecs_collection as collection
+from async_cassandra._wire import codecs_encrypted as encrypted
 from async_cassandra._wire import codecs_scalar as scalar
 from async_cassandra._wire import codecs_temporal as temporal
 from async_cassandra._wire.codec import Codec as Codec
@@ -30,6 +31,9 @@ cdef dict WITH_PYTHON_TYPES = {
     TIME: temporal.TimeCodec,
 }
 
+# Columns with more keys than this are not encrypted ones but what a policy says of any name.
+DEF MAX_ENCRYPTED = 4096
+
 
 @cython.final
 cdef class CodecRegistry:
@@ -37,12 +41,15 @@ cdef class CodecRegistry:
 
     :param python_types: the classes that values become
     :param user_types: (keyspace, name of the type) -> class called with its fields as keywords
+    :param encryption: knows the columns that the client encrypts, ``None`` for no such columns
     """
 
-    def __init__(self, python_types not None, user_types=None):
+    def __init__(self, python_types not None, user_types=None, encryption=None):
         self.python_types = python_types
         self.user_types = dict(user_types or {})
+        self.encryption = encryption
         self.codecs = {}
+        self.encrypted = {}
 
     cpdef Codec codec(self, CqlType cql_type):
         """The codec of a type, always the same for equal types.
@@ -56,6 +63,37 @@ cdef class CodecRegistry:
             except ValueError as error:
                 raise ProtocolError(f"no Python class for type {cql_type}: {error}") from error
         return codec
+
+    cpdef Codec column_codec(self, str keyspace, str table, str name, CqlType cql_type):
+        """The codec of a column as the encryption has it now; the same as long as that says the same."""
+        cdef Codec codec
+        if self.encryption is None:
+            return self.codec(cql_type)
+        try:
+            value_type = self.encryption.value_type(keyspace, table, name)
+            if value_type is None:
+                return self.codec(cql_type)
+        except ValueError as error:
+            value_type = str(error)
+        key = keyspace, table, name, cql_type, value_type
+        codec = self.encrypted.get(key)
+        if codec is None:
+            if isinstance(value_type, str):
+                codec = encrypted.UnusableCodec(cql_type, value_type)
+            else:
+                described = self.encryption.described(keyspace, table, name)
+                codec = encrypted.EncryptedCodec(self.codec(value_type), self.encryption, described)
+            if len(self.encrypted) >= MAX_ENCRYPTED:
+                self.encrypted.clear()
+            self.encrypted[key] = codec
+        return codec
+
+    cdef Codec parameter_codec(self, str keyspace, str table, str name, CqlType cql_type, bint is_marker):
+        """The codec of a statement's parameter, which follows what the encryption says at each value."""
+        cdef Codec codec = self.codec(cql_type)
+        if self.encryption is None:
+            return codec
+        return encrypted.ParameterCodec(self, keyspace, table, name, codec, is_marker)
 
     def register_user_type(self, str keyspace not None, str name not None, python_class):
         """Decode a user-defined type to ``python_class``, in plans that exist too.

@@ -41,7 +41,7 @@ class ColumnDecodeError(ValueError):
 
     :ivar column: the column's name
     :ivar row: the row's position in its page, from 0
-    :ivar value: the undecoded bytes
+    :ivar value: the undecoded bytes; empty for a column that the client decrypts
     """
 
     column: str

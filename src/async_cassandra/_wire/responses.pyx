@@ -23,7 +23,9 @@ from async_cassandra._wire.buffer cimport (
     take,
 )
 from async_cassandra._wire.codecs cimport CodecRegistry
-from async_cassandra._wire.rows cimport Page, ResultMetadata, RowPlan, read_metadata, read_prepared_metadata
+from async_cassandra._wire.rows cimport (
+    Page, ResultMetadata, RowPlan, column_codecs, read_metadata, read_prepared_metadata,
+)
 
 from async_cassandra._wire.errors import ProtocolError
 
@@ -84,12 +86,15 @@ cdef class RowPlans:
         self.plans = {}
 
     cdef RowPlan plan(self, tuple columns, bint as_tuples):
-        key = (columns, as_tuples)
+        cdef tuple codecs = None
+        if self.registry.encryption is not None:
+            codecs = column_codecs(self.registry, columns)
+        key = (columns, as_tuples, codecs)
         plan = self.plans.get(key)
         if plan is None:
             if len(self.plans) >= MAX_PLANS:
                 self.plans.clear()
-            plan = RowPlan(columns, self.registry, "tuple" if as_tuples else "row")
+            plan = RowPlan(columns, self.registry, "tuple" if as_tuples else "row", codecs)
             self.plans[key] = plan
         return <RowPlan>plan
 

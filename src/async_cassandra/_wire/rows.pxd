@@ -33,6 +33,8 @@ cdef class ResultMetadata:
 cdef ResultMetadata read_metadata(Cursor* cursor, ResultMetadata usual=*)
 cdef ResultMetadata read_prepared_metadata(Cursor* cursor)
 
+cdef tuple column_codecs(CodecRegistry registry, tuple columns)
+
 
 @cython.final
 cdef class RowPlan:

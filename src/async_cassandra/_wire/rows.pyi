@@ -1,6 +1,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Self, final, overload
 
+from async_cassandra._wire.codec import Codec
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import CqlType
 
@@ -44,6 +45,7 @@ class RowPlan:
         columns: Iterable[Column],
         registry: CodecRegistry,
         row_type: Literal["row", "tuple"] = "row",
+        codecs: tuple[Codec, ...] | None = None,
     ) -> None: ...
     @property
     def columns(self) -> tuple[Column, ...]: ...
@@ -55,6 +57,8 @@ class RowPlan:
     def column_names(self) -> tuple[str, ...]: ...
     @property
     def column_types(self) -> tuple[CqlType, ...]: ...
+    @property
+    def value_types(self) -> tuple[CqlType, ...]: ...
 
 @final
 class Page:

@@ -200,23 +200,34 @@ cdef inline int take_size(const unsigned char** at, const unsigned char* end, Py
     return 0
 
 
+cdef tuple column_codecs(CodecRegistry registry, tuple columns):
+    """How to decode each column now."""
+    cdef Column column
+    cdef list codecs = []
+    for described in columns:
+        column = <Column?>described
+        codecs.append(registry.column_codec(column.keyspace, column.table, column.name, column.type))
+    return tuple(codecs)
+
+
 @cython.final
 cdef class RowPlan:
     """How to decode the rows of a column list; built once and shared by their pages.
 
     :param columns: at least one
     :param row_type: ``"row"`` for Row, ``"tuple"`` for plain tuples
+    :param codecs: of the columns, ``None`` for those that the registry has now
     :ivar readers: what the layers above make of such rows, by keys of their own
     """
 
-    def __init__(self, columns, CodecRegistry registry not None, str row_type="row"):
+    def __init__(self, columns, CodecRegistry registry not None, str row_type="row", tuple codecs=None):
         self.columns = tuple(columns)
         if not self.columns:
             raise ValueError("rows have at least one column")
         if row_type not in ("row", "tuple"):
             raise ValueError(f"row_type is 'row' or 'tuple', not {row_type!r}")
         self.row_type = make_row_type(self.column_names) if row_type == "row" else tuple
-        self.codecs = tuple([registry.codec((<Column?>column).type) for column in self.columns])
+        self.codecs = column_codecs(registry, self.columns) if codecs is None else codecs
         self.column_count = len(self.columns)
         self.readers = {}
         self.atomic = True
@@ -230,6 +241,11 @@ cdef class RowPlan:
     @property
     def column_types(self):
         return tuple([(<Column>column).type for column in self.columns])
+
+    @property
+    def value_types(self):
+        """The types of the values: those of the columns, except where the client decrypts."""
+        return tuple([(<Codec>codec).cql_type for codec in self.codecs])
 
     cdef object decode_row(
         self, bytes payload, Py_ssize_t* place, Py_ssize_t* column, PyObject* before, Py_ssize_t before_start
@@ -404,7 +420,8 @@ cdef class Page:
     cdef object decode_error(self, Py_ssize_t row, Py_ssize_t column, error):
         """The error that names the row's column which could not be read."""
         described = <Column>self.plan.columns[column]
-        message = f"column {described.name!r} ({described.type}) of row {row}: {error}"
+        codec = <Codec>self.plan.codecs[column]
+        message = f"column {described.name!r} ({codec.type_name()}) of row {row}: {error}"
         if isinstance(error, ProtocolError):
             return ProtocolError(message)
         cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(self.payload) + self.row_start(row)
@@ -412,7 +429,7 @@ cdef class Page:
         for _ in range(column):
             at += 4 + max(size, 0)
             size = <int32_t>get_int(at)
-        value = PyBytes_FromStringAndSize(<const char*>at + 4, max(size, 0))
+        value = b"" if codec.secret else PyBytes_FromStringAndSize(<const char*>at + 4, max(size, 0))
         return ColumnDecodeError(message, described.name, row, value)
 
     cpdef list decode_slice(self, Py_ssize_t start, Py_ssize_t stop):
