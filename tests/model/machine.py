@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.model.caller import Caller
+from tests.model.caller import COLUMN, Caller
 from tests.model.cluster import ModelCluster
 from tests.model.schema import SCALARS
 from tests.model.world import KEYSPACES, Setup, World, model_world, turns
@@ -21,6 +21,7 @@ from tests.support.request_rig import until
 __all__ = ["ModelMachine", "machine_on"]
 
 keyspaces = st.sampled_from(KEYSPACES)
+homes = st.sampled_from((None, None, None, *KEYSPACES))
 qualifiers = st.sampled_from((None, None, None, *KEYSPACES))
 owns = st.sampled_from((None, None, None, "a", "b"))
 tables = st.sampled_from(("t", "t", "w", "x"))
@@ -83,6 +84,12 @@ class ModelMachine(RuleBasedStateMachine):
     def connect(self, setup: Setup, closes: bool) -> None:
         self.closes = closes
         self.world = self.run(self.stack.enter_async_context(model_world(setup)))
+        self.run(self._prepare_all())
+
+    async def _prepare_all(self) -> None:
+        for table in COLUMN:
+            for writes in (True, False):
+                await asyncio.wait([self.caller.prepare(table, None, writes=writes).task])
 
     @invariant()
     def nothing_was_found(self) -> None:
@@ -200,15 +207,22 @@ class ModelMachine(RuleBasedStateMachine):
 
     # Other clients
 
-    @rule(keyspace=keyspaces, kind=kinds, again=st.booleans(), wait=waits)
-    def recreate(self, keyspace: str, kind: str, again: bool, wait: int) -> None:
-        def act() -> None:
-            self.model.recreate(keyspace, "t", {"v": kind})
-            for held in self.caller.held:
-                if again:
-                    self.model.prepare_elsewhere(held.text, held.keyspace)
+    @rule(keyspace=homes, kind=kinds, again=st.booleans(), wait=waits)
+    def recreate(self, keyspace: str | None, kind: str, again: bool, wait: int) -> None:
+        self.do(lambda: self._recreate(self._home(keyspace), kind, again=again), wait)
 
-        self.do(act, wait)
+    def _home(self, keyspace: str | None) -> str:
+        """The keyspace of what was prepared last, if none is named: most changes are to matter."""
+        return keyspace or (self.caller.held[-1].keyspace if self.caller.held else "a")
+
+    def _recreate(self, keyspace: str, kind: str, *, again: bool) -> None:
+        self.model.recreate(keyspace, "t", {"v": kind})
+        self._prepare_elsewhere(again=again)
+
+    def _prepare_elsewhere(self, *, again: bool) -> None:
+        for held in self.caller.held:
+            if again:
+                self.model.prepare_elsewhere(held.text, held.keyspace)
 
     @rule(keyspace=keyspaces, table=tables, kind=st.sampled_from(SCALARS), wait=waits)
     def add_column(self, keyspace: str, table: str, kind: str, wait: int) -> None:
@@ -221,16 +235,14 @@ class ModelMachine(RuleBasedStateMachine):
 
         self.do(act, wait)
 
-    @rule(keyspace=keyspaces, kind=kinds, again=st.booleans(), wait=waits)
-    def add_field(self, keyspace: str, kind: str, again: bool, wait: int) -> None:
+    @rule(keyspace=homes, kind=kinds, again=st.booleans(), wait=waits)
+    def add_field(self, keyspace: str | None, kind: str, again: bool, wait: int) -> None:
         self.added += 1
 
         def act() -> None:
-            added = self.model.schema.add_field(keyspace, "addr", f"f{self.added}", kind)
-            self.model.change(added)
-            for held in self.caller.held:
-                if again:
-                    self.model.prepare_elsewhere(held.text, held.keyspace)
+            home = self._home(keyspace)
+            self.model.change(self.model.schema.add_field(home, "addr", f"f{self.added}", kind))
+            self._prepare_elsewhere(again=again)
 
         self.do(act, wait)
 
@@ -256,9 +268,7 @@ class ModelMachine(RuleBasedStateMachine):
 
     @rule()
     def hear_everything(self) -> None:
-        with suppress(AssertionError):
-            self.run(until(self.model.knowledge.is_complete, 1))
-        self.failed = False
+        self.run(self._within(1, self.model.knowledge.is_complete))
         self.do(lambda: None, 30)
 
     @rule(index=indexes, wait=waits)
@@ -285,9 +295,33 @@ class ModelMachine(RuleBasedStateMachine):
     @rule()
     def wait_for_a_hedge(self) -> None:
         arrived = self.model.arrivals
+        self.run(self._within(0.03, lambda: self.model.arrivals > arrived))
+
+    @precondition(lambda self: self.world.setup.hedges and self.caller.held)
+    @rule(index=indexes, kind=kinds, again=st.booleans())
+    def hedge_across_a_change(self, index: int, kind: str, again: bool) -> None:
+        """A read's first answer is held while its table changes; the hedge meets the other table."""
+
+        async def act() -> None:
+            reads = [held for held in self.caller.held if not held.writes and held.table == "t"]
+            if not reads:
+                return
+            held = reads[index % len(reads)]
+            self.model.release_all()
+            self.model.holds = "executed"
+            call = self.caller.execute_held(held)
+            await self._within(0.1, lambda: bool(self.model.held))
+            self._recreate(held.keyspace, kind, again=again)
+            await self._within(0.1, lambda: len(self.model.held) > 1 or call.task.done())
+            self.model.holds = ""
+            self.model.release(0)
+            await turns(5)
+
+        self.run(act())
+
+    async def _within(self, seconds: float, condition: Callable[[], bool]) -> None:
         with suppress(AssertionError):
-            self.run(until(lambda: self.model.arrivals > arrived, 0.03))
-        self.failed = False
+            await until(condition, seconds)
 
     @rule()
     def settle(self) -> None:
