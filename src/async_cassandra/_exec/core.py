@@ -524,6 +524,8 @@ NO_VALUES = b"\x00\x00"
 
 def _formatted_info(info: StatementInfo, values: Parameters, formatted: str) -> StatementInfo:
     """What a string says with its parameters written into it, where they can make a difference."""
+    if info.joins_text:
+        return _described(formatted, analyze)
     if info.repetition in (Repetition.READ, Repetition.NEVER):
         return info
     plain = values.values() if isinstance(values, Mapping) else values or ()
