@@ -67,6 +67,7 @@ class StatementInfo:
     :param keyspace_change: the keyspace named by a ``USE``, as the server spells it
     :param joins_text: a ``PERCENT`` marker stands in a literal or a comment, or touches another
         token, so that only the formatted string shows what the server will read
+    :param is_all_or_nothing: an unconditional write of one partition, or a logged batch
     """
 
     markers: MarkerStyle
@@ -78,6 +79,7 @@ class StatementInfo:
     repetition: Repetition
     keyspace_change: str | None
     joins_text: bool
+    is_all_or_nothing: bool
 
 
 _PERCENT: Final = re.compile(r"%(?:%|s|\(([^()]*+)\)s)")
@@ -102,7 +104,9 @@ def analyze(query: str) -> StatementInfo:
     style, names, count = _find_markers(query, tokens)
     words = _first_words(tokens)
     kind = _kind_of(words)
-    is_conditional = kind in (*_MODIFICATIONS, StatementKind.BATCH) and any(map(_is_if, tokens))
+    is_conditional = kind in (*_MODIFICATIONS, StatementKind.BATCH) and any(
+        _is_word(token, "if") for token in tokens
+    )
     is_read = bool(words) and words[0] in _READS
     return StatementInfo(
         markers=style,
@@ -116,7 +120,14 @@ def analyze(query: str) -> StatementInfo:
             name_of(tokens[1]) if kind is StatementKind.USE and len(tokens) > 1 else None
         ),
         joins_text=_joins_text(query, tokens, style, count),
+        is_all_or_nothing=not is_conditional and _is_sent_at_once(tokens, words, kind),
     )
+
+
+def _is_sent_at_once(tokens: Sequence[Token], words: Sequence[str], kind: StatementKind) -> bool:
+    if kind is StatementKind.BATCH:
+        return words[1] == "batch"
+    return kind in _MODIFICATIONS and not any(_is_word(token, "in") for token in tokens)
 
 
 def _repetition(
@@ -137,8 +148,8 @@ def _repetition(
     return Repetition.HARMLESS if kind is StatementKind.USE else Repetition.UNKNOWN
 
 
-def _is_if(token: Token) -> bool:
-    return token.kind is TokenKind.WORD and token.text.lower() == "if"
+def _is_word(token: Token, word: str) -> bool:
+    return token.kind is TokenKind.WORD and token.text.lower() == word
 
 
 @lru_cache(maxsize=2048)

@@ -17,7 +17,8 @@ wins; the others' stream ids are orphaned.
 
 Retries and further attempts are paid from the cluster's :mod:`budget <.budget>`.
 
-A request that may have reached a node is sent again only if it is idempotent; that gate comes before any retry policy.
+A retry policy is asked about every failure; what it wants sent again is, if it surely reached no replica or is
+idempotent.
 """
 
 from asyncio import CancelledError
@@ -463,7 +464,9 @@ cdef class Request(Attempted):
                 decision, _, delay = self.executor.faults.decide_lost(self, exception)
             except Exception as failure:  # noqa: BLE001  as above
                 return self.fail(failure)
-            if decision == RETHROW or decision == IGNORE or self.losses == MAX_LOSSES:
+            if decision == RETHROW or decision == IGNORE:
+                return self.apply(attempt, exception, decision, None, 0.0)
+            if self.losses == MAX_LOSSES:
                 return self.apply(attempt, exception, RETHROW, None, 0.0)
             # The first loss costs too, but is always made good: nobody works on the lost attempt any more.
             if self.live is None and not self.take_retry() and self.losses > 1:
