@@ -19,13 +19,20 @@ from typing import TYPE_CHECKING, Any
 from cassandra import ConsistencyLevel, WriteType
 from cassandra.policies import RetryPolicy
 
-from async_cassandra._driver.errors import KeyspaceRefusedError, connection_lost, server_error
+from async_cassandra._driver.errors import (
+    KeyspaceRefusedError,
+    SessionClosedError,
+    connection_lost,
+    server_error,
+    unreadable_answer,
+)
 from async_cassandra._exec.cql import MixedMarkersError, analyze
 from async_cassandra._exec.statements import is_read
 from async_cassandra._net.errors import AuthenticationRefused, ConnectFailed, KeyspaceRefused
 from async_cassandra._wire.requests import Batch, Prepare, Query
 from async_cassandra._wire.responses import ErrorCode
 from async_cassandra.exceptions import (
+    AsyncCassandraError,
     AuthenticationError,
     ConfigurationError,
     ConnectionError,
@@ -137,7 +144,8 @@ def _is_all_or_nothing(request: "Request") -> bool:
             )
         if request.prepared is not None:
             return analyze(request.prepared.query).is_all_or_nothing
-        return isinstance(message, Query) and analyze(message.query).is_all_or_nothing
+        text = message.query if isinstance(message, Query) else None
+        return text is not None and analyze(text).is_all_or_nothing
     except MixedMarkersError:
         return False
 
@@ -225,7 +233,27 @@ def over_budget[E: Exception](exception: E) -> E:
 
 def lost(request: "Request", node: "NodeConnections", error: BaseException) -> QueryError:
     """The exception of a request that was on a connection when it was lost."""
-    return connection_lost(node.endpoint, error, attempts=request.attempts)
+    return connection_lost(
+        node.endpoint, error, attempts=request.attempts, is_idempotent=request.idempotent
+    )
+
+
+def unreadable(
+    request: "Request", node: "NodeConnections", error: Exception, is_executed: bool
+) -> Exception:
+    """The exception of a request whose answer came whole and cannot be read.
+
+    :param is_executed: whether it was the answer to the request itself, not to a PREPARE for it
+    """
+    if isinstance(error, MemoryError | AsyncCassandraError):
+        return error
+    return unreadable_answer(
+        node.endpoint,
+        error,
+        attempts=request.attempts,
+        consistency=consistency_of(request),
+        may_have_written=is_executed and not request.idempotent,
+    )
 
 
 def timeout(request: "Request") -> QueryTimeoutError:
@@ -317,7 +345,7 @@ def unsendable(request: "Request", error: ValueError) -> ParameterValueError:
 
 def closed(request: "Request") -> ConnectionError:
     """The exception of a request on a closed session."""
-    return ConnectionError("Session is closed")
+    return SessionClosedError("Session is closed")
 
 
 def changed(request: "Request", what: str) -> StatementChangedError:

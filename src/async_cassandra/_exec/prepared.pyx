@@ -137,7 +137,7 @@ cdef StatementOptions options_of(statement):
 
 @cython.no_gc
 cdef class Preparing(ResponseHandler):
-    """An attempt that may wait until its statement is prepared; one of the three is called, once."""
+    """An attempt that may wait until its statement is prepared; one of the four is called, once."""
 
     cdef int on_prepared(self, object change) except -1:
         """Go on; ``change`` says what no longer fits values bound before, ``None`` if all does."""
@@ -145,6 +145,10 @@ cdef class Preparing(ResponseHandler):
 
     cdef int on_prepare_refused(self, Response response) except -1:
         """Take the server's ERROR."""
+        raise NotImplementedError
+
+    cdef int on_prepare_unreadable(self, object error) except -1:
+        """Take note that the answer came whole and cannot be read; nothing was executed."""
         raise NotImplementedError
 
     cdef int on_prepare_lost(self, object error) except -1:
@@ -174,8 +178,9 @@ cdef class PrepareFlight(ResponseHandler):
             if response.error is None and response.prepared is None:
                 raise ProtocolError("a PREPARE was answered by something else")
         except ProtocolError as error:
-            self.lose(ConnectionLost(f"protocol error from {connection.endpoint}: {error}", connection.endpoint))
-            raise
+            for attempt in self.waiting:
+                attempt.on_prepare_unreadable(error)
+            return 0
         if response.error is not None:
             for attempt in self.waiting:
                 attempt.on_prepare_refused(response)

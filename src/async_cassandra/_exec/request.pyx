@@ -108,18 +108,13 @@ cdef class Attempt(Sending):
                 plan = request.shape.plan(request.executor.plans, request.as_tuples)
             response = decode_response(connection.version, flags, opcode, body, size, plan, request.executor.plans,
                                        request.as_tuples, connection.reader.whole, not request.is_stream)
-        except ProtocolError as error:
-            request.on_attempt_lost(self, ConnectionLost(
-                f"protocol error from {connection.endpoint}: {error}", connection.endpoint), True)
-            raise
         except Exception as error:  # noqa: BLE001  the frame was whole, so it is this request's failure alone
-            return request.fail(error)
+            return request.on_unreadable(self, error, True)
         if opcode == OP_RESULT:
             return request.on_result(self, response)
         if response.error is None:
-            request.on_attempt_lost(self, ConnectionLost(
-                f"{connection.endpoint} answered with opcode 0x{opcode:02x}", connection.endpoint), True)
-            raise ProtocolError(f"opcode 0x{opcode:02x} does not answer a request")
+            error = ProtocolError(f"opcode 0x{opcode:02x} does not answer a request")
+            return request.on_unreadable(self, error, True)
         return request.on_server_error(self, response)
 
     cdef int on_lost(self, Connection connection, object error) except -1:
@@ -146,6 +141,12 @@ cdef class Attempt(Sending):
         if self.live and self.request.state != DONE:
             self.live = False
             self.request.on_server_error(self, response)
+        return 0
+
+    cdef int on_prepare_unreadable(self, object error) except -1:
+        if self.live and self.request.state != DONE:
+            self.live = False
+            self.request.on_unreadable(self, error, False)
         return 0
 
     cdef int on_prepare_lost(self, object error) except -1:
@@ -256,7 +257,7 @@ cdef class Request(Attempted):
             return self.follow(self.pinned)
         routes = <Routes>self.executor.routes.get(self.policy)
         if routes is None:
-            return self.follow(self.executor.ask_policy(self))
+            return self.follow_plan(self.executor.ask_policy(self))
         return self.follow_routes(routes)
 
     cdef bint leaves_out(self, NodeConnections node) except -1:
@@ -451,6 +452,13 @@ cdef class Request(Attempted):
             self.shape = self.prepared.shape
             (<Execute>self.message).result_metadata_id = self.shape.metadata_id
         return 0
+
+    cdef int on_unreadable(self, Attempt attempt, object error, bint is_executed) except -1:
+        """Take note of an answer that came whole and cannot be read; asking again could bring the same."""
+        self.end_attempt(attempt, error)
+        self.failed_otherwise = True
+        exception = self.executor.faults.unreadable(self, attempt.node, error, is_executed)
+        return self.apply(attempt, exception, RETHROW, None, 0.0)
 
     cdef int on_attempt_lost(self, Attempt attempt, object error, bint sent) except -1:
         cdef object exception
