@@ -3,9 +3,12 @@
 from itertools import product
 
 import pytest
+from cassandra.encoder import Encoder
+from cassandra.query import bind_params
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from async_cassandra._exec.core import _formatted_info
 from async_cassandra._exec.cql import Repetition, analyze
 from tests.support.cql_writes import WRITES, Write, spaced
 
@@ -176,3 +179,26 @@ def test_template_says_whether_its_parameters_may_change_its_tokens(
     template: str, joins: bool
 ) -> None:
     assert analyze(template).joins_text is joins
+
+
+@pytest.mark.parametrize(
+    ("template", "values"),
+    [
+        ("INSERT INTO t (a, b, c) VALUES ('%s')", (", now(), ",)),
+        ("/* %s */ SELECT a FROM t", ("*/ UPDATE t SET n = n + 1 WHERE k = 1 --",)),
+        ("UPDATE t SET a = 1 WHERE k = %sIF a = 2", (1,)),
+        ("INSERT INTO t (a) VALUES (1) -- %s", ("\n IF NOT EXISTS --",)),
+        ("UPDATE t SET n = n -%s WHERE k = 1", (-1,)),
+        ("UPDATE t SET n = n + (%s) WHERE k = 1", (1,)),
+        ("INSERT INTO t (l) VALUES (%s)", ([1],)),
+        ("UPDATE t SET l = l + %s WHERE k = 1", ([1],)),
+    ],
+)
+def test_formatted_text_decides_where_its_template_does_not(
+    template: str, values: tuple[object, ...]
+) -> None:
+    formatted = bind_params(template, values, Encoder())
+    found = _formatted_info(analyze(template), values, formatted)
+
+    assert found.repetition == analyze(formatted).repetition
+    assert found.repetition < Repetition.HARMLESS

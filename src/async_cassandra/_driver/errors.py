@@ -340,12 +340,7 @@ class ConnectionBrokenError(
     """The same, because its bytes were not the native protocol's."""
 
 
-class UnreadableAnswerError(
-    exceptions.ProtocolError,
-    driver_connection.ProtocolError,
-    protocol.ProtocolException,
-    metaclass=_Unregistered,
-):
+class UnreadableAnswerError(exceptions.ProtocolError, driver_connection.ProtocolError):
     """An answer came whole and cannot be read; what was asked may have been executed."""
 
 
@@ -390,11 +385,9 @@ def unreadable_answer(
     text = f"The answer of {endpoint} breaks the native protocol and cannot be read: {cause}."
     if may_have_written:
         text += " What was asked may have been executed."
-    error = UnreadableAnswerError(
+    return UnreadableAnswerError(
         text, cause, endpoint=endpoint, attempts=attempts, consistency=consistency
     )
-    error.code, error.message, error.info = ErrorCode.PROTOCOL_ERROR, str(cause), None
-    return error
 
 
 def connect_error(
