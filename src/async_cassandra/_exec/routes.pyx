@@ -50,7 +50,7 @@ cdef class PolicyPlan:
     :param nodes: host to its node
     """
 
-    def __cinit__(self, hosts, dict nodes not None):
+    def __init__(self, hosts, dict nodes not None):
         self.hosts = iter(hosts)
         self.nodes = nodes
         self.given = set()
