@@ -11,11 +11,11 @@
     │   ├── ConnectTimeoutError
     │   └── QueryTimeoutError        (also QueryError)
     ├── ConfigurationError           <- ValueError, TypeError
-    └── QueryError
+    └── QueryError                   <- cassandra.DriverException
         ├── QueryTimeoutError
         ├── ProtocolError
         ├── OverloadedError
-        ├── CasWriteUnknown          <- cassandra.DriverException
+        ├── CasWriteUnknown
         ├── StatementChangedError
         ├── ParameterTypeError       <- TypeError
         ├── ParameterValueError      <- ValueError
@@ -24,8 +24,9 @@
         └── RowTypeError             <- TypeError
 
 What a server reports is a ``QueryError`` and at once the driver's class for it, with the driver's
-attributes: ``except cassandra.Unavailable`` and ``except QueryError`` both catch it. While
-connecting, it is a ``ConnectionError`` and at once the driver's ``NoHostAvailable``.
+attributes: ``except cassandra.Unavailable`` and ``except QueryError`` both catch it. Its ``cause``
+is the driver's exception. While connecting, it is a ``ConnectionError`` and at once the driver's
+``NoHostAvailable``.
 
 All of them pickle. A cause that does not is replaced by an ``AsyncCassandraError`` of the same
 text.
@@ -64,7 +65,8 @@ __all__ = [
 class AsyncCassandraError(Exception):
     """The root of everything this library raises.
 
-    :ivar cause: the error underneath, also as ``__cause__``
+    :ivar cause: the error underneath, also as ``__cause__``; of what a server reports, the driver's
+        exception for it, which is no ``__cause__``
     :ivar endpoint: the node it happened on, as ``"address:port"``; ``None`` when no single node is
         to blame
     :ivar attempts: how often the request was sent, 0 if never
@@ -110,7 +112,7 @@ def _restore(
     error = kind.__new__(kind)
     BaseException.__init__(error, *args)
     vars(error).update(facts)
-    error.__cause__ = error.cause
+    error.__cause__ = facts.get("cause")
     return error
 
 
@@ -141,7 +143,7 @@ class ConnectionError(AsyncCassandraError, builtins.ConnectionError):
     """No usable connection: the cluster cannot be reached, or the session or cluster is closed."""
 
 
-class QueryError(AsyncCassandraError):
+class QueryError(AsyncCassandraError, cassandra.DriverException):
     """A request failed: it could not be sent, was refused, or its result could not be read."""
 
 
@@ -215,7 +217,8 @@ class OverloadedError(QueryError):
 class ProtocolError(QueryError, ConnectionError, _wire.ProtocolError):
     """The server's bytes break the native protocol.
 
-    Of a value: its row cannot be read. Of a stream's page: neither can those that follow in it.
+    Of an answer: that request fails, and its connection goes on. Of a value: its row cannot be
+    read. Of a stream's page: neither can those that follow in it.
     """
 
 
@@ -223,7 +226,7 @@ class StatementChangedError(QueryError):
     """The schema changed a prepared statement's parameters; nothing was executed."""
 
 
-class CasWriteUnknown(QueryError, cassandra.DriverException):
+class CasWriteUnknown(QueryError):
     """A lightweight transaction ended without the coordinator knowing whether it was applied.
 
     Never retried: read the row back with a serial consistency to learn which it was.

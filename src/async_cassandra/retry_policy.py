@@ -1,8 +1,9 @@
 """Retry policies, in the driver's ``RetryPolicy`` interface.
 
-A policy is asked only about requests that may be sent again: what is not idempotent is never
-repeated once it may have reached a replica, whatever a policy decides. The ``is_idempotent`` of the
-write that a policy sees is what was decided: by its mark, its profile, or its CQL.
+A policy is asked about every failure but those that blame the statement. What it says of raising
+and ignoring is done; what it wants repeated is repeated if that is harmless: what is not idempotent
+never is, once it may have reached a replica. The ``is_idempotent`` of the write that a policy sees
+is what was decided: by its mark, its profile, or its CQL.
 
 How long to wait before a repetition is not theirs to say, though a policy may by a third value of
 its answer, in seconds: without one, the same node is asked again after an exponential backoff with

@@ -13,7 +13,7 @@ import pytest
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._net.handshake import ConnectOptions, open_connection
-from async_cassandra._wire.requests import Options, Query
+from async_cassandra._wire.requests import Options, Prepare, Query
 from async_cassandra._wire.responses import Response
 from tests.support.native_protocol import Compression, Opcode, encode_envelope, encode_segment
 from tests.support.peer_replies import rows_body
@@ -253,11 +253,8 @@ BREAKS = [
     half_an_envelope,
     self_contained_within_split,
     more_after_split,
-    empty_result,
-    unknown_kind,
-    request_opcode,
-    rows_cut_short,
 ]
+UNREADABLE = [empty_result, unknown_kind, request_opcode, rows_cut_short]
 
 
 @pytest.mark.parametrize("break_it", BREAKS, ids=lambda function: function.__name__)
@@ -289,7 +286,21 @@ async def next_try(peer: ScriptedPeer, future: Any) -> PeerRequest | None:
     return None
 
 
-@pytest.mark.parametrize("break_it", BREAKS, ids=lambda function: function.__name__)
+@pytest.mark.parametrize("answer", UNREADABLE, ids=lambda function: function.__name__)
+async def test_unreadable_answer_to_a_prepare_that_teaches_leaves_the_connection(
+    answer: Break,
+) -> None:
+    async with connected() as (peer, connection):
+        taught, other = connection.request(Prepare("SELECT v FROM t")), ask(connection)
+        answer(await peer.next_request())
+        (await peer.next_request()).reply_void()
+        await other
+        with pytest.raises(ConnectionLost, match="protocol error"):
+            await taught
+        assert not connection.closed
+
+
+@pytest.mark.parametrize("break_it", BREAKS + UNREADABLE, ids=lambda function: function.__name__)
 async def test_future_of_a_broken_response_gets_the_error(break_it: Break) -> None:
     async with connected() as (peer, connection):
         futures = [ask(connection), ask(connection)]

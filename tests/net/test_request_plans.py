@@ -1,7 +1,8 @@
 """Which nodes a request goes to, in which order."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain, cycle, repeat
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from cassandra.policies import RetryPolicy
 from async_cassandra._driver.ring import TokenRing
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.routes import Routes
+from async_cassandra.exceptions import QueryTimeoutError
 from tests.support.peer_replies import ErrorCode
-from tests.support.request_rig import RequestRig, until
+from tests.support.request_rig import INT_ROW, InOrder, RequestRig, nothing_more, until
 from tests.support.scripted_peer import scripted_cluster
 
 pytestmark = pytest.mark.anyio
@@ -111,3 +113,104 @@ async def test_policy_of_an_application_is_asked_for_each_request() -> None:
         session.rig.executor.routes.clear()
         session.rig.policy.hosts.reverse()
         assert await session.order() == [3, 2, 1, 0]
+
+
+# Plans of policies that an application wrote
+
+
+class Planning(InOrder):
+    """A policy whose plans are made by a function of its hosts."""
+
+    def __init__(self, hosts: Sequence[Any], plan: Callable[[list[Any]], Iterable[Any]]) -> None:
+        super().__init__(hosts)
+        self.plan = plan
+
+    def make_query_plan(self, working_keyspace: str | None = None, query: Any = None) -> Any:
+        return self.plan(self.hosts)
+
+
+def endless(hosts: list[Any]) -> Iterator[Any]:
+    return cycle(hosts)
+
+
+def endless_first(hosts: list[Any]) -> Iterator[Any]:
+    return chain(hosts, repeat(hosts[0]))
+
+
+def with_strangers(hosts: list[Any]) -> list[Any]:
+    return [None, hosts[0], "127.0.0.1", hosts[0], 7, *hosts, hosts[1]]
+
+
+@pytest.mark.parametrize("plan", [endless, endless_first, with_strangers, tuple, iter])
+async def test_each_node_of_a_plan_is_asked_once_whatever_else_it_gives(plan: Any) -> None:
+    async with planned() as session:
+        session.rig.executor.routes.clear()
+        session.rig.policy = Planning(session.rig.policy.hosts, plan)
+        assert await session.order() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("stranger", ["127.0.0.1", None])
+async def test_plan_of_hosts_without_connections_that_never_ends_leaves_the_request_waiting(
+    stranger: Any,
+) -> None:
+    async with planned() as session:
+        policy = Planning([], lambda hosts: repeat(stranger))
+        request = session.rig.read(policy=policy, timeout=5.0)
+        await nothing_more(session.rig)
+        session.rig.advance(5.1)
+        with pytest.raises(QueryTimeoutError):
+            await request
+        await session.rig.check_quiet()
+
+
+async def test_plan_is_read_as_far_as_it_is_needed() -> None:
+    read: list[Any] = []
+
+    def noted(hosts: list[Any]) -> Iterator[Any]:
+        for host in hosts:
+            read.append(host)
+            yield host
+
+    async with planned() as session:
+        rig = session.rig
+        policy = Planning(rig.policy.hosts, noted)
+        request = rig.read(policy=policy, retry_policy=AskAll())
+        (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(1,)])
+        await request
+        assert read == policy.hosts[:1]
+        rig.connection(0).suspect = True
+        request = rig.read(policy=policy)
+        (await rig.peers[1].next_request()).reply_rows(INT_ROW, [(1,)])
+        await request
+        assert read == policy.hosts[:1] + policy.hosts[:2]
+        await rig.check_quiet()
+
+
+async def test_plan_that_raises_midway_fails_its_request_when_it_comes_to_that() -> None:
+    def broken(hosts: list[Any]) -> Iterator[Any]:
+        yield hosts[0]
+        raise LookupError("a bug in the policy")
+
+    async with planned() as session:
+        rig = session.rig
+        policy = Planning(rig.policy.hosts, broken)
+        lucky = rig.read(policy=policy)
+        (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(1,)])
+        await lucky
+        unlucky = rig.read(policy=policy, timeout=10.0)
+        first = await rig.peers[0].next_request()
+        rig.advance(3.1)
+        with pytest.raises(LookupError, match="a bug in the policy"):
+            await unlucky
+        rig.connection(0).suspect = True
+        with pytest.raises(LookupError, match="a bug in the policy"):
+            rig.read(policy=policy)
+        await rig.check_quiet(first)
+
+
+async def test_plan_that_is_none_fails_its_request() -> None:
+    async with planned() as session:
+        policy: Any = Planning([], lambda hosts: None)  # type: ignore[arg-type, return-value]
+        with pytest.raises(TypeError):
+            session.rig.read(policy=policy)
+        await session.rig.check_quiet()

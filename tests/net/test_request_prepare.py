@@ -8,7 +8,7 @@ from async_cassandra import exceptions
 from async_cassandra._driver.control_plane import schema_event
 from tests.support.native_protocol import Opcode
 from tests.support.peer_replies import ErrorCode
-from tests.support.request_rig import INT_ROW, nodes, until, values
+from tests.support.request_rig import INT_ROW, nodes, nothing_more, until, values
 
 pytestmark = pytest.mark.anyio
 
@@ -174,18 +174,16 @@ async def test_unknown_id_is_that_requests_error_alone() -> None:
         await rig.check_quiet()
 
 
-async def test_prepare_answered_by_rows_closes_only_that_connection() -> None:
+async def test_prepare_answered_by_rows_fails_only_who_waits_for_it() -> None:
     async with nodes(2) as rig:
         statement = await rig.prepare()
-        other = rig.read(pinned=[rig.pools[1]])
         request = rig.execute(statement, [1])
         (await rig.peers[0].next_request()).reply_error(ErrorCode.UNPREPARED)
-        lost = rig.connection()
         (await rig.peers[0].next_request(Opcode.PREPARE)).reply_rows(INT_ROW, [(1,)])
-        (await rig.peers[1].next_request(Opcode.QUERY)).reply_void()
-        (await rig.peers[1].next_request(Opcode.EXECUTE)).reply_rows(INT_ROW, [(1,)])
-        await asyncio.gather(request, other)
-        assert lost.closed
+        with pytest.raises(exceptions.ProtocolError, match="rows for a request that has none"):
+            await request
+        await nothing_more(rig)
+        assert not rig.connection().closed
 
 
 # Metadata
@@ -251,17 +249,16 @@ async def test_v4_never_skips_metadata_and_sends_no_id() -> None:
         assert tuple(response.page[0]) == (1, "after ALTER")
 
 
-async def test_fewer_columns_than_announced_close_the_connection() -> None:
+async def test_fewer_columns_than_announced_fail_the_request() -> None:
     async with nodes() as rig:
         statement = await rig.prepare()
         request = rig.execute(statement, [1])
-        lost = rig.connection()
         execute = await rig.peers[0].next_request()
         execute.reply_rows(TWO_COLUMNS, [(1, "x")], metadata=False)
-        again = await rig.peers[0].next_request()
-        assert lost.closed
-        again.reply_rows(INT_ROW, [(1,)], metadata=False)
-        await request
+        with pytest.raises(exceptions.ProtocolError, match="2 columns where 1 were announced"):
+            await request
+        await nothing_more(rig)
+        assert not rig.connection().closed
 
 
 async def test_string_is_forgotten_when_its_own_table_changes() -> None:

@@ -173,8 +173,9 @@ def test_keyspace_change_is_spelled_as_the_server_does(query: str, keyspace: str
         "INSERT INTO ks.t (a, b) VALUES (?, ?) USING TTL ? AND TIMESTAMP 5",
         "INSERT INTO t (a) VALUES ('now()')",
         "INSERT INTO t (a) VALUES (-1)",
-        "INSERT INTO t (a) VALUES (toTimestamp(?))",
-        "INSERT INTO t (a) VALUES (textAsBlob('x'))",
+        "INSERT INTO t (a) VALUES (system.toTimestamp(?))",
+        "INSERT INTO t (a) VALUES (system.textAsBlob('x'))",
+        "UPDATE t SET v = 1 + 2 WHERE k = 1",
         "INSERT INTO t (a) VALUES ($$now() ' IF$$)",
         "INSERT INTO t (a) /* now() [1] */ VALUES (1) -- IF NOT EXISTS",
         'INSERT INTO t ("now", "if") VALUES (:now, :if)',
@@ -278,8 +279,6 @@ UNKNOWN = [
     "UPDATE t SET c = c + ? WHERE k = 1",
     "UPDATE t SET l = l + [1] WHERE k = 1",
     "UPDATE t SET s = s - {1} WHERE k = 1",
-    "UPDATE t SET l = 1 + l WHERE k = 1",
-    "UPDATE t SET v = 1 + 2 WHERE k = 1",
 ]
 
 

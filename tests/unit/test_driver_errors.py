@@ -13,6 +13,7 @@ from cassandra.connection import ConnectionShutdown, CrcMismatchException
 from async_cassandra import exceptions
 from async_cassandra._driver.errors import (
     ServerReport,
+    SessionClosedError,
     UnknownServerError,
     connect_error,
     connection_lost,
@@ -66,7 +67,7 @@ NAMES = (
 
 def driver_error(code: int, fields: dict[str, Any]) -> Exception:
     """What the driver raises for an ERROR with these fields."""
-    kind = protocol.error_classes[code]
+    kind = protocol.error_classes.get(code, protocol.ErrorMessage)
     info: Any = dict(fields) or None
     if code == 0x2500:
         info = fields["query_id"]
@@ -96,7 +97,74 @@ def test_server_error_survives_pickling(code: int, fields: dict[str, Any]) -> No
     assert str(again) == str(error)
 
 
+EVERY_CODE = sorted({*protocol.error_classes, 0x1700, 0x1F00})
+
+
+@pytest.mark.parametrize("code", EVERY_CODE, ids=hex)
+def test_every_class_that_the_driver_raises_for_a_code_catches_ours(code: int) -> None:
+    fields = dict(ERRORS).get(code, TIMEOUT if code == 0x1700 else {})
+    expected = driver_error(code, fields)
+    error = server_error(code, "boo", fields, endpoint="10.0.0.1:9042")
+    for kind in type(expected).__mro__:
+        assert isinstance(error, kind)
+    assert isinstance(error, exceptions.QueryError)
+    assert isinstance(error, cassandra.DriverException)
+    assert "boo" in str(error)
+
+
+@pytest.mark.parametrize("code", EVERY_CODE, ids=hex)
+def test_cause_of_a_server_error_is_the_drivers_exception(code: int) -> None:
+    fields = dict(ERRORS).get(code, TIMEOUT if code == 0x1700 else {})
+    expected = driver_error(code, fields)
+    error = server_error(code, "boo", fields)
+    assert type(error.cause) is type(expected)
+    assert str(error.cause) == str(expected)
+    assert error.cause is error.cause
+    assert error.__cause__ is None
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again.cause) is type(expected)
+    assert again.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("code", "fields"),
+    [
+        (0x1100, {**TIMEOUT, "write_type": "NOVEL"}),
+        (0x1100, {**TIMEOUT, "consistency": 77, "write_type": "CAS", "contentions": 3}),
+        (0x1000, {"consistency": 77, "required_replicas": 2, "alive_replicas": 1}),
+        (0x2200, {}),
+    ],
+)
+def test_server_error_that_the_driver_would_choke_on_has_a_cause(
+    code: int, fields: dict[str, Any]
+) -> None:
+    cause = server_error(code, "boo", fields).cause
+    assert isinstance(cause, cassandra.DriverException | protocol.ErrorMessage)
+    assert "boo" in str(cause)
+
+
+def subclasses(kind: type[Any]) -> set[type[Any]]:
+    return {kind}.union(*map(subclasses, kind.__subclasses__()))
+
+
+def test_what_a_request_can_raise_is_caught_by_a_class_of_the_driver() -> None:
+    every = subclasses(exceptions.AsyncCassandraError)
+    assert exceptions.ColumnDecodeError in every
+    for kind in every:
+        bases = {base.__module__ for base in kind.__mro__}
+        if issubclass(kind, exceptions.QueryError | exceptions.TimeoutError):
+            assert issubclass(kind, cassandra.DriverException), kind
+        elif kind.__module__ == "async_cassandra._driver.errors":
+            assert bases & {"cassandra", "cassandra.connection", "cassandra.cluster"}, kind
+
+
+def test_closed_session_is_caught_as_a_closed_connection() -> None:
+    assert issubclass(SessionClosedError, ConnectionShutdown)
+
+
 def test_our_classes_do_not_change_how_the_driver_decodes() -> None:
+    types = vars(protocol)["_message_types_by_opcode"].values()
+    assert not [kind for kind in types if issubclass(kind, ServerReport)]
     assert not [kind for kind in protocol.error_classes.values() if issubclass(kind, ServerReport)]
     body = io.BytesIO(error_body(5, 0x2000, "boo", {}))
     assert type(protocol.ErrorMessage.recv_body(body, 5)) is protocol.SyntaxException

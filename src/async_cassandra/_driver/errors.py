@@ -15,6 +15,7 @@ from cassandra.cluster import NoHostAvailable
 
 from async_cassandra import exceptions
 from async_cassandra._driver.server_names import WrongServerName
+from async_cassandra._wire import errors as _wire
 from async_cassandra._wire.responses import ErrorCode
 
 Fields = Mapping[str, Any]
@@ -25,7 +26,7 @@ Fields = Mapping[str, Any]
 
 
 class _Unregistered(type(protocol.ErrorMessageSub)):  # type: ignore[misc]
-    """Keeps our classes out of the table by which the driver decodes ERROR messages."""
+    """Keeps our classes out of the tables by which the driver decodes ERROR messages."""
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
         type.__init__(cls, name, bases, namespace)
@@ -36,15 +37,38 @@ class ServerReport(exceptions.QueryError):
 
     :ivar code: the protocol's error code
     :ivar server_message: the server's own words
+    :ivar fields: what else the message holds
     """
 
     code: int
     summary: str
     advice = ""
     server_message: str
+    fields: Fields
+    _cause: BaseException | None = None
 
     def summary_msg(self) -> str:
         return str(self)
+
+    @property
+    def cause(self) -> BaseException | None:
+        """The exception of the driver for the same message.
+
+        It is no ``__cause__``: a traceback would say everything twice.
+        """
+        if self._cause is None:
+            self._cause = _of_the_driver(self.code, self.server_message, self.fields)
+        return self._cause
+
+    @cause.setter
+    def cause(self, cause: BaseException | None) -> None:
+        if cause is not None:
+            self._cause = cause
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        restore, (kind, args, facts) = super().__reduce__()
+        facts.pop("_cause", None)
+        return restore, (kind, args, facts)
 
 
 class UnavailableError(ServerReport, cassandra.Unavailable):
@@ -80,7 +104,9 @@ class FunctionFailureError(ServerReport, cassandra.FunctionFailure):
     summary = "A user-defined function failed"
 
 
-class CDCWriteError(ServerReport, cassandra.CDCWriteFailure):
+class CDCWriteError(
+    ServerReport, protocol.CDCWriteException, cassandra.CDCWriteFailure, metaclass=_Unregistered
+):
     code = ErrorCode.CDC_WRITE_FAILURE
     summary = "No space left for change data capture"
     advice = "Raise cdc_total_space or consume the CDC logs"
@@ -102,13 +128,17 @@ class AlreadyExistsError(ServerReport, cassandra.AlreadyExists):
     summary = "Already exists"
 
 
-class BadCredentialsError(ServerReport, exceptions.AuthenticationError):
+class BadCredentialsError(
+    ServerReport, exceptions.AuthenticationError, protocol.BadCredentials, metaclass=_Unregistered
+):
     code = ErrorCode.BAD_CREDENTIALS
     summary = "Wrong credentials"
     advice = "Check the auth_provider's user name and password"
 
 
-class CasWriteUnknownError(ServerReport, exceptions.CasWriteUnknown):
+class CasWriteUnknownError(
+    ServerReport, exceptions.CasWriteUnknown, protocol.ErrorMessage, metaclass=_Unregistered
+):
     code = ErrorCode.CAS_WRITE_UNKNOWN
     summary = "Unknown whether the lightweight transaction was applied"
     advice = "Read the row back with a serial consistency to learn which"
@@ -167,7 +197,12 @@ class UnpreparedError(ServerReport, protocol.PreparedQueryNotFound, metaclass=_U
     query_id: bytes
 
 
-class UnknownServerError(ServerReport, protocol.ErrorMessage):
+class ClientWriteError(ServerReport, protocol.ClientWriteError, metaclass=_Unregistered):
+    code = 0x8000
+    summary = "The write failed for the client"
+
+
+class UnknownServerError(ServerReport, protocol.ErrorMessage, metaclass=_Unregistered):
     summary = "The server reported an error this library does not know"
 
 
@@ -211,8 +246,22 @@ def server_error(
     )
     error.code = code
     error.server_message = message
+    error.fields = dict(facts)
     _give_facts(error, message, facts)
     return error
+
+
+def _of_the_driver(code: int, message: str, fields: Fields) -> BaseException:
+    facts = dict(fields)
+    # The driver's class takes no such argument.
+    facts.pop("contentions", None)
+    kind = protocol.error_classes.get(code, protocol.ErrorMessage)
+    info = facts.get("query_id") if code == ErrorCode.UNPREPARED else facts or None
+    try:
+        return kind(code=code, message=message, info=info).to_exception()
+    except (KeyError, TypeError):
+        # A consistency level or write type that the driver does not know.
+        return protocol.ErrorMessage(code=code, message=message, info=info)
 
 
 def _give_facts(error: ServerReport, message: str, facts: dict[str, Any]) -> None:
@@ -286,17 +335,59 @@ class ConnectionLostError(
     """The connection was lost under the request; a write may or may not have been applied."""
 
 
+class ConnectionBrokenError(
+    ConnectionLostError, exceptions.ProtocolError, driver_connection.ProtocolError
+):
+    """The same, because its bytes were not the native protocol's."""
+
+
+class UnreadableAnswerError(exceptions.ProtocolError, driver_connection.ProtocolError):
+    """An answer came whole and cannot be read; what was asked may have been executed."""
+
+
+class SessionClosedError(exceptions.ConnectionError, driver_connection.ConnectionShutdown):
+    """The session or cluster is closed."""
+
+
 def connection_lost(
-    endpoint: str, cause: BaseException | None = None, *, attempts: int = 1
+    endpoint: str,
+    cause: BaseException | None = None,
+    *,
+    attempts: int = 1,
+    is_idempotent: bool = False,
 ) -> ConnectionLostError:
-    """Build the error of a request whose connection was lost after it had been sent."""
+    """Build the error of a request whose connection was lost after it had been sent.
+
+    :param is_idempotent: whether the request may be sent again, so that it may have been
+    """
+    broken = cause is not None and isinstance(cause.__cause__, _wire.ProtocolError)
+    kind = ConnectionBrokenError if broken else ConnectionLostError
     why = f" ({_reason(cause)})" if cause is not None else ""
-    return ConnectionLostError(
-        f"The connection to {endpoint} was lost{why} before the answer came. "
-        "It may or may not have been executed; mark it is_idempotent=True to have it repeated",
+    advice = "It may or may not have been executed; mark it is_idempotent=True to have it repeated"
+    if is_idempotent:
+        advice = f"It was sent {attempts} time{'s' * (attempts != 1)}"
+    return kind(
+        f"The connection to {endpoint} was lost{why} before the answer came. {advice}",
         cause,
         endpoint=endpoint,
         attempts=attempts,
+    )
+
+
+def unreadable_answer(
+    endpoint: str,
+    cause: Exception,
+    *,
+    attempts: int,
+    consistency: int | None,
+    may_have_written: bool,
+) -> UnreadableAnswerError:
+    """Build the error of a request whose answer came whole and cannot be read."""
+    text = f"The answer of {endpoint} breaks the native protocol and cannot be read: {cause}."
+    if may_have_written:
+        text += " What was asked may have been executed."
+    return UnreadableAnswerError(
+        text, cause, endpoint=endpoint, attempts=attempts, consistency=consistency
     )
 
 

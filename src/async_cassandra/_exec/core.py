@@ -409,6 +409,8 @@ class SessionCore:
     ) -> tuple[str, StatementInfo]:
         """A string with its parameters written into it, and what it says then."""
         formatted = write_parameters(text, parameters, info.markers, self.encoder)
+        if info.joins_text:
+            return formatted, _described(formatted, analyze)
         if info.repetition in (Repetition.READ, Repetition.NEVER):
             return formatted, info
         plain = parameters.values() if isinstance(parameters, Mapping) else parameters

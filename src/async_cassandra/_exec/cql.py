@@ -1,19 +1,18 @@
 """What a CQL string says about itself: bind markers, kind, idempotence.
 
-One tokenizer tells code from text, so that a ``?`` in a literal, a comment, a quoted name or a
-``$$`` body is never taken for a marker. It reads any string in linear time and refuses none for its
-syntax: bad CQL is the server's to explain.
-
-Source: the lexer and parser grammars of Apache Cassandra 5 (``Lexer.g``, ``Parser.g``).
+It takes linear time for any string and refuses none for its syntax: bad CQL is the server's to
+explain.
 """
 
 import enum
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final
+
+from async_cassandra._exec.cql_tokens import Token, TokenKind, name_of, read_tokens
+from async_cassandra._exec.cql_writes import Repetition, repetition_of_batch, repetition_of_write
 
 __all__ = [
     "MarkerStyle",
@@ -49,19 +48,6 @@ class StatementKind(enum.Enum):
     OTHER = "other"
 
 
-class Repetition(enum.IntEnum):
-    """What a statement's CQL says about applying it twice; of a batch's, the lowest holds."""
-
-    NEVER = 0
-    """It changes the outcome, and no mark can say otherwise: a paxos round, a counter."""
-    UNKNOWN = 1
-    """It may change the outcome."""
-    HARMLESS = 2
-    """Applying it twice leaves what applying it once does."""
-    READ = 3
-    """It changes nothing."""
-
-
 class MixedMarkersError(ValueError):
     """A statement uses two styles of bind marker; the message names the position of one of each."""
 
@@ -79,6 +65,9 @@ class StatementInfo:
     :param is_conditional: a lightweight transaction (``IF``), alone or within a batch
     :param repetition: what its text says of applying it twice; its parameters' types may say more
     :param keyspace_change: the keyspace named by a ``USE``, as the server spells it
+    :param joins_text: a ``PERCENT`` marker stands in a literal or a comment, or touches another
+        token, so that only the formatted string shows what the server will read
+    :param is_all_or_nothing: an unconditional write of one partition, or a logged batch
     """
 
     markers: MarkerStyle
@@ -89,71 +78,21 @@ class StatementInfo:
     is_conditional: bool
     repetition: Repetition
     keyspace_change: str | None
+    joins_text: bool
+    is_all_or_nothing: bool
 
 
-class _TokenKind(enum.Enum):
-    WORD = enum.auto()
-    QUOTED_NAME = enum.auto()
-    LITERAL = enum.auto()
-    NUMBER = enum.auto()
-    MARKER = enum.auto()
-    PERCENT = enum.auto()
-    SYMBOL = enum.auto()
-
-
-class _Token(NamedTuple):
-    kind: _TokenKind
-    text: str
-    position: int
-
-
-# No alternative can fail after a long run (an unterminated comment or literal extends to the end):
-# that keeps the scan linear.
-_SCANNER: Final = re.compile(
-    r"""
-    (?P<SKIP> \s++ | (?:--|//)[^\r\n]*+ | /\*(?s:.*?)(?:\*/|\Z) )
-  | (?P<LITERAL> '[^']*+(?:''[^']*+)*+'? | \$\$(?s:.*?)(?:\$\$|\Z) )
-  | (?P<QUOTED_NAME> "[^"]*+(?:""[^"]*+)*+"? )
-  | (?P<NUMBER> [0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?!\w) | \d[\w.]*+ )
-  | (?P<WORD> [^\W\d]\w*+ )
-  | (?P<PERCENT> %s(?!\w) | %\([^()]*+\)s )
-  | (?P<SYMBOL> %% | (?s:.) )
-    """,
-    re.VERBOSE,
-)
-_KINDS: Final = {kind.name: kind for kind in _TokenKind}
 _PERCENT: Final = re.compile(r"%(?:%|s|\(([^()]*+)\)s)")
-
-_SIGNS: Final = ("+", "-")
-_OPERATORS: Final = (*_SIGNS, "*", "/", "%")
-_NOTHING: Final = (_Token(_TokenKind.SYMBOL, "", 0),) * 5
+# A marker that can be replaced by any literal without a change of the tokens beside it.
+_ALONE: Final = re.compile(r"(?<![^\s(,=\[{<>])%(?:s|\([^()]*+\)s)(?![^\s),;\]}<>])")
 
 _DDL: Final = frozenset({"create", "alter", "drop", "truncate"})
 _READS: Final = frozenset({"select", "list", "describe", "desc"})
-_MODIFICATIONS: Final = frozenset({"insert", "update", "delete"})
+_MODIFICATIONS: Final = (StatementKind.INSERT, StatementKind.UPDATE, StatementKind.DELETE)
 _BY_FIRST_WORD: Final = {
     **{word: StatementKind(word) for word in ("select", "insert", "update", "delete", "use")},
     **dict.fromkeys(_DDL, StatementKind.DDL),
 }
-
-# Words that may stand before a parenthesis without calling a function.
-_NOT_CALLS: Final = frozenset(
-    {"values", "in", "and", "where", "set", "contains", "key", "like", "not", "timestamp", "ttl"}
-)
-# Native functions of their arguments only; any other may be now(), or a user's.
-_PURE_FUNCTIONS: Final = frozenset(
-    {"token", "cast", "tojson", "to_json", "dateof", "unixtimestampof"}
-    | {"todate", "totimestamp", "tounixtimestamp", "to_date", "to_timestamp", "to_unix_timestamp"}
-    | {"mintimeuuid", "maxtimeuuid", "min_timeuuid", "max_timeuuid"}
-    | {"abs", "exp", "log", "log10", "round"}
-)
-_NATIVE: Final = (
-    "(?:ascii|bigint|boolean|counter|date|decimal|double|duration|float|inet|int|smallint|text"
-    "|time|timestamp|timeuuid|tinyint|uuid|varchar|varint)"
-)
-_PURE_FUNCTION: Final = re.compile(
-    f"{_NATIVE}asblob|blobas{_NATIVE}|{_NATIVE}_as_blob|blob_as_{_NATIVE}"
-)
 
 
 def analyze(query: str) -> StatementInfo:
@@ -161,20 +100,14 @@ def analyze(query: str) -> StatementInfo:
 
     :raises MixedMarkersError: if bind markers of two styles occur outside of literals
     """
-    tokens = list(_resolve_colons(_scan(query)))
+    tokens = read_tokens(query)
     style, names, count = _find_markers(query, tokens)
     words = _first_words(tokens)
     kind = _kind_of(words)
-    modifications = list(_modifications(tokens, kind))
-    is_conditional = any(_has_word(part, "if") for part in modifications)
+    is_conditional = kind in (*_MODIFICATIONS, StatementKind.BATCH) and any(
+        _is_word(token, "if") for token in tokens
+    )
     is_read = bool(words) and words[0] in _READS
-    repetition = Repetition.UNKNOWN
-    if is_read:
-        repetition = Repetition.READ
-    elif is_conditional or words[:2] == ["begin", "counter"] or any(map(_counts, modifications)):
-        repetition = Repetition.NEVER
-    elif kind is StatementKind.USE or (modifications and all(map(_is_harmless, modifications))):
-        repetition = Repetition.HARMLESS
     return StatementInfo(
         markers=style,
         marker_count=count,
@@ -182,81 +115,41 @@ def analyze(query: str) -> StatementInfo:
         kind=kind,
         is_read=is_read,
         is_conditional=is_conditional,
-        repetition=repetition,
-        keyspace_change=_name(tokens[1]) if kind is StatementKind.USE and len(tokens) > 1 else None,
+        repetition=_repetition(tokens, words, kind, is_conditional),
+        keyspace_change=(
+            name_of(tokens[1]) if kind is StatementKind.USE and len(tokens) > 1 else None
+        ),
+        joins_text=_joins_text(query, tokens, style, count),
+        is_all_or_nothing=not is_conditional and _is_sent_at_once(tokens, words, kind),
     )
 
 
-def _scan(query: str) -> Iterator[_Token]:
-    for match in _SCANNER.finditer(query):
-        group = match.lastgroup
-        if group is None or group == "SKIP":
-            continue
-        kind = _TokenKind.MARKER if match[0] == "?" else _KINDS[group]
-        yield _Token(kind, match[0], match.start())
+def _is_sent_at_once(tokens: Sequence[Token], words: Sequence[str], kind: StatementKind) -> bool:
+    if kind is StatementKind.BATCH:
+        return words[1] == "batch"
+    return kind in _MODIFICATIONS and not any(_is_word(token, "in") for token in tokens)
 
 
-class _ColonRole:
-    """Tells the ``:`` of a map or UDT literal from the one that begins a named marker.
-
-    Only the first ``:`` after a key, directly between braces, separates: ``{'a': now()}`` has no
-    marker, ``{:k: :v}`` two.
-    """
-
-    __slots__ = ("_brackets", "_key_begun")
-
-    def __init__(self) -> None:
-        self._brackets: list[str] = []
-        self._key_begun: list[bool | None] = []  # per open bracket; None: the separator was seen
-
-    def is_separator(self) -> bool:
-        """Consume a ``:``; true if it separates key and value."""
-        if not self._brackets or self._brackets[-1] != "{" or not self._key_begun[-1]:
-            return False
-        self._key_begun[-1] = None
-        return True
-
-    def follow(self, text: str) -> None:
-        """Consume any other token."""
-        if text in ("(", "[", "{"):
-            self._begin_key()
-            self._brackets.append(text)
-            self._key_begun.append(False)
-        elif text in (")", "]", "}"):
-            if self._brackets:
-                self._brackets.pop()
-                self._key_begun.pop()
-        elif text == "," and self._brackets:
-            self._key_begun[-1] = False
-        else:
-            self._begin_key()
-
-    def _begin_key(self) -> None:
-        if self._brackets and self._key_begun[-1] is False:
-            self._key_begun[-1] = True
+def _repetition(
+    tokens: Sequence[Token], words: Sequence[str], kind: StatementKind, is_conditional: bool
+) -> Repetition:
+    # A string holds one statement, so that its first word shows that it is no write.
+    if words and words[0] in _READS:
+        return Repetition.READ
+    if is_conditional or words[:2] == ["begin", "counter"]:
+        return Repetition.NEVER
+    if kind is StatementKind.BATCH:
+        return repetition_of_batch(tokens)
+    if kind in _MODIFICATIONS:
+        return repetition_of_write(tokens)
+    if words and words[0] == "begin":
+        # A transaction of several statements, which may read what it wrote.
+        return Repetition.NEVER
+    return Repetition.HARMLESS if kind is StatementKind.USE else Repetition.UNKNOWN
 
 
-def _resolve_colons(tokens: Iterator[_Token]) -> Iterator[_Token]:
-    """Join a ``:`` that begins a marker with its name, spelled as the server does."""
-    role = _ColonRole()
-    colon: _Token | None = None
-    for token in tokens:
-        if colon is not None:
-            if token.kind in (_TokenKind.WORD, _TokenKind.QUOTED_NAME):
-                yield _Token(_TokenKind.MARKER, ":" + _name(token), colon.position)
-                role.follow("?")
-                colon = None
-                continue
-            yield colon
-            colon = None
-        if token.text == ":" and not role.is_separator():
-            colon = token
-            continue
-        if token.text != ":":
-            role.follow(token.text)
-        yield token
-    if colon is not None:
-        yield colon
+def _is_word(token: Token, word: str) -> bool:
+    return token.kind is TokenKind.WORD and token.text.lower() == word
 
 
 @lru_cache(maxsize=2048)
@@ -265,14 +158,14 @@ def describe(query: str) -> StatementInfo:
     return analyze(query)
 
 
-def _find_markers(query: str, tokens: Sequence[_Token]) -> tuple[MarkerStyle, tuple[str, ...], int]:
+def _find_markers(query: str, tokens: Sequence[Token]) -> tuple[MarkerStyle, tuple[str, ...], int]:
     found: dict[MarkerStyle, int] = {}
     names: list[str] = []
     count = 0
     for token in tokens:
-        if token.kind is _TokenKind.MARKER or token.kind is _TokenKind.PERCENT:
+        if token.kind is TokenKind.MARKER or token.kind is TokenKind.PERCENT:
             found.setdefault(_style_of(token.text), token.position)
-            if token.kind is _TokenKind.MARKER:
+            if token.kind is TokenKind.MARKER:
                 count += 1
                 if token.text != "?":
                     names.append(token.text[1:])
@@ -298,6 +191,16 @@ def _find_percent_markers(query: str) -> tuple[MarkerStyle, tuple[str, ...], int
     return MarkerStyle.PERCENT_POSITIONAL, (), len(matches)
 
 
+def _joins_text(query: str, tokens: Sequence[Token], style: MarkerStyle, count: int) -> bool:
+    if style not in (MarkerStyle.PERCENT_POSITIONAL, MarkerStyle.PERCENT_NAMED):
+        return False
+    alone = (
+        token.kind is TokenKind.PERCENT and _ALONE.match(query, token.position) is not None
+        for token in tokens
+    )
+    return sum(alone) < count
+
+
 def _style_of(marker: str) -> MarkerStyle:
     if marker == "?":
         return MarkerStyle.POSITIONAL
@@ -306,16 +209,10 @@ def _style_of(marker: str) -> MarkerStyle:
     return MarkerStyle.PERCENT_POSITIONAL if marker == "%s" else MarkerStyle.PERCENT_NAMED
 
 
-def _name(token: _Token) -> str:
-    if token.kind is _TokenKind.QUOTED_NAME:
-        return token.text[1:].removesuffix('"').replace('""', '"')
-    return token.text.lower()
-
-
-def _first_words(tokens: Sequence[_Token]) -> list[str]:
+def _first_words(tokens: Sequence[Token]) -> list[str]:
     words = []
     for token in tokens[:3]:
-        if token.kind is not _TokenKind.WORD:
+        if token.kind is not TokenKind.WORD:
             break
         words.append(token.text.lower())
     return words
@@ -327,112 +224,3 @@ def _kind_of(words: Sequence[str]) -> StatementKind:
     if words[0] == "begin" and "batch" in words:
         return StatementKind.BATCH
     return _BY_FIRST_WORD.get(words[0], StatementKind.OTHER)
-
-
-def _is_word(token: _Token, word: str) -> bool:
-    return token.kind is _TokenKind.WORD and token.text.lower() == word
-
-
-def _has_word(tokens: Sequence[_Token], word: str) -> bool:
-    return any(_is_word(token, word) for token in tokens)
-
-
-def _modifications(tokens: Sequence[_Token], kind: StatementKind) -> Iterator[Sequence[_Token]]:
-    """Split into single INSERT, UPDATE and DELETE statements, whose first words are reserved."""
-    if kind is not StatementKind.BATCH:
-        if kind.value in _MODIFICATIONS:
-            yield tokens
-        return
-    begin = None
-    for index, token in enumerate(tokens):
-        if token.kind is _TokenKind.WORD and token.text.lower() in _MODIFICATIONS:
-            if begin is not None:
-                yield tokens[begin:index]
-            begin = index
-    if begin is not None:
-        yield tokens[begin:]
-
-
-def _is_harmless(tokens: Sequence[_Token]) -> bool:
-    """Whether a single unconditional modification leaves the same when applied twice.
-
-    A list that is written as a whole is not: each repetition has the timestamp of the first, so it
-    does not delete what that wrote, and the elements are there twice.
-    """
-    verb = tokens[0].text.lower()
-    if verb == "insert":
-        # Before VALUES a name and a parenthesis are the table and its columns; JSON has none.
-        values = _after(tokens, "values")
-        return bool(values) and not (_may_touch_a_list(values) or _calls_unknown_function(values))
-    if verb == "update":
-        assignments = _before(_after(tokens, "set"), "where")
-        return not (
-            _changes_by_operator(assignments)
-            or _may_touch_a_list(assignments)
-            or _calls_unknown_function(tokens)
-        )
-    return not (_may_touch_a_list(_before(tokens, "from")) or _calls_unknown_function(tokens))
-
-
-def _counts(tokens: Sequence[_Token]) -> bool:
-    """Whether a number is added to a column, which then is a counter: ``c = c + 1``, ``c -= 1``."""
-    assignments = [*_before(_after(tokens, "set"), "where"), *_NOTHING]
-    for at in range(1, len(assignments) - len(_NOTHING)):
-        if assignments[at].text != "=":
-            continue
-        column, first, sign = assignments[at - 1], assignments[at + 1], assignments[at + 2]
-        if column.text in _SIGNS:
-            operand = at + 1
-        elif sign.text in _SIGNS and _name(first) == _name(column):
-            operand = at + 3
-        else:
-            continue
-        operand += assignments[operand].text in _SIGNS
-        if assignments[operand].kind is _TokenKind.NUMBER:
-            return True
-    return False
-
-
-def _before(tokens: Sequence[_Token], word: str) -> Sequence[_Token]:
-    return next((tokens[:i] for i, token in enumerate(tokens) if _is_word(token, word)), tokens)
-
-
-def _after(tokens: Sequence[_Token], word: str) -> Sequence[_Token]:
-    return next((tokens[i + 1 :] for i, token in enumerate(tokens) if _is_word(token, word)), ())
-
-
-def _ends_operand(token: _Token) -> bool:
-    return token.kind is not _TokenKind.SYMBOL or token.text in (")", "]", "}")
-
-
-def _changes_by_operator(assignments: Sequence[_Token]) -> bool:
-    """Find ``c = c + ?``, ``c += ?``, ``l = ? + l``: a counter, a list, or what may be one."""
-    return any(
-        token.text in _OPERATORS and _ends_operand(previous)
-        for previous, token in pairwise(assignments)
-    )
-
-
-def _may_touch_a_list(tokens: Sequence[_Token]) -> bool:
-    """Find ``x[0]`` and ``[1, 2]``; what has a text in brackets behind its name is a map."""
-    padded = [*_NOTHING, *tokens, *_NOTHING]
-    return any(
-        token.text == "["
-        and not (
-            name.kind in (_TokenKind.WORD, _TokenKind.QUOTED_NAME)
-            and key.kind is _TokenKind.LITERAL
-        )
-        for name, token, key in zip(padded, padded[1:], padded[2:], strict=False)
-    )
-
-
-def _calls_unknown_function(tokens: Sequence[_Token]) -> bool:
-    previous = ""
-    for token, follower in pairwise(tokens):
-        if follower.text == "(" and token.kind in (_TokenKind.WORD, _TokenKind.QUOTED_NAME):
-            name = _name(token)
-            is_pure = name in _PURE_FUNCTIONS or _PURE_FUNCTION.fullmatch(name) is not None
-            if previous == "." or not (is_pure or name in _NOT_CALLS):
-                return True
-        previous = token.text
-    return False

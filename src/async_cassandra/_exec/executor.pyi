@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from cassandra.policies import LoadBalancingPolicy
@@ -10,7 +10,7 @@ from async_cassandra._exec.budget import Budget
 from async_cassandra._exec.observer import Observer
 from async_cassandra._exec.prepared import PrepareFlights
 from async_cassandra._exec.request import Request
-from async_cassandra._exec.routes import Routes
+from async_cassandra._exec.routes import PolicyPlan, Routes
 from async_cassandra._net.connection import NodeConnections
 from async_cassandra._net.pool import NodePool
 from async_cassandra._net.timers import TimerQueue
@@ -29,6 +29,9 @@ class _Faults(Protocol):
         error: ServerError,
         exception: Exception,
     ) -> tuple[int, int | None, float]: ...
+    def unreadable(
+        self, request: Request, node: NodeConnections, error: Exception, is_executed: bool
+    ) -> Exception: ...
     def lost(self, request: Request, node: NodeConnections, error: BaseException) -> Exception: ...
     def decide_lost(
         self, request: Request, exception: Exception
@@ -99,7 +102,7 @@ class Executor:
     def hedges(self) -> int: ...
     @property
     def superseded(self) -> int: ...
-    def ask_policy(self, request: Request) -> Sequence[NodeConnections]: ...
+    def ask_policy(self, request: Request) -> PolicyPlan: ...
     def on_available(self) -> None: ...
     def close(self) -> None: ...
     def abandon(self, error: BaseException) -> None: ...

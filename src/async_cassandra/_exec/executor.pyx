@@ -4,6 +4,7 @@ from async_cassandra._exec.awaited cimport Wakeups
 from async_cassandra._exec.budget cimport Budget
 from async_cassandra._exec.prepared cimport PrepareFlights
 from async_cassandra._exec.queue cimport QueueEntry, WaitQueue
+from async_cassandra._exec.routes cimport PolicyPlan
 
 
 cdef class Executor:
@@ -43,9 +44,8 @@ cdef class Executor:
         self.flights = PrepareFlights()
 
     def ask_policy(self, request):
-        """The nodes that a policy of the application's own gives for a request, in its order."""
-        hosts = request.policy.make_query_plan(request.routing_keyspace, request.statement)
-        return tuple([self.nodes[host] for host in hosts if host in self.nodes])
+        """The plan of a policy of the application's own for a request."""
+        return PolicyPlan(request.policy.make_query_plan(request.routing_keyspace, request.statement), self.nodes)
 
     @property
     def queued(self):

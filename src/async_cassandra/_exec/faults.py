@@ -1,8 +1,9 @@
 """What happens when an attempt fails: the exception it means, and whether the request goes on.
 
-Idempotence is the gate before any policy: what may have reached a replica is sent again only if
-doing it twice is the same as once. Errors by which the coordinator says that it did not start are
-free of that gate.
+The retry policy is asked about every failure that is not the statement's own. Idempotence is the
+gate behind it: what may have reached a replica is sent again only if doing it twice is the same as
+once, whatever a policy says. Errors by which the coordinator says that it did not start are free of
+that gate.
 
 Backoff: a policy that answers with three values names the pause itself, in seconds. For all others
 a repetition on the same node waits, exponentially longer each time and with full jitter, so that
@@ -18,12 +19,21 @@ from typing import TYPE_CHECKING, Any
 from cassandra import ConsistencyLevel, WriteType
 from cassandra.policies import RetryPolicy
 
-from async_cassandra._driver.errors import KeyspaceRefusedError, connection_lost, server_error
+from async_cassandra._driver.errors import (
+    KeyspaceRefusedError,
+    SessionClosedError,
+    connection_lost,
+    server_error,
+    unreadable_answer,
+)
+from async_cassandra._exec.cql import MixedMarkersError, analyze
 from async_cassandra._exec.prepared import other_keyspace as other_keyspace_error
 from async_cassandra._exec.statements import is_read
 from async_cassandra._net.errors import AuthenticationRefused, ConnectFailed, KeyspaceRefused
+from async_cassandra._wire.requests import Batch, Prepare, Query
 from async_cassandra._wire.responses import ErrorCode
 from async_cassandra.exceptions import (
+    AsyncCassandraError,
     AuthenticationError,
     ConfigurationError,
     ConnectionError,
@@ -50,23 +60,18 @@ RETHROW: Decision = (RetryPolicy.RETHROW, None, 0.0)
 FIRST_BACKOFF = 0.05
 LONGEST_BACKOFF = 2.0
 
-# The coordinator refused before it asked a replica.
-_NOT_STARTED = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.IS_BOOTSTRAPPING})
 _ABOUT_REPLICAS = frozenset(
     {ErrorCode.UNAVAILABLE, ErrorCode.READ_TIMEOUT, ErrorCode.WRITE_TIMEOUT}
 )
-_ON_REQUEST_ERROR = frozenset(
-    {
-        ErrorCode.OVERLOADED,
-        ErrorCode.IS_BOOTSTRAPPING,
-        ErrorCode.TRUNCATE_ERROR,
-        ErrorCode.SERVER_ERROR,
-        ErrorCode.READ_FAILURE,
-        ErrorCode.WRITE_FAILURE,
-        ErrorCode.FUNCTION_FAILURE,
-        ErrorCode.CDC_WRITE_FAILURE,
-    }
+# They blame what was sent, and no policy is asked: any node would say the same.
+_ABOUT_THE_STATEMENT = frozenset({ErrorCode.PROTOCOL_ERROR, ErrorCode.BAD_CREDENTIALS})
+_DECISIONS = (
+    RetryPolicy.RETRY,
+    RetryPolicy.RETRY_NEXT_HOST,
+    RetryPolicy.RETHROW,
+    RetryPolicy.IGNORE,
 )
+_LOGGED = 0
 
 
 def consistency_of(request: "Request") -> int | None:
@@ -91,34 +96,66 @@ def decide(
 ) -> Decision:
     """Ask the retry policy what to do after a server's ERROR."""
     code = error.code
-    if code >= ErrorCode.SYNTAX_ERROR or code in (
-        ErrorCode.CAS_WRITE_UNKNOWN,
-        ErrorCode.PROTOCOL_ERROR,
-        ErrorCode.BAD_CREDENTIALS,
-    ):
+    if code >= ErrorCode.SYNTAX_ERROR or code in _ABOUT_THE_STATEMENT:
         return RETHROW
-    if not request.idempotent and code not in _NOT_STARTED:
+    if code in _ABOUT_REPLICAS:
+        answer = _answer(request, _ask_about_replicas(request, error))
+    else:
+        answer = _ask_about_request(request, exception)
+    decision, consistency, delay = answer
+    if not _may_follow(request, decision, code):
         return RETHROW
-    decision, consistency, delay = _ask(request, error, exception)
     if delay is None:
         delay = backoff(request.retries) if decision == RetryPolicy.RETRY else 0.0
     return decision, consistency, delay
 
 
-def _ask(request: "Request", error: "ServerError", exception: Exception) -> Answer:
-    if error.code in _ON_REQUEST_ERROR:
-        return _ask_about_request(request, exception)
-    if error.code in _ABOUT_REPLICAS:
-        return _answer(_ask_about_replicas(request, error))
-    return RETHROW
+def _may_follow(request: "Request", decision: int, code: int | None) -> bool:
+    """Whether a policy's decision may be carried out.
+
+    :param code: the server's error, ``None`` for a lost connection
+    """
+    if decision == RetryPolicy.IGNORE:
+        # What a PREPARE gives is needed.
+        return not isinstance(request.message, Prepare)
+    if decision == RetryPolicy.RETHROW or code == ErrorCode.CAS_WRITE_UNKNOWN:
+        return False
+    return (
+        request.idempotent
+        or code == ErrorCode.IS_BOOTSTRAPPING
+        or (code == ErrorCode.UNAVAILABLE and _is_all_or_nothing(request))
+    )
+
+
+def _is_all_or_nothing(request: "Request") -> bool:
+    """Whether UNAVAILABLE means that it was sent to no replica at all.
+
+    A coordinator counts the replicas of each partition just before it sends to them: those of
+    another one may have their part of an unlogged batch already. A lightweight transaction has been
+    decided when those for its last step are counted. A logged batch counts all of them first.
+    """
+    message = request.message
+    try:
+        if isinstance(message, Batch):
+            return message.batch_type == _LOGGED and not any(
+                analyze(
+                    query if isinstance(query, str) else request.batched[query].query
+                ).is_conditional
+                for query, _ in message.entries
+            )
+        if request.prepared is not None:
+            return analyze(request.prepared.query).is_all_or_nothing
+        text = message.query if isinstance(message, Query) else None
+        return text is not None and analyze(text).is_all_or_nothing
+    except MixedMarkersError:
+        return False
 
 
 def _ask_about_request(request: "Request", exception: Exception) -> Answer:
-    return _answer(
-        request.retry_policy.on_request_error(
-            _decided(request), consistency_of(request), error=exception, retry_num=request.retries
-        )
+    answer = request.retry_policy.on_request_error(
+        _decided(request), consistency_of(request), error=exception, retry_num=request.retries
     )
+    return _answer(request, answer)
 
 
 def _decided(request: "Request") -> Any:
@@ -130,12 +167,16 @@ def _decided(request: "Request") -> Any:
     return statement
 
 
-def _answer(answer: Any) -> Answer:
+def _answer(request: "Request", answer: Any) -> Answer:
     """A policy's answer: the decision alone, or with the consistency, or with the pause too."""
-    if not isinstance(answer, tuple):
-        return answer, None, None
-    decision, consistency = answer[:2]
-    return decision, consistency, answer[2] if len(answer) > 2 else None
+    parts = answer if isinstance(answer, tuple) else (answer,)
+    decision, consistency, delay = (*parts, None, None, None)[:3]
+    if decision not in _DECISIONS:
+        raise ConfigurationError(
+            f"retry_policy: {request.retry_policy!r} answered {answer!r}; a decision is RETRY, "
+            "RETRY_NEXT_HOST, RETHROW or IGNORE of RetryPolicy, alone or before a consistency level"
+        )
+    return decision, consistency, delay
 
 
 def _ask_about_replicas(request: "Request", error: "ServerError") -> Any:
@@ -171,9 +212,9 @@ def _ask_about_replicas(request: "Request", error: "ServerError") -> Any:
 
 def decide_lost(request: "Request", exception: Exception) -> Decision:
     """Ask the retry policy what to do after a connection was lost with the request on it."""
-    if not request.idempotent:
-        return RETHROW
     decision, consistency, delay = _ask_about_request(request, exception)
+    if not _may_follow(request, decision, None):
+        return RETHROW
     return decision, consistency, delay or 0.0
 
 
@@ -193,7 +234,27 @@ def over_budget[E: Exception](exception: E) -> E:
 
 def lost(request: "Request", node: "NodeConnections", error: BaseException) -> QueryError:
     """The exception of a request that was on a connection when it was lost."""
-    return connection_lost(node.endpoint, error, attempts=request.attempts)
+    return connection_lost(
+        node.endpoint, error, attempts=request.attempts, is_idempotent=request.idempotent
+    )
+
+
+def unreadable(
+    request: "Request", node: "NodeConnections", error: Exception, is_executed: bool
+) -> Exception:
+    """The exception of a request whose answer came whole and cannot be read.
+
+    :param is_executed: whether it was the answer to the request itself, not to a PREPARE for it
+    """
+    if isinstance(error, MemoryError | AsyncCassandraError):
+        return error
+    return unreadable_answer(
+        node.endpoint,
+        error,
+        attempts=request.attempts,
+        consistency=consistency_of(request),
+        may_have_written=is_executed and not request.idempotent,
+    )
 
 
 def timeout(request: "Request") -> QueryTimeoutError:
@@ -285,7 +346,7 @@ def unsendable(request: "Request", error: ValueError) -> ParameterValueError:
 
 def closed(request: "Request") -> ConnectionError:
     """The exception of a request on a closed session."""
-    return ConnectionError("Session is closed")
+    return SessionClosedError("Session is closed")
 
 
 def other_keyspace(request: "Request", keyspace: str | None) -> ConfigurationError:

@@ -17,13 +17,13 @@ import asyncio
 from collections.abc import Callable
 from math import inf
 
+from async_cassandra._driver.errors import SessionClosedError
 from async_cassandra._exec import faults
 from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.nodes import Nodes
 from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.pool import NodePool
 from async_cassandra._net.protocol import ConnectionProtocol
-from async_cassandra.exceptions import ConnectionError
 
 
 class SessionKeyspace:
@@ -103,7 +103,7 @@ class SessionKeyspace:
         change.add_done_callback(self._on_changed)
         await asyncio.wait([change])
         if change.cancelled():
-            raise ConnectionError("Session is closed")
+            raise SessionClosedError("Session is closed")
         change.result()
 
     def _on_changed(self, change: asyncio.Task[None]) -> None:

@@ -17,6 +17,7 @@ from math import inf
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
+from async_cassandra._driver.errors import SessionClosedError
 from async_cassandra._exec.build import CallOptions, RequestBuilder, seconds_of
 from async_cassandra._exec.cql import describe
 from async_cassandra._exec.executor import Executor
@@ -28,7 +29,7 @@ from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._net.connection import Connection, NodeConnections
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.responses import Prepared, Response
-from async_cassandra.exceptions import ConnectionError, QueryError, QueryTimeoutError
+from async_cassandra.exceptions import QueryError, QueryTimeoutError
 
 MAX_STATEMENTS = 1024
 # Outstanding PREPAREs on a connection that is being taught what the session knows.
@@ -144,7 +145,7 @@ class Preparer:
             if not flight.done():
                 raise prepare_timeout(query, timeout)
             if flight.cancelled():
-                raise ConnectionError("Session is closed")
+                raise SessionClosedError("Session is closed")
             if is_own or left <= 0 or not isinstance(flight.exception(), QueryTimeoutError):
                 return flight.result()
 

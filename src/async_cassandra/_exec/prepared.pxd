@@ -67,6 +67,7 @@ cdef class PrepareFlights
 cdef class Preparing(ResponseHandler):
     cdef int on_prepared(self, object change) except -1
     cdef int on_prepare_refused(self, Response response) except -1
+    cdef int on_prepare_unreadable(self, object error) except -1
     cdef int on_prepare_lost(self, object error) except -1
 
 

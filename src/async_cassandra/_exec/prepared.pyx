@@ -215,7 +215,7 @@ cdef StatementOptions options_of(statement):
 
 @cython.no_gc
 cdef class Preparing(ResponseHandler):
-    """An attempt that may wait until its statement is prepared; one of the three is called, once."""
+    """An attempt that may wait until its statement is prepared; one of the four is called, once."""
 
     cdef int on_prepared(self, object change) except -1:
         """Go on, or fail with ``change`` if that is an exception: values bound before no longer fit."""
@@ -223,6 +223,10 @@ cdef class Preparing(ResponseHandler):
 
     cdef int on_prepare_refused(self, Response response) except -1:
         """Take the server's ERROR."""
+        raise NotImplementedError
+
+    cdef int on_prepare_unreadable(self, object error) except -1:
+        """Take note that the answer came whole and cannot be read; nothing was executed."""
         raise NotImplementedError
 
     cdef int on_prepare_lost(self, object error) except -1:
@@ -253,8 +257,9 @@ cdef class PrepareFlight(ResponseHandler):
             if response.error is None and response.prepared is None:
                 raise ProtocolError("a PREPARE was answered by something else")
         except ProtocolError as error:
-            self.lose(ConnectionLost(f"protocol error from {connection.endpoint}: {error}", connection.endpoint))
-            raise
+            for attempt in self.waiting:
+                attempt.on_prepare_unreadable(error)
+            return 0
         change = self.compare(connection, response)
         for attempt in self.waiting:
             if response.error is not None and change is None:

@@ -75,6 +75,7 @@ cdef class Request(Attempted):
     cdef int on_server_error(self, Attempt attempt, Response response) except -1
     cdef PreparedQuery query_of(self, bytes prepared_id)
     cdef int on_unprepared(self, Attempt attempt, PreparedQuery prepared) except -1
+    cdef int on_unreadable(self, Attempt attempt, object error, bint is_executed) except -1
     cdef int on_attempt_lost(self, Attempt attempt, object error, bint sent) except -1
     cdef int apply(self, Attempt attempt, object exception, int decision, object consistency, double delay,
                    bint is_statement_error=*) except -1

@@ -17,7 +17,8 @@ wins; the others' stream ids are orphaned.
 
 Retries and further attempts are paid from the cluster's :mod:`budget <.budget>`.
 
-A request that may have reached a node is sent again only if it is idempotent; that gate comes before any retry policy.
+A retry policy is asked about every failure; what it wants sent again is, if it surely reached no replica or is
+idempotent.
 """
 
 from asyncio import CancelledError
@@ -127,18 +128,13 @@ cdef class Attempt(Sending):
                 plan = self.shape.plan(request.executor.plans, request.as_tuples)
             response = decode_response(connection.version, flags, opcode, body, size, plan, request.executor.plans,
                                        request.as_tuples, connection.reader.whole, not request.is_stream)
-        except ProtocolError as error:
-            request.on_attempt_lost(self, ConnectionLost(
-                f"protocol error from {connection.endpoint}: {error}", connection.endpoint), True)
-            raise
         except Exception as error:  # noqa: BLE001  the frame was whole, so it is this request's failure alone
-            return request.fail(error)
+            return request.on_unreadable(self, error, True)
         if opcode == OP_RESULT:
             return request.on_result(self, response)
         if response.error is None:
-            request.on_attempt_lost(self, ConnectionLost(
-                f"{connection.endpoint} answered with opcode 0x{opcode:02x}", connection.endpoint), True)
-            raise ProtocolError(f"opcode 0x{opcode:02x} does not answer a request")
+            error = ProtocolError(f"opcode 0x{opcode:02x} does not answer a request")
+            return request.on_unreadable(self, error, True)
         return request.on_server_error(self, response)
 
     cdef int on_lost(self, Connection connection, object error) except -1:
@@ -164,6 +160,12 @@ cdef class Attempt(Sending):
         if self.live and self.request.state != DONE:
             self.live = False
             self.request.on_server_error(self, response)
+        return 0
+
+    cdef int on_prepare_unreadable(self, object error) except -1:
+        if self.live and self.request.state != DONE:
+            self.live = False
+            self.request.on_unreadable(self, error, False)
         return 0
 
     cdef int on_prepare_lost(self, object error) except -1:
@@ -280,7 +282,7 @@ cdef class Request(Attempted):
             return self.follow(self.pinned)
         routes = <Routes>self.executor.routes.get(self.policy)
         if routes is None:
-            return self.follow(self.executor.ask_policy(self))
+            return self.follow_plan(self.executor.ask_policy(self))
         return self.follow_routes(routes)
 
     cdef bint leaves_out(self, NodeConnections node) except -1:
@@ -531,6 +533,13 @@ cdef class Request(Attempted):
         self.relies_on_connection = False
         return self.executor.let_go_of_keyspace()
 
+    cdef int on_unreadable(self, Attempt attempt, object error, bint is_executed) except -1:
+        """Take note of an answer that came whole and cannot be read; asking again could bring the same."""
+        self.end_attempt(attempt, error)
+        self.failed_otherwise = True
+        exception = self.executor.faults.unreadable(self, attempt.node, error, is_executed)
+        return self.apply(attempt, exception, RETHROW, None, 0.0)
+
     cdef int on_attempt_lost(self, Attempt attempt, object error, bint sent) except -1:
         cdef object exception
         cdef int decision
@@ -543,7 +552,9 @@ cdef class Request(Attempted):
                 decision, _, delay = self.executor.faults.decide_lost(self, exception)
             except Exception as failure:  # noqa: BLE001  as above
                 return self.fail(failure)
-            if decision == RETHROW or decision == IGNORE or self.losses == MAX_LOSSES:
+            if decision == RETHROW or decision == IGNORE:
+                return self.apply(attempt, exception, decision, None, 0.0)
+            if self.losses == MAX_LOSSES:
                 return self.apply(attempt, exception, RETHROW, None, 0.0)
             # The first loss costs too, but is always made good: nobody works on the lost attempt any more.
             if self.live is None and not self.take_retry() and self.losses > 1:

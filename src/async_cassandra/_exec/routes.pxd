@@ -15,6 +15,15 @@ cdef class Routes:
     cdef tuple replicas(self, str keyspace, int64_t token)
 
 
+cdef class PolicyPlan:
+    cdef object hosts
+    cdef dict nodes
+    cdef set given
+    cdef Py_ssize_t unread
+
+    cdef NodeConnections next_node(self)
+
+
 cdef class Routed(QueueEntry):
     cdef public int64_t token
     cdef public bint has_token
@@ -26,8 +35,10 @@ cdef class Routed(QueueEntry):
     cdef Py_ssize_t other_start
     cdef Py_ssize_t local_count
     cdef list suspects
+    cdef PolicyPlan plan
 
     cdef int follow(self, tuple nodes) except -1
+    cdef int follow_plan(self, PolicyPlan plan) except -1
     cdef int follow_routes(self, Routes routes) except -1
     cdef NodeConnections next_node(self)
     cdef Connection next_connection(self)

@@ -1,4 +1,6 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+
+from cassandra.pool import Host
 
 from async_cassandra._driver.ring import TokenRing
 from async_cassandra._exec.queue import QueueEntry
@@ -21,6 +23,9 @@ class Routes:
     def rings(self) -> dict[str, TokenRing] | None: ...
     @property
     def rotates(self) -> bool: ...
+
+class PolicyPlan:
+    def __init__(self, hosts: Iterable[object], nodes: Mapping[Host, NodeConnections]) -> None: ...
 
 class Routed(QueueEntry):
     token: int

@@ -3,6 +3,9 @@
 from async_cassandra._driver.ring cimport TokenRing
 
 cdef tuple NOBODY = ()
+cdef object END = object()
+# Hosts that are read of one plan: no cluster has as many, but a plan may have no end.
+DEF MAX_HOSTS = 10_000
 
 
 cdef class Routes:
@@ -38,15 +41,51 @@ cdef class Routes:
         return nodes
 
 
+cdef class PolicyPlan:
+    """What a policy of the application's own answers for one request, read as far as it is needed.
+
+    Hosts without connections are passed over, as is one that comes again. It ends when every node was given.
+
+    :param hosts: an iterable, which may be slow, raise or never end
+    :param nodes: host to its node
+    """
+
+    def __init__(self, hosts, dict nodes not None):
+        self.hosts = iter(hosts)
+        self.nodes = nodes
+        self.given = set()
+        self.unread = MAX_HOSTS
+
+    cdef NodeConnections next_node(self):
+        while self.unread and len(self.given) < len(self.nodes):
+            self.unread -= 1
+            host = next(self.hosts, END)
+            if host is END:
+                break
+            node = self.nodes.get(host)
+            if node is not None and node not in self.given:
+                self.given.add(node)
+                return <NodeConnections>node
+        self.unread = 0
+        return None
+
+
 cdef class Routed(QueueEntry):
     """Something that goes to one node after another, in the order of a plan."""
 
     cdef int follow(self, tuple nodes) except -1:
         """Start the plan over: these nodes in this order."""
         self.suspects = None
+        self.plan = None
         self.replicas = NOBODY
         self.others = nodes
         self.replica_index = self.other_index = self.other_start = self.local_count = 0
+        return 0
+
+    cdef int follow_plan(self, PolicyPlan plan) except -1:
+        """Start the plan over: what a policy gives, in its order."""
+        self.follow(NOBODY)
+        self.plan = plan
         return 0
 
     cdef int follow_routes(self, Routes routes) except -1:
@@ -75,7 +114,7 @@ cdef class Routed(QueueEntry):
             node = <NodeConnections>self.others[index]
             if node not in self.replicas:
                 return node
-        return None
+        return None if self.plan is None else self.plan.next_node()
 
     cdef Connection next_connection(self):
         """The next connection of the plan that can take the request now; those that owe answers come last."""

@@ -42,6 +42,7 @@ DEF HIGH_WATER_BYTES = 1048576
 # Responses handled in one turn of the loop, some 2 ms of work with that of the tasks that wait for them. A thousand
 # containers more in a turn would also start the garbage collector in each.
 DEF RESPONSES_PER_TURN = 128
+DEF PREPARE = 0x09
 
 
 @cython.no_gc
@@ -76,12 +77,17 @@ cdef Orphan OLD_ORPHAN = Orphan()
 
 
 cdef class FutureHandler(ResponseHandler):
-    """Gives a decoded response to a future."""
+    """Gives a decoded response to a future.
+
+    One that cannot be read ends the connection, whose state its request may have changed; only a PREPARE changes none.
+    """
 
     cdef object future
+    cdef bint is_prepare
 
-    def __cinit__(self, future):
+    def __cinit__(self, future, bint is_prepare=False):
         self.future = future
+        self.is_prepare = is_prepare
 
     cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
                          const unsigned char* body, Py_ssize_t size) except -1:
@@ -91,7 +97,9 @@ cdef class FutureHandler(ResponseHandler):
         except ProtocolError as error:
             self.on_lost(connection, ConnectionLost(
                 f"protocol error from {connection.endpoint}: {error}", connection.endpoint))
-            raise
+            if not self.is_prepare:
+                raise
+            return 0
         if not self.future.done():
             self.future.set_result(response)
         return 0
@@ -188,10 +196,11 @@ cdef class Connection(EnvelopeSink):
 
         Cancellation of the future leaves the stream id taken until the response comes.
 
-        :raises ConnectionLost: if the connection is closed; the future too, if it is lost before the response
+        :raises ConnectionLost: if the connection is closed; the future too, if it is lost before the response, or the
+            response cannot be read
         """
         future = self.loop.create_future()
-        self.send(FutureHandler(future), message)
+        self.send(FutureHandler(future, message.opcode == PREPARE), message)
         return future
 
     def _flush(self):
