@@ -79,8 +79,9 @@ def _pack_inet(address: Any) -> bytes:
         if ":" in address:
             return socket.inet_pton(socket.AF_INET6, address)
         return socket.inet_aton(address)
-    except OSError as error:
-        raise ValueError(f"{address!r} is no IP address") from error
+    except OSError:
+        pass
+    raise ValueError("this text is no IP address")
 
 
 def _format_inet(packed: bytes) -> str:

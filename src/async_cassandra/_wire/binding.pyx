@@ -16,7 +16,13 @@ from async_cassandra._wire.codecs cimport CodecRegistry
 from async_cassandra._wire.murmur3 cimport murmur3_token
 from async_cassandra._wire.rows cimport Column
 
-from async_cassandra._wire.errors import ParameterError, ParameterRangeError, ParameterTypeError, ParameterValueError
+from async_cassandra._wire.errors import (
+    ParameterError,
+    ParameterRangeError,
+    ParameterTypeError,
+    ParameterValueError,
+    words_of,
+)
 
 
 DEF MAX_SCRATCH_BYTES = 65536
@@ -140,6 +146,7 @@ cdef class BindPlan:
         """Append [short] count and the [value]s; on an error nothing stays behind."""
         cdef Py_ssize_t start = out.size
         cdef Py_ssize_t index = 0
+        cdef object failure = None
         if type(values) is not list and type(values) is not tuple:
             values = self.in_order(values)
         try:
@@ -156,10 +163,12 @@ cdef class BindPlan:
             raise
         except (TypeError, AttributeError, ValueError, ArithmeticError, LookupError) as error:
             out.size = start
-            raise self.parameter_error(index, error) from error
+            failure = self.parameter_error(index, error, values[index : index + 1])
         except BaseException:
             out.size = start
             raise
+        if failure is not None:  # out here the error that says too much is not its context
+            raise failure
         return 0
 
     cdef list in_order(self, object values):
@@ -175,12 +184,11 @@ cdef class BindPlan:
                 return self.by_name(values)
             len(values)
             return list(values)
-        except (TypeError, AttributeError) as error:
-            raise ParameterTypeError(
-                f"parameters are a sequence or a mapping, not {type(values).__name__}"
-            ) from error
+        except (TypeError, AttributeError):
+            kind, said = ParameterTypeError, f"are a sequence or a mapping, not {type(values).__name__}"
         except (ValueError, ArithmeticError, LookupError) as error:
-            raise ParameterValueError(f"parameters cannot be read: {error}") from error
+            kind, said = ParameterValueError, f"cannot be read: {type(error).__name__}"
+        raise kind(f"parameters {said}")
 
     cdef list by_name(self, object values):
         cdef list ordered = []
@@ -200,15 +208,20 @@ cdef class BindPlan:
             return write_int(out, -2)
         return write_sized(out, <Codec>PyTuple_GET_ITEM(self.codecs, index), value)
 
-    cdef object parameter_error(self, Py_ssize_t index, error):
+    cdef object parameter_error(self, Py_ssize_t index, error, value):
         described = <Column>self.columns[index]
         kind = ParameterRangeError
         if isinstance(error, (TypeError, AttributeError)):
             kind = ParameterTypeError
-        message = (
-            f"parameter {described.name!r} (position {index + 1}, {described.type}): {error}"
+        words = words_of(error, value)
+        said = f"its value raised {type(error).__name__}" if words is None else words
+        failure = kind(
+            f"parameter {described.name!r} (position {index + 1}, {described.type}): {said}",
+            described.name,
+            index,
         )
-        return kind(message, described.name, index)
+        failure.__cause__ = None if words is None else error
+        return failure
 
     cdef BoundValues finish(self, WriteBuffer out):
         """The values written, and their token; those of a large statement leave the buffer empty."""
@@ -259,7 +272,7 @@ cdef class BindPlan:
                 return False
             if composite and length > 0xFFFF:
                 raise self.parameter_error(
-                    index, ValueError(f"a part of the key has at most 65535 bytes, got {length}")
+                    index, ValueError(f"a part of the key has at most 65535 bytes, got {length}"), None
                 )
             if composite:
                 write_short(key, <uint16_t>length)
