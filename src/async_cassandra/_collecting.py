@@ -101,11 +101,15 @@ _PIECES = re.compile(
                  | \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b | \b0[xX][0-9a-fA-F]*
                  | \b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b | \?  )
     | (?P<quoted> "(?:[^"]|"")*" )
-    | (?P<gap> \s+ | --[^\n]* | //[^\n]* | /\*.*?\*/ )
+    | (?P<gap> \s+ | --[^\n]* | //[^\n]* | /\*.*?(?:\*/|\Z) )
     """,
     re.VERBOSE | re.DOTALL,
 )
 _LISTS = re.compile(r"\?(?:\s*,\s*\?)+")
+# Of a role; a misspelt statement may have it outside a literal, or without an end.
+_PASSWORD = re.compile(
+    r"(\bPASSWORD\s*+=?+\s*+)(?!\?)(?:\"(?:[^\"]|\"\")*\"?|[^\s;]+)", re.IGNORECASE
+)
 _CACHED_TEXT = 4096
 
 
@@ -127,7 +131,7 @@ def hash_of(text: str) -> str:
 
 
 def _sanitise(text: str) -> str:
-    parts = _PIECES.sub(_replacement, text)
+    parts = _PASSWORD.sub(r"\1?", _PIECES.sub(_replacement, text))
     return " ".join(_LISTS.sub("?", parts).split())
 
 

@@ -22,7 +22,12 @@ from async_cassandra._exec.faults import connect_fault
 from async_cassandra._exec.observer import Observer, Observers
 from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.handshake import ConnectOptions
-from async_cassandra.exceptions import ConfigurationError, ConnectionError, ConnectTimeoutError
+from async_cassandra.exceptions import (
+    ConfigurationError,
+    ConnectionError,
+    ConnectTimeoutError,
+    shown,
+)
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.retry_policy import DefaultRetryPolicy
 from async_cassandra.session import AsyncCassandraSession, unquoted
@@ -135,6 +140,7 @@ class AsyncCluster(AsyncClosing):
     ) -> Self:
         """A cluster that is entered with a user name and a password."""
         provider = PlainTextAuthProvider(username=username, password=password)
+        del password  # an error's traceback has its frames' variables
         return cls(contact_points, auth_provider=provider, **kwargs)
 
     @property
@@ -389,7 +395,7 @@ def _checked(options: ClientOptions | None) -> ClientOptions:
     if options is None:
         return ClientOptions()
     if not isinstance(options, ClientOptions):
-        raise ConfigurationError(f"client_options takes a ClientOptions, not {options!r}")
+        raise ConfigurationError(f"client_options takes a ClientOptions, not {shown(options)}")
     return options
 
 
@@ -401,7 +407,7 @@ def _lz4(
         return None
     if compression not in (True, "lz4"):
         raise ConfigurationError(
-            f"compression takes 'lz4' or True, not {compression!r}; Cassandra 5 has no other"
+            f"compression takes 'lz4' or True, not {shown(compression)}; Cassandra 5 has no other"
         )
     try:
         from lz4.block import compress, decompress

@@ -34,6 +34,7 @@ text.
 
 import builtins
 import pickle
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -104,6 +105,20 @@ class AsyncCassandraError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.args, _picklable(vars(self)))
+
+
+def shown(value: object) -> str:
+    """A refused value for an error's text: a number as it is, of anything else the kind.
+
+    What is passed in the wrong place may hold a secret: a dict of options, a URL, a password.
+    """
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    return f"a {type(value).__name__}"
+
+
+SURROGATES: re.Pattern[str] = re.compile(r"[\ud800-\udfff]")
+"""What text has that was decoded from another encoding, and that cannot be sent."""
 
 
 def _restore(

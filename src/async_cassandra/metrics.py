@@ -30,6 +30,7 @@ from async_cassandra._exec.request import Request
 from async_cassandra._exec.request_stats import RequestStats, parameter_count
 from async_cassandra._prometheus import PrometheusMetricsCollector
 from async_cassandra._wire.requests import Opcode, Query
+from async_cassandra.exceptions import shown
 
 __all__ = [
     "ConnectionMetrics",
@@ -337,7 +338,7 @@ def create_metrics_system(
     :raises ValueError: if the backend is another one
     """
     if backend not in ("memory", "prometheus", "none"):
-        raise ValueError(f"backend must be memory, prometheus or none, not {backend!r}")
+        raise ValueError(f"backend must be memory, prometheus or none, not {shown(backend)}")
     collectors: list[MetricsCollector] = []
     if backend == "memory":
         collectors.append(InMemoryMetricsCollector())

@@ -16,6 +16,7 @@ from async_cassandra._collecting import sanitised
 from async_cassandra._exec.observer import Observer
 from async_cassandra._exec.request import Request
 from async_cassandra._wire.requests import Batch, Execute, Prepare, Query, Statement
+from async_cassandra.exceptions import shown
 
 __all__ = ["Observer", "Request", "RequestFacts", "SlowQueryLog", "facts_of"]
 
@@ -165,9 +166,9 @@ class SlowQueryLog(Observer):
         level: int = logging.WARNING,
     ) -> None:
         if not threshold >= 0:
-            raise ValueError(f"threshold takes seconds, 0 or more, not {threshold!r}")
+            raise ValueError(f"threshold takes seconds, 0 or more, not {shown(threshold)}")
         if not 0 < sample <= 1:
-            raise ValueError(f"sample takes a share above 0 up to 1, not {sample!r}")
+            raise ValueError(f"sample takes a share above 0 up to 1, not {shown(sample)}")
         self.threshold = threshold
         self.sample = sample
         self.log_parameters = log_parameters

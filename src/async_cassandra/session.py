@@ -22,7 +22,12 @@ from async_cassandra._exec.statements import (
     Parameters,
     PreparedStatement,
 )
-from async_cassandra.exceptions import ConfigurationError, StatementChangedError
+from async_cassandra.exceptions import (
+    SURROGATES,
+    ConfigurationError,
+    StatementChangedError,
+    shown,
+)
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.stats import SessionStats, session_stats
 from async_cassandra.streaming import AsyncStreamingResultSet, StreamConfig
@@ -311,7 +316,7 @@ class AsyncCassandraSession(AsyncClosing):
         """
         self._core.check_usable()
         if not isinstance(keyspace, str) or not keyspace:
-            raise ConfigurationError(f"keyspace takes a name, not {keyspace!r}")
+            raise ConfigurationError(f"keyspace takes a name, not {shown(keyspace)}")
         core = self._core
         await core.keyspaces.change(unquoted(keyspace), seconds_of(core.default_options))
 
@@ -337,10 +342,8 @@ def unquoted(name: str) -> str:
 
     :raises ~async_cassandra.exceptions.ConfigurationError: if it is no text
     """
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(f"the keyspace {name!r} is no text: {error}", error) from error
+    if SURROGATES.search(name) is not None:
+        raise ConfigurationError("the keyspace cannot be encoded as UTF-8")
     if len(name) > 1 and name.startswith('"') and name.endswith('"'):
         return name[1:-1].replace('""', '"')
     return name

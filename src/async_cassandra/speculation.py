@@ -6,7 +6,7 @@ from typing import Any
 from cassandra.policies import SpeculativeExecutionPolicy
 
 from async_cassandra._exec.latencies import LatencyTracker, PercentilePlan
-from async_cassandra.exceptions import ConfigurationError
+from async_cassandra.exceptions import ConfigurationError, shown
 
 __all__ = ["PercentileSpeculativeExecutionPolicy"]
 
@@ -56,7 +56,7 @@ class PercentileSpeculativeExecutionPolicy(SpeculativeExecutionPolicy):
             ("max_delay", max_delay, max_delay >= min_delay, "seconds, min_delay or more"),
         ):
             if not fits:
-                raise ConfigurationError(f"{name} takes {wanted}, not {value!r}")
+                raise ConfigurationError(f"{name} takes {wanted}, not {shown(value)}")
         self.percentile = percentile
         self.max_executions = max_executions
         self._tracker = LatencyTracker(

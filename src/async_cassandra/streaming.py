@@ -19,7 +19,7 @@ from async_cassandra._wire.errors import ColumnDecodeError as WireDecodeError
 from async_cassandra._wire.errors import ProtocolError as WireProtocolError
 from async_cassandra._wire.responses import Response
 from async_cassandra._wire.rows import PageCursor, RowPlan
-from async_cassandra.exceptions import ConfigurationError, from_wire
+from async_cassandra.exceptions import ConfigurationError, from_wire, shown
 
 __all__ = ["AsyncStreamingResultSet", "StreamConfig", "create_streaming_statement"]
 
@@ -48,10 +48,12 @@ class StreamConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.fetch_size, int) or not 1 <= self.fetch_size < 2**31:
             raise ConfigurationError(
-                f"fetch_size takes 1 to 2**31 - 1 rows, not {self.fetch_size!r}"
+                f"fetch_size takes 1 to 2**31 - 1 rows, not {shown(self.fetch_size)}"
             )
         if self.max_pages is not None and self.max_pages < 1:
-            raise ConfigurationError(f"max_pages takes 1 or more, or None, not {self.max_pages!r}")
+            raise ConfigurationError(
+                f"max_pages takes 1 or more, or None, not {shown(self.max_pages)}"
+            )
 
 
 # Python 3.12's own syntax has no defaults.
@@ -234,7 +236,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         :raises ~async_cassandra.exceptions.ConfigurationError: if ``size`` is none
         """
         if not isinstance(size, int) or size < 1:
-            raise ConfigurationError(f"size takes 1 row or more, not {size!r}")
+            raise ConfigurationError(f"size takes 1 row or more, not {shown(size)}")
         return self._chunks(size)
 
     def pages(self) -> AsyncIterator[list[RowT_co]]:

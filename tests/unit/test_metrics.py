@@ -269,7 +269,7 @@ def test_create_metrics_system_makes_the_named_collectors(
 
 
 def test_create_metrics_system_refuses_an_unknown_backend() -> None:
-    with pytest.raises(ValueError, match="statsd"):
+    with pytest.raises(ValueError, match="backend must be memory, prometheus or none"):
         create_metrics_system(backend="statsd")
 
 

@@ -18,6 +18,7 @@ from async_cassandra.server.configuration import (
     tokens,
     yaml,
 )
+from async_cassandra.server.data_folder import DataFolder
 from async_cassandra.server.distribution import DEFAULT_VERSION, cache_folder, pinned_jars
 from async_cassandra.server.options import (
     Profile,
@@ -26,7 +27,6 @@ from async_cassandra.server.options import (
     parse_heap,
     parse_setting,
 )
-from async_cassandra.server.state import lock_folder, running_pid, unlock_folder
 
 
 @pytest.mark.parametrize(
@@ -129,16 +129,6 @@ def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -
     assert cache_folder() == Path("/chosen")
 
 
-def test_data_folder_belongs_to_one_server(tmp_path: Path) -> None:
-    assert running_pid(tmp_path) is None
-    lock = lock_folder(tmp_path)
-    assert running_pid(tmp_path) is not None
-    with pytest.raises(ServerError, match="runs already"):
-        lock_folder(tmp_path)
-    unlock_folder(lock)
-    assert running_pid(tmp_path) is None
-
-
 def test_existing_server_is_read_from_the_environment() -> None:
     server = ExistingServer.from_environment(
         {
@@ -169,7 +159,7 @@ def test_unusable_data_folder_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(ServerError, match="cannot be used"):
-        lock_folder(file)
+        DataFolder.hold(file, temporary=True)
 
 
 @pytest.mark.parametrize(("platform", "has_option"), [("linux", True), ("darwin", False)])

@@ -15,6 +15,8 @@ class EndPoint:
     port: int
 
 class Connection:
+    authenticator: Any
+    def _handle_auth_response(self, auth_response: Any) -> None: ...
     endpoint: Any
     is_closed: bool
     is_defunct: bool

@@ -25,9 +25,10 @@ from cassandra.connection import (
     ConnectionShutdown,
     EndPoint,
 )
-from cassandra.protocol import EventMessage, NotSupportedError, OptionsMessage
+from cassandra.protocol import ErrorMessage, EventMessage, NotSupportedError, OptionsMessage
 from cassandra.segment import CRC32_LENGTH, CrcException
 
+from async_cassandra._driver.authentication import ProviderFailed
 from async_cassandra._driver.bridge import Bridge, OrderedQueue
 from async_cassandra._driver.control_messages import decode_message
 from async_cassandra._driver.schema_changes import believed
@@ -35,6 +36,18 @@ from async_cassandra._driver.server_names import ServerNames
 from async_cassandra.exceptions import ConfigurationError
 
 log = logging.getLogger(__name__)
+
+
+def _hide_bytes(record: logging.LogRecord) -> bool:
+    """Keep out of the driver's records what arrived: it may be an authentication token, or data."""
+    if isinstance(record.args, tuple) and any(isinstance(arg, bytes) for arg in record.args):
+        record.args = tuple(
+            f"{len(arg)} bytes" if isinstance(arg, bytes) else arg for arg in record.args
+        )
+    return True
+
+
+logging.getLogger("cassandra.connection").addFilter(_hide_bytes)
 
 Address = tuple[Any, ...]
 """One item of ``socket.getaddrinfo``: family, type, protocol, canonical name, address."""
@@ -303,11 +316,19 @@ class LoopConnection(Connection):
         self.connected_event.set()
 
     def defunct(self, exc: BaseException) -> BaseException | None:
+        if isinstance(exc, ProviderFailed):
+            # The steps' frames have challenges and answers in variables.
+            exc = exc.with_traceback(None)
         was_defunct = self.is_defunct or self.is_closed
         result: BaseException | None = super().defunct(exc)
         if self.is_control_connection and not was_defunct:
             self.reactor.bridge.submit(self.reactor.on_lost, self)
         return result
+
+    def _handle_auth_response(self, auth_response: Any) -> None:
+        if isinstance(auth_response, ErrorMessage):
+            auth_response.message = self.authenticator.without_secrets(str(auth_response.message))
+        super()._handle_auth_response(auth_response)
 
     def receive(self, data: bytes) -> None:
         """Reader thread: decode what arrived and run the callbacks that wait for it."""

@@ -1,8 +1,11 @@
 """The driver's cluster behind an asyncio face."""
 
 import asyncio
+import contextlib
 import inspect
+import ipaddress
 import logging
+import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -20,7 +23,7 @@ from cassandra.policies import ExponentialReconnectionPolicy
 from cassandra.pool import Host
 
 from async_cassandra import exceptions
-from async_cassandra._driver.authentication import BridgedAuthenticator
+from async_cassandra._driver.authentication import BridgedAuthenticator, GuardedProvider
 from async_cassandra._driver.bridge import STOP_TIMEOUT, Bridge
 from async_cassandra._driver.column_encryption import ColumnEncryption
 from async_cassandra._driver.control_connection import (
@@ -39,10 +42,13 @@ from async_cassandra._driver.execution_profile import QuickProfile
 from async_cassandra._driver.routing import Router
 from async_cassandra._driver.schema_changes import schema_event as schema_event
 from async_cassandra._driver.server_names import ServerNames
+from async_cassandra.exceptions import shown
 
 log = logging.getLogger(__name__)
 
 _OWN_SETTINGS = frozenset({"connection_class", "reprepare_on_up"})
+# What is in no host name or address, but in URLs, user:password@host and text in no encoding.
+_NO_NAME = re.compile(r"[^\w.-]")
 _CLUSTER_SETTINGS = frozenset(inspect.signature(Cluster.__init__).parameters) - {"self"}
 
 
@@ -317,7 +323,7 @@ class ControlPlane:
         except KeyError:
             known = ", ".join(repr(name) for name in profiles if isinstance(name, str)) or "none"
             raise exceptions.ConfigurationError(
-                f"There is no execution profile {name_or_profile!r}; those with a name: {known}. "
+                f"There is no execution profile {shown(name_or_profile)}; those with a name: {known}. "
                 "Pass it in AsyncCluster(execution_profiles=...)"
             ) from None
         return profile
@@ -450,25 +456,53 @@ def _check(settings: Mapping[str, Any]) -> None:
     version = settings.get("protocol_version")
     if version not in (None, *PROTOCOL_VERSIONS):
         raise exceptions.ConfigurationError(
-            f"protocol_version {version!r} is not spoken: leave it out, or pass 5 or 4"
+            f"protocol_version {shown(version)} is not spoken: leave it out, or pass 5 or 4"
         )
     port = settings.get("port", 9042)
     if not isinstance(port, int) or not 0 < port < 65536:
-        raise exceptions.ConfigurationError(f"port takes 1 to 65535, not {port!r}")
-    points = settings.get("contact_points")
-    if isinstance(points, str):
+        raise exceptions.ConfigurationError(f"port takes 1 to 65535, not {shown(port)}")
+    provider = settings.get("auth_provider")
+    if provider is not None and not callable(getattr(provider, "new_authenticator", None)):
         raise exceptions.ConfigurationError(
-            f"contact_points takes a list of addresses: pass [{points!r}]"
+            f"auth_provider takes an AuthProvider of the driver, not a {type(provider).__name__}"
         )
+    _check_contact_points(settings.get("contact_points"))
 
 
-def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _check_contact_points(points: Any) -> None:
+    """Refuse what is no name or address: URLs hold passwords, and names get into logs."""
+    if isinstance(points, str | bytes | Mapping):
+        raise exceptions.ConfigurationError(
+            f"contact_points takes a list of names or addresses, not a {type(points).__name__}"
+        )
+    for index, point in enumerate(points or ()):
+        name = point[0] if isinstance(point, tuple) and point else point
+        if not isinstance(name, str | EndPoint):
+            raise exceptions.ConfigurationError(
+                f"contact_points[{index}] takes a name or an address, not a {type(point).__name__}"
+            )
+        if isinstance(name, str) and not _is_host(name):
+            raise exceptions.ConfigurationError(
+                f"contact_points[{index}] is neither a name nor an address: it has characters that "
+                "these have not. Pass the host alone; port, user and password are arguments "
+                "of their own (port, auth_provider)"
+            )
+
+
+class Settings(dict[str, Any]):
+    """Settings of the driver's cluster, of which ``repr`` shows the names: the rest may be secret."""
+
+    def __repr__(self) -> str:
+        return f"<Settings {', '.join(self)}>"
+
+
+def _checked(settings: Mapping[str, Any]) -> Settings:
     """The settings for the driver's cluster, completed.
 
     :raises ~async_cassandra.exceptions.ConfigurationError: naming the one that does not fit
     """
     _check(settings)
-    checked = {name: value for name, value in settings.items() if value is not None}
+    checked = Settings((name, value) for name, value in settings.items() if value is not None)
     if "contact_points" in checked:
         checked["contact_points"] = list(checked["contact_points"])
     checked.setdefault(
@@ -478,8 +512,20 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     )
     if "ssl_options" in checked and "ssl_context" not in checked:
         checked["ssl_context"] = ssl_context_from_options(checked["ssl_options"])
+    if "auth_provider" in checked:
+        checked["auth_provider"] = GuardedProvider(checked["auth_provider"])
     checked["execution_profiles"] = _profiles(checked)
     return checked
+
+
+def _is_host(name: str) -> bool:
+    """Whether it may be a host's name or address; a colon is in IPv6 addresses only."""
+    if ":" in name:
+        with contextlib.suppress(ValueError):
+            ipaddress.IPv6Address(name)
+            return True
+        return False
+    return _NO_NAME.search(name) is None
 
 
 def probing_of(settings: Mapping[str, Any]) -> Probing | None:

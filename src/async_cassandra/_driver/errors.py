@@ -14,6 +14,7 @@ from cassandra import protocol
 from cassandra.cluster import NoHostAvailable
 
 from async_cassandra import exceptions
+from async_cassandra._driver.authentication import ProviderFailed
 from async_cassandra._driver.server_names import WrongServerName
 from async_cassandra._wire import errors as _wire
 from async_cassandra._wire.responses import ErrorCode
@@ -494,6 +495,8 @@ def _connect_advice(causes: Iterable[BaseException]) -> str:
             return "Check that the server speaks TLS on this port, and which versions"
         if isinstance(cause, driver_connection.CrcMismatchException):
             return "The bytes changed on their way: check what lies between, or use TLS"
+        if isinstance(cause, ProviderFailed):
+            return "Check the user name and the password, or what else the auth_provider answers"
         if isinstance(cause, (cassandra.OperationTimedOut, driver_connection.ConnectionShutdown)):
             return "Check that Cassandra listens there, and whether it wants TLS (tls)"
     return (

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from async_cassandra.exceptions import ConfigurationError
+from async_cassandra.exceptions import ConfigurationError, shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +50,11 @@ class ClientOptions:
     def __post_init__(self) -> None:
         if self.vectors not in ("list", "array", "memoryview"):
             raise ConfigurationError(
-                f"vectors takes 'list', 'array' or 'memoryview', not {self.vectors!r}"
+                f"vectors takes 'list', 'array' or 'memoryview', not {shown(self.vectors)}"
             )
-        if not isinstance(self.private_statements, bool):
-            raise ConfigurationError(
-                f"private_statements takes True or False, not {self.private_statements!r}"
-            )
+        for name in ("infer_idempotence", "throw_on_overload", "private_statements"):
+            if not isinstance(flag := getattr(self, name), bool):
+                raise ConfigurationError(f"{name} takes True or False, not {shown(flag)}")
         for name, low, high in (
             ("connections_per_node", 1, 1024),
             ("max_in_flight", 1, 32767),
@@ -72,4 +71,4 @@ class ClientOptions:
                 or isinstance(value, bool)
                 or not low <= value <= high
             ):
-                raise ConfigurationError(f"{name} takes {low} to {high}, not {value!r}")
+                raise ConfigurationError(f"{name} takes {low} to {high}, not {shown(value)}")

@@ -60,11 +60,13 @@ from async_cassandra._wire.binding import BoundValues
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.responses import Response, RowPlans, SchemaChange
 from async_cassandra.exceptions import (
+    SURROGATES,
     ConfigurationError,
     ConnectionError,
     ParameterTypeError,
     ParameterValueError,
     StatementChangedError,
+    shown,
 )
 
 EXECUTE_AS = "ProxyExecute"
@@ -625,7 +627,7 @@ def _refuse_parameters(parameters: Parameters) -> None:
 def _checked_timeout(timeout: Any) -> float:
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
         raise ConfigurationError(
-            f"timeout takes seconds above 0, None or math.inf, not {timeout!r}"
+            f"timeout takes seconds above 0, None or math.inf, not {shown(timeout)}"
         )
     return float(timeout)
 
@@ -636,14 +638,12 @@ def _checked_payload(payload: Any) -> dict[str, bytes | None]:
     for key, value in payload.items():
         if not isinstance(key, str) or not isinstance(value, bytes | bytearray | None):
             raise ConfigurationError(
-                f"custom_payload takes str to bytes, not {key!r} to {type(value).__name__}"
+                "custom_payload takes str to bytes, not "
+                f"{type(key).__name__} to {type(value).__name__}"
             )
-        try:
-            size = len(key.encode())
-        except UnicodeEncodeError as error:
-            raise ConfigurationError(
-                f"custom_payload: the key {key!r} is no text", error
-            ) from error
+        size = len(key.encode(errors="replace"))
+        if SURROGATES.search(key) is not None:
+            raise ConfigurationError("custom_payload: a key cannot be encoded as UTF-8")
         if size > LONGEST_STRING:
             raise ConfigurationError(
                 f"custom_payload: a key takes at most {LONGEST_STRING} bytes, not {size}"

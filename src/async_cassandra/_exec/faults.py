@@ -28,8 +28,10 @@ from async_cassandra._driver.errors import (
 )
 from async_cassandra._exec.cql import MixedMarkersError, analyze
 from async_cassandra._exec.prepared import other_keyspace as other_keyspace_error
+from async_cassandra._exec.redaction import without_literals, without_values
 from async_cassandra._exec.statements import is_read
 from async_cassandra._net.errors import AuthenticationRefused, ConnectFailed, KeyspaceRefused
+from async_cassandra._wire.errors import words_of
 from async_cassandra._wire.requests import Batch, Prepare, Query
 from async_cassandra._wire.responses import ErrorCode
 from async_cassandra.exceptions import (
@@ -83,7 +85,7 @@ def server_fault(request: "Request", node: "NodeConnections", error: "ServerErro
     """The exception that a server's ERROR means."""
     return server_error(
         error.code,
-        error.message,
+        without_values(error.message, request),
         error.fields,
         endpoint=node.endpoint,
         attempts=request.attempts,
@@ -313,7 +315,7 @@ def prepare_timeout(query: str, timeout: float) -> QueryTimeoutError:
     """The exception of a call whose deadline passed while another one's PREPARE was under way."""
     return QueryTimeoutError(
         f"No answer within the timeout of {timeout:g} s: waited for its statement to be prepared "
-        f"(attempts: 0): {query[:200]}",
+        f"(attempts: 0): {without_literals(query)[:200]}",
         prepare_seconds=timeout,
     )
 
@@ -341,7 +343,9 @@ def unsendable(request: "Request", error: ValueError) -> ParameterValueError:
     """The exception of a request that has no encoding."""
     is_query = isinstance(error, UnicodeError) and hasattr(request.message, "query")
     what = "query" if is_query else "the request"
-    return ParameterValueError(f"{what} cannot be sent: {error}", error)
+    return ParameterValueError(
+        f"{what} cannot be sent: {words_of(error, None) or type(error).__name__}", error
+    )
 
 
 def closed(request: "Request") -> ConnectionError:

@@ -33,6 +33,9 @@ class Authenticator(Protocol):
 
     async def on_success(self, token: bytes | None) -> None: ...
 
+    def without_secrets(self, text: str) -> str:
+        """A server's words, less what it was told."""
+
 
 class ByName(Protocol):
     """Connects to a host, as the control plane knows it, by a name that its certificate has."""
@@ -186,18 +189,20 @@ async def _authenticate(
             "pass an auth_provider",
             connection.endpoint,
         )
-    token = await _provided(connection, authenticator.initial_response(server_authenticator))
+    # Tokens are in no variable: an error's traceback has those of its frames.
+    step = authenticator.initial_response(server_authenticator)
     while True:
         response = _expect(
             connection,
-            await connection.request(AuthResponse(token)),
+            await connection.request(AuthResponse(await _provided(connection, step))),
             Opcode.AUTH_CHALLENGE,
             Opcode.AUTH_SUCCESS,
+            spoken=authenticator.without_secrets,
         )
         if response.opcode == Opcode.AUTH_SUCCESS:
             await _provided(connection, authenticator.on_success(response.token))
             return
-        token = await _provided(connection, authenticator.evaluate_challenge(response.token))
+        step = authenticator.evaluate_challenge(response.token)
 
 
 async def _provided[T](connection: ConnectionProtocol, step: Awaitable[T]) -> T:
@@ -205,13 +210,22 @@ async def _provided[T](connection: ConnectionProtocol, step: Awaitable[T]) -> T:
     try:
         return await step
     except Exception as error:
+        error.__traceback__ = None  # its frames have challenges and answers in variables
         raise AuthenticationRefused(
-            f"the auth_provider failed for {connection.endpoint}: {error!r}", connection.endpoint
+            f"cannot connect to {connection.endpoint}: {error}", connection.endpoint
         ) from error
 
 
-def _expect(connection: Connection, response: Response, *opcodes: Opcode) -> Response:
-    """Return ``response`` if it is one of ``opcodes``, else raise what it means here."""
+def _expect(
+    connection: Connection,
+    response: Response,
+    *opcodes: Opcode,
+    spoken: Callable[[str], str] = str,
+) -> Response:
+    """Return ``response`` if it is one of ``opcodes``, else raise what it means here.
+
+    :param spoken: gives the server's words as they may be repeated
+    """
     if response.opcode in opcodes:
         return response
     endpoint = connection.endpoint
@@ -223,10 +237,11 @@ def _expect(connection: Connection, response: Response, *opcodes: Opcode) -> Res
         )
     if error.code == ErrorCode.BAD_CREDENTIALS:
         raise AuthenticationRefused(
-            f"{endpoint} refused the credentials: {error.message}", endpoint
+            f"{endpoint} refused the credentials: {spoken(error.message)}", endpoint
         )
     raise ConnectFailed(
-        f"{endpoint} refused the connection: {error.message} (code 0x{error.code:04x})", endpoint
+        f"{endpoint} refused the connection: {spoken(error.message)} (code 0x{error.code:04x})",
+        endpoint,
     )
 
 

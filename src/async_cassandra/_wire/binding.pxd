@@ -26,7 +26,7 @@ cdef class BindPlan:
     cdef list by_name(self, object values)
     cdef int check_names(self, object values, list missing) except -1
     cdef int write_value(self, WriteBuffer out, Py_ssize_t index, object value) except -1
-    cdef object parameter_error(self, Py_ssize_t index, error)
+    cdef object parameter_error(self, Py_ssize_t index, error, value)
     cdef BoundValues finish(self, WriteBuffer out)
     cdef bint find_token(
         self, const unsigned char* at, Py_ssize_t size, int64_t* token

@@ -16,7 +16,13 @@ from async_cassandra._wire.codecs cimport CodecRegistry
 from async_cassandra._wire.murmur3 cimport murmur3_token
 from async_cassandra._wire.rows cimport Column
 
-from async_cassandra._wire.errors import ParameterError, ParameterRangeError, ParameterTypeError, ParameterValueError
+from async_cassandra._wire.errors import (
+    ParameterError,
+    ParameterRangeError,
+    ParameterTypeError,
+    ParameterValueError,
+    words_of,
+)
 
 
 DEF MAX_SCRATCH_BYTES = 65536
@@ -137,7 +143,8 @@ cdef class BindPlan:
         try:
             return (<Codec>self.codecs[index]).check_encoded(value)
         except ValueError as error:
-            raise self.parameter_error(index, error) from error
+            failure = self.parameter_error(index, error, [value])
+        raise failure
 
     cdef int check_count(self, Py_ssize_t count, bint partial=True) except -1:
         if count > self.count:
@@ -155,6 +162,7 @@ cdef class BindPlan:
         """Append [short] count and the [value]s; on an error nothing stays behind."""
         cdef Py_ssize_t start = out.size
         cdef Py_ssize_t index = 0
+        cdef object failure = None
         if type(values) is not list and type(values) is not tuple:
             values = self.in_order(values)
         try:
@@ -173,10 +181,12 @@ cdef class BindPlan:
             raise
         except (TypeError, AttributeError, ValueError, ArithmeticError, LookupError) as error:
             out.size = start
-            raise self.parameter_error(index, error) from error
+            failure = self.parameter_error(index, error, values[index : index + 1])
         except BaseException:
             out.size = start
             raise
+        if failure is not None:  # out here the error that says too much is not its context
+            raise failure
         return 0
 
     cdef list in_order(self, object values):
@@ -191,9 +201,10 @@ cdef class BindPlan:
         except ParameterError:
             raise
         except (TypeError, AttributeError) as error:
-            raise ParameterTypeError(f"parameters cannot be read: {error}") from error
+            kind, said = ParameterTypeError, f"cannot be read: {type(error).__name__}"
         except (ValueError, ArithmeticError, LookupError) as error:
-            raise ParameterValueError(f"parameters cannot be read: {error}") from error
+            kind, said = ParameterValueError, f"cannot be read: {type(error).__name__}"
+        raise kind(f"parameters {said}")
 
     cdef list by_name(self, object values):
         cdef list ordered = []
@@ -229,14 +240,19 @@ cdef class BindPlan:
             return write_int(out, -2)
         return write_sized(out, <Codec>PyTuple_GET_ITEM(self.codecs, index), value)
 
-    cdef object parameter_error(self, Py_ssize_t index, error):
+    cdef object parameter_error(self, Py_ssize_t index, error, value):
         described = <Column>self.columns[index]
         kind = ParameterRangeError
         if isinstance(error, (TypeError, AttributeError)):
             kind = ParameterTypeError
         kind_of_value = (<Codec>self.codecs[index]).type_name()
-        message = f"parameter {described.name!r} (position {index + 1}, {kind_of_value}): {error}"
-        return kind(message, described.name, index)
+        words = words_of(error, value)
+        said = f"its value raised {type(error).__name__}" if words is None else words
+        failure = kind(
+            f"parameter {described.name!r} (position {index + 1}, {kind_of_value}): {said}", described.name, index
+        )
+        failure.__cause__ = None if words is None else error
+        return failure
 
     cdef BoundValues finish(self, WriteBuffer out):
         """The values written, and their token; those of a large statement leave the buffer empty."""
@@ -287,7 +303,7 @@ cdef class BindPlan:
                 return False
             if composite and length > 0xFFFF:
                 raise self.parameter_error(
-                    index, ValueError(f"a part of the key has at most 65535 bytes, got {length}")
+                    index, ValueError(f"a part of the key has at most 65535 bytes, got {length}"), None
                 )
             if composite:
                 write_short(key, <uint16_t>length)

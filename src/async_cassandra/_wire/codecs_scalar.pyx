@@ -286,7 +286,7 @@ cdef int put_float(unsigned char* at, double value) except -1:
     cdef float narrow = <float>value
     cdef uint32_t bits
     if isinf(narrow) and not isinf(value):
-        raise OverflowError(f"float holds at most 3.4028235e+38 in magnitude, got {value!r}")
+        raise OverflowError("float holds at most 3.4028235e+38 in magnitude")
     memcpy(&bits, &narrow, 4)
     put_int(at, bits)
     return 0
@@ -360,7 +360,7 @@ cdef class DecimalCodec(Codec):
             for digit in digits:
                 next_digit = digit
                 if next_digit < 0 or next_digit > 9:
-                    raise ValueError(f"{digit!r} is no decimal digit")
+                    raise ValueError("a digit of a decimal is 0 to 9")
                 small = small * 10 + next_digit
             unscaled = -small if sign else small
         else:
@@ -376,7 +376,7 @@ cdef class DecimalCodec(Codec):
             try:
                 value = Decimal(as_own_class(value))
             except decimal.InvalidOperation as error:
-                raise ValueError(f"{value!r} is no decimal number") from error
+                raise ValueError("this is no decimal number") from error
             except (TypeError, ValueError) as error:
                 raise TypeError(f"{type(value).__name__} is no decimal number") from error
         return tuple(value.as_tuple())
@@ -537,7 +537,7 @@ cdef class InetCodec(Codec):
     cdef int write(self, WriteBuffer out, object value) except -1:
         data = self.pack(value)
         if type(data) is not bytes or PyBytes_GET_SIZE(data) not in (4, 16):
-            raise ValueError(f"{value!r} is no IP address")
+            raise ValueError("an IP address has 4 or 16 bytes")
         return write_raw(out, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data))
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):

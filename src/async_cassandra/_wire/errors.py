@@ -1,4 +1,14 @@
-"""What the wire layer raises; the layers above give these their public classes."""
+"""What the wire layer raises; the layers above give these their public classes.
+
+Values may be secrets. An error about one has this library's words, and Python's where they quote
+nothing of the value; what application code raises keeps its words, cause and traceback to itself.
+"""
+
+import re
+from pathlib import PurePath
+
+_PACKAGE = "async_cassandra"
+_QUOTED = re.compile(r"""'([^']+)'|"([^"]+)"|: (\S+)$""")
 
 
 class ProtocolError(Exception):
@@ -56,3 +66,32 @@ class ColumnDecodeError(ValueError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+def words_of(error: BaseException, value: object) -> str | None:
+    """An error's words if they tell nothing of the value that it is about, else ``None``.
+
+    What an encoding error keeps of the value is taken out of it.
+    """
+    if isinstance(error, UnicodeEncodeError):
+        error.args = (error.encoding, "", error.start, error.end, error.reason)
+        error.object = ""
+        return f"it cannot be encoded as {error.encoding}: {error.reason} (position {error.start})"
+    if not _is_raised_here(error):
+        return None
+    words = str(error)
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001  (the application's code)
+        return None
+    pieces = [piece for found in _QUOTED.findall(words) for piece in found if piece]
+    return None if any(piece in shown for piece in pieces) else words
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    """Whether the code that made it is this library's, or C code that it called."""
+    entry, name = error.__traceback__, __file__
+    while entry is not None:
+        name = entry.tb_frame.f_code.co_filename
+        entry = entry.tb_next
+    return _PACKAGE in PurePath(name).parts

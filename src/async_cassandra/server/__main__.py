@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,16 +14,15 @@ from pathlib import Path
 from typing import IO
 
 from async_cassandra.server.cassandra_server import SUPERUSER, CassandraServer
+from async_cassandra.server.data_folder import DataFolder
 from async_cassandra.server.distribution import DEFAULT_VERSION, check_platform, get_distribution
 from async_cassandra.server.errors import ServerError
 from async_cassandra.server.options import MAX_NODES, parse_heap, parse_setting
 from async_cassandra.server.state import (
     ServerRecord,
     default_data_folder,
-    lock_folder,
     read_record,
     running_pid,
-    unlock_folder,
 )
 
 NOT_RUNNING = 3
@@ -59,7 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
         )
     for command in (run, start):
         command.add_argument(
-            "--temporary", action="store_true", help="delete what is in the data folder in the end"
+            "--temporary",
+            action="store_true",
+            help="delete in the end what the server made in the data folder",
         )
         add_server_options(command)
     return parser
@@ -94,6 +94,7 @@ def make_server(arguments: argparse.Namespace) -> CassandraServer:
         auth=arguments.auth,
         tls=arguments.tls,
         data=arguments.data,
+        temporary=arguments.temporary,
         version=arguments.version,
         profile=arguments.profile,
         config=dict(parse_setting(text) for text in arguments.config),
@@ -109,8 +110,6 @@ def run_server(arguments: argparse.Namespace) -> int:
         describe(server)
         print(f"ready at {server.nodes[0].address}:{server.port}", flush=True)
         code = watch(server)
-    if arguments.temporary and arguments.data is not None:
-        remove_data(arguments.data)
     print("stopped", flush=True)
     return code
 
@@ -147,16 +146,6 @@ def watch(server: CassandraServer) -> int:
     return 1
 
 
-def remove_data(data: Path) -> None:
-    """Delete what a server made in its data folder, and the folder if nothing else is in it."""
-    for path in [*data.glob("node[0-9]"), data / "tls"]:
-        shutil.rmtree(path, ignore_errors=True)
-    for path in data.glob("server.*"):
-        path.unlink()
-    if not any(data.iterdir()):
-        data.rmdir()
-
-
 def start_server(arguments: argparse.Namespace) -> int:
     """Start a server in the background and return when it is ready."""
     data = arguments.data = arguments.data.expanduser().absolute()
@@ -165,9 +154,13 @@ def start_server(arguments: argparse.Namespace) -> int:
         print(f"a server runs already in {data}; its options are left as they are")
         return 0
     get_distribution(arguments.version)
-    unlock_folder(lock_folder(data))
-    output = data / OUTPUT_NAME
-    with output.open("w") as log:
+    folder = DataFolder.hold(data, temporary=arguments.temporary)
+    try:
+        output = folder.entry(OUTPUT_NAME)
+        log = output.open("w")
+    finally:
+        folder.release()
+    with log:
         process = spawn_background(arguments, log)
     try:
         ready = wait_for_background(data, process)
@@ -226,10 +219,10 @@ def show_status(arguments: argparse.Namespace) -> int:
     """Print what runs in a data folder; 0 if it is ready, 3 if not."""
     data = arguments.data.expanduser().absolute()
     pid = running_pid(data)
-    record = read_record(data)
     if pid is None:
         print(f"no server runs in {data}")
         return NOT_RUNNING
+    record = read_record(data)
     if record is None or record.pid != pid:
         print(f"starting, process {pid}, output in {data / OUTPUT_NAME}")
         return NOT_RUNNING

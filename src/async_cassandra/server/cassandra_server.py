@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import ssl
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from async_cassandra.server._cql import CqlConnection, Row
 from async_cassandra.server.addresses import (
@@ -23,6 +22,7 @@ from async_cassandra.server.addresses import (
 )
 from async_cassandra.server.certificates import Certificates, get_certificates
 from async_cassandra.server.configuration import java_options, node_settings, write_configuration
+from async_cassandra.server.data_folder import DataFolder
 from async_cassandra.server.distribution import (
     DEFAULT_VERSION,
     Distribution,
@@ -37,9 +37,7 @@ from async_cassandra.server.ports import HeldPorts
 from async_cassandra.server.state import (
     NodeRecord,
     ServerRecord,
-    lock_folder,
     read_record,
-    unlock_folder,
     write_record,
 )
 
@@ -70,6 +68,7 @@ class CassandraServer:
         auth: bool = False,
         tls: bool = False,
         data: str | Path | None = None,
+        temporary: bool = False,
         version: str = DEFAULT_VERSION,
         profile: Profile = "test",
         config: Mapping[str, Setting] | None = None,
@@ -85,6 +84,7 @@ class CassandraServer:
             auth=auth,
             tls=tls,
             data=None if data is None else Path(data).expanduser().absolute(),
+            temporary=temporary or data is None,
             version=version,
             profile=profile,
             config=dict(config or {}),
@@ -95,7 +95,7 @@ class CassandraServer:
         self.data: Path | None = self.options.data
         self._progress: Progress = progress or (lambda line: None)
         self._certificates: Certificates | None = None
-        self._lock: IO[str] | None = None
+        self._folder: DataFolder | None = None
         self._ports: HeldPorts = HeldPorts()
 
     def __repr__(self) -> str:
@@ -142,19 +142,16 @@ class CassandraServer:
         :raises ~async_cassandra.server.ServerStartError: if a node does not come up in time
         :raises ~async_cassandra.server.ServerError: if it runs already, or an address is taken
         """
-        if self._lock is not None:
+        if self._folder is not None:
             raise ServerError("this server runs already")
         distribution = get_distribution(self.options.version, self._progress)
-        if self.options.data is None:
-            self.data = Path(tempfile.mkdtemp(prefix="async-cassandra-"))
-        data = self._data()
-        self._lock = lock_folder(data)
+        self._folder = folder = self._hold_folder()
         try:
-            self._prepare(distribution)
+            self._prepare(folder, distribution)
             for node in self.nodes:
                 node.spawn()
             self._wait_until_ready(self.nodes)
-            write_record(data, self._record())
+            write_record(folder, self._record())
         except ServerStartError:
             self._stop(remove=False)  # the error names the log
             raise
@@ -163,8 +160,8 @@ class CassandraServer:
             raise
 
     def stop(self) -> None:
-        """Stop all nodes, if they run; delete the data folder if it is a temporary one."""
-        self._stop(remove=self.options.data is None)
+        """Stop all nodes, if they run; delete what they made if it is temporary, nothing else."""
+        self._stop(remove=self.options.temporary)
 
     def kill(self, node: Node | int) -> None:
         """End one node's process with SIGKILL, as a crash would; return when it is gone.
@@ -188,11 +185,13 @@ class CassandraServer:
         :raises ~async_cassandra.server.ServerStartError: if it does not come up in time
         """
         chosen = self._node(node)
+        if self._folder is None:
+            raise ServerError("this server does not run")
         chosen.terminate()
         chosen.wait()
         chosen.spawn()
         self._wait_until_ready((chosen,))
-        write_record(self._data(), self._record())
+        write_record(self._folder, self._record())
 
     def connect(self, node: Node | int = 0, *, timeout: float = 10.0) -> CqlConnection:
         """Open a small synchronous connection to one node, as the superuser where there is one."""
@@ -239,25 +238,27 @@ class CassandraServer:
         await asyncio.to_thread(self.stop)
 
     def _stop(self, *, remove: bool) -> None:
-        if self._lock is None:
+        if self._folder is None:
             return
         for node in self.nodes:
-            if self.options.data is None:
+            if self.options.temporary:
                 node.kill()
             else:
                 node.terminate()
         for node in self.nodes:
             node.wait()
         self._ports.release()
-        unlock_folder(self._lock)
-        self._lock = None
+        folder, self._folder = self._folder, None
         if remove:
-            shutil.rmtree(self._data(), ignore_errors=True)
+            for problem in folder.remove():
+                self._progress(problem)
+        folder.release()
 
-    def _data(self) -> Path:
-        if self.data is None:
-            raise ServerError("this server was not started")
-        return self.data
+    def _hold_folder(self) -> DataFolder:
+        if (data := self.options.data) is not None:
+            return DataFolder.hold(data, temporary=self.options.temporary)
+        self.data = Path(tempfile.mkdtemp(prefix="async-cassandra-"))
+        return DataFolder.hold(self.data, temporary=True, own=True)
 
     def _node(self, node: Node | int) -> Node:
         if isinstance(node, Node):
@@ -266,16 +267,15 @@ class CassandraServer:
             raise ServerError("this server was not started")
         return self.nodes[node]
 
-    def _prepare(self, distribution: Distribution) -> None:
+    def _prepare(self, data: DataFolder, distribution: Distribution) -> None:
         """Choose addresses, make certificates, write each node's files."""
-        data = self._data()
-        addresses = self._addresses(data)
+        addresses = self._addresses(data.path)
         if self.options.tls:
             hosts = [address.host for address in addresses]
-            self._certificates = get_certificates(data / "tls", hosts)
+            self._certificates = get_certificates(data.entry("tls"), hosts)
         nodes = []
         for index, address in enumerate(addresses):
-            folder = data / f"node{index + 1}"
+            folder = data.entry(f"node{index + 1}")
             arguments = write_configuration(
                 folder,
                 node_settings(self.options, addresses, index, self._certificates),

@@ -18,8 +18,8 @@ import contextlib
 import ctypes
 import json
 import os
+import runpy
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -126,19 +126,14 @@ class Guard:
         return code
 
 
-def remove_remains(node_folder: Path) -> None:
-    """Delete a temporary node's files, and the server's folder when this was its last node."""
-    shutil.rmtree(node_folder, ignore_errors=True)
-    if not any(node_folder.parent.glob("node*")):
-        shutil.rmtree(node_folder.parent, ignore_errors=True)
-
-
 def main() -> int:
     specification = json.loads(sys.argv[1])
+    # Now: when it is needed, the package may be gone.
+    made = runpy.run_path(str(Path(__file__).with_name("made.py")))
     guard = Guard(specification["command"], specification["output"], specification["grace"])
     code = guard.run()
     if guard.orphaned and specification["remove"]:
-        remove_remains(Path(specification["remove"]))
+        made["remove_node"](Path(specification["remove"]))
     return 0 if code == 0 else 1
 
 

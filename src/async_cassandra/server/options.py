@@ -32,7 +32,9 @@ class ServerOptions:
     :param heap_mb: Java heap of each node in MiB
     :param auth: ask for a password, user and password are ``cassandra``
     :param tls: speak TLS only, with a certificate of the authority in ``ca_path``
-    :param data: a folder to keep; None takes a temporary one, deleted in the end
+    :param data: a folder that is empty, does not exist, or has a server's data from before; None
+        takes a temporary one
+    :param temporary: delete in the end what the server made in ``data``, as always without one
     :param version: of Cassandra, such as 5.0.6
     :param profile: ``test`` starts in few seconds, ``steady`` is faster in the long run (for
         benchmarks)
@@ -49,6 +51,7 @@ class ServerOptions:
     auth: bool = False
     tls: bool = False
     data: Path | None = None
+    temporary: bool = False
     version: str = DEFAULT_VERSION
     profile: Profile = "test"
     config: Mapping[str, Setting] = field(default_factory=dict)

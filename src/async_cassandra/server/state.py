@@ -7,13 +7,13 @@ import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 from async_cassandra.server.addresses import NodeAddress
-from async_cassandra.server.errors import ServerError
+from async_cassandra.server.data_folder import DataFolder
+from async_cassandra.server.made import LIST_NAME, read_made
 
 STATE_VARIABLE = "ASYNC_CASSANDRA_STATE"
-LOCK_NAME = "server.lock"
+RECORD_NAME = "server.json"
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,19 @@ def default_data_folder() -> Path:
     return Path.home() / ".local" / "state" / "async-cassandra" / "server"
 
 
-def record_path(data: Path) -> Path:
-    return data / "server.json"
-
-
-def write_record(data: Path, record: ServerRecord) -> None:
-    partial = data / "server.json.partial"
+def write_record(data: DataFolder, record: ServerRecord) -> None:
+    partial = data.entry("server.json.partial")
     partial.write_text(json.dumps(asdict(record), indent=1))
-    partial.replace(record_path(data))
+    partial.replace(data.entry(RECORD_NAME))
 
 
 def read_record(data: Path) -> ServerRecord | None:
     """The last server of a data folder, None if there was none."""
+    made = read_made(data)
+    if made is None or RECORD_NAME not in made.names:
+        return None
     try:
-        raw = json.loads(record_path(data).read_text())
+        raw = json.loads((data / RECORD_NAME).read_text())
     except FileNotFoundError:
         return None
     nodes = tuple(
@@ -72,49 +71,20 @@ def read_record(data: Path) -> ServerRecord | None:
     return ServerRecord(raw["pid"], raw["version"], raw["auth"], raw["ca_path"], nodes)
 
 
-def lock_folder(data: Path) -> IO[str]:
-    """Take a data folder for this process, until :func:`unlock_folder` or the end of the process.
-
-    :raises ~async_cassandra.server.ServerError: if a server runs in it, or it cannot be written
-    """
-    import fcntl
-
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        file = (data / LOCK_NAME).open("a+")
-    except OSError as error:
-        raise ServerError(f"the data folder {data} cannot be used: {error}") from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise ServerError(f"a server runs already in {data}") from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
-
-
-def unlock_folder(file: IO[str]) -> None:
-    """Give up a data folder, also for processes that were forked from this one."""
-    import fcntl
-
-    fcntl.flock(file, fcntl.LOCK_UN)
-    file.close()
-
-
 def running_pid(data: Path) -> int | None:
     """The process that holds a data folder, None if nobody does."""
     import fcntl
 
+    if read_made(data) is None:
+        return None
     try:
-        file = (data / LOCK_NAME).open("r")
+        file = (data / LIST_NAME).open("r")
     except FileNotFoundError:
         return None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            text = file.read()
-            return int(text) if text else None
+            made = read_made(data)
+            return None if made is None else made.pid
     return None
