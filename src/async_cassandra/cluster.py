@@ -3,7 +3,8 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,8 +16,9 @@ from cassandra.policies import LoadBalancingPolicy, ReconnectionPolicy, RetryPol
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT, Cluster
 from async_cassandra._driver.control_plane import ControlPlane
+from async_cassandra._driver.counterparts import ASSIGNED_ON_CLUSTER, CLUSTER, DriverFace
 from async_cassandra._exec.budget import Budget
-from async_cassandra._exec.config import ClientOptions
+from async_cassandra._exec.config import IDLE_HEARTBEAT_INTERVAL, ClientOptions
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.faults import connect_fault
 from async_cassandra._exec.observer import Observer, Observers
@@ -31,9 +33,15 @@ from async_cassandra.tls import TlsOptions, chosen_context
 __all__ = ["AsyncCluster"]
 
 CONNECT_TIMEOUT = 30.0
+# By setting of the driver's cluster, what STARTUP calls it.
+STARTUP_NAMES = {
+    "application_name": "APPLICATION_NAME",
+    "application_version": "APPLICATION_VERSION",
+    "client_id": "CLIENT_ID",
+}
 
 
-class AsyncCluster(AsyncClosing):
+class AsyncCluster(DriverFace, AsyncClosing):
     """A cluster to connect to.
 
     May be built before any loop runs; resolves no name and opens nothing until :meth:`connect`,
@@ -66,6 +74,9 @@ class AsyncCluster(AsyncClosing):
     :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit, naming it
     """
 
+    _counterparts = CLUSTER
+    _assigned = ASSIGNED_ON_CLUSTER
+
     def __init__(
         self,
         contact_points: Sequence[str] | None = None,
@@ -79,7 +90,7 @@ class AsyncCluster(AsyncClosing):
         executor_threads: int = 2,
         max_schema_agreement_wait: float = 10,
         control_connection_timeout: float = 2.0,
-        idle_heartbeat_interval: float = 30.0,
+        idle_heartbeat_interval: float | None = IDLE_HEARTBEAT_INTERVAL,
         schema_event_refresh_window: float = 2.0,
         topology_event_refresh_window: float = 10.0,
         status_event_refresh_window: float = 2.0,
@@ -93,15 +104,17 @@ class AsyncCluster(AsyncClosing):
     ) -> None:
         self._compression = _lz4(compression)
         self._options = _checked(client_options)
+        if self._options.idle_heartbeat_interval is not IDLE_HEARTBEAT_INTERVAL:
+            idle_heartbeat_interval = _agreed(self._options, idle_heartbeat_interval)
         self._budget = budget_of(self._options)
-        self._idle_heartbeat_interval = idle_heartbeat_interval
         self._metrics = metrics
         self._observers = tuple(observers)
-        profiles = kwargs.get("execution_profiles") or {}
-        if retry_policy is None and EXEC_PROFILE_DEFAULT not in profiles:
-            retry_policy = DefaultRetryPolicy()
-        if retry_policy is not None:
-            kwargs.setdefault("default_retry_policy", retry_policy)
+        self._names = {
+            option: str(kwargs[setting])
+            for setting, option in STARTUP_NAMES.items()
+            if kwargs.get(setting) is not None
+        }
+        kwargs["default_retry_policy"] = _retry_policy(retry_policy, kwargs)
         self._control = ControlPlane(
             contact_points=contact_points,
             port=port,
@@ -114,11 +127,14 @@ class AsyncCluster(AsyncClosing):
             max_schema_agreement_wait=max_schema_agreement_wait,
             control_connection_timeout=control_connection_timeout,
             idle_heartbeat_interval=idle_heartbeat_interval,
+            compression=self._compression is not None,
             schema_event_refresh_window=schema_event_refresh_window,
             topology_event_refresh_window=topology_event_refresh_window,
             status_event_refresh_window=status_event_refresh_window,
             **kwargs,
         )
+        idle = idle_heartbeat_interval or 0
+        self._options = replace(self._options, idle_heartbeat_interval=idle)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._starting: asyncio.Task[None] | None = None
@@ -126,6 +142,13 @@ class AsyncCluster(AsyncClosing):
         self._shutting_down: asyncio.Task[None] | None = None
         self._sessions: list[AsyncCassandraSession] = []
         self._shut_down_with_session = False
+
+    def _has_no_effect(self, name: str, value: object) -> bool:
+        # A subclass may keep for itself what it passed on.
+        control = vars(self).get("_control")
+        if control is None or control.setting(name) == value:
+            return False
+        return super()._has_no_effect(name, value)
 
     @classmethod
     def create_with_auth(
@@ -144,6 +167,16 @@ class AsyncCluster(AsyncClosing):
     def metadata(self) -> Metadata | None:
         """The driver's picture of topology and schema; ``None`` before :meth:`connect`."""
         return self._control.metadata
+
+    @property
+    def protocol_version(self) -> int | None:
+        """The native protocol version that is spoken, 5 or 4; ``None`` before :meth:`connect`."""
+        return None if self._cluster is None else int(self._cluster.protocol_version)
+
+    @property
+    def is_shutdown(self) -> bool:
+        """The driver's name for :attr:`is_closed`."""
+        return self.is_closed
 
     @property
     def _cluster(self) -> Cluster | None:
@@ -286,9 +319,21 @@ class AsyncCluster(AsyncClosing):
             compression=self._compression,
             max_in_flight=self._options.max_in_flight,
             connect_timeout=min(timeout, cluster.connect_timeout or timeout),
-            startup=startup_options(self._options),
+            startup=startup_options(self._options) | self._startup_settings(),
+            sockopts=tuple(map(tuple, cluster.sockopts or ())),
             new_authenticator=self._control.new_authenticator if cluster.auth_provider else None,
         )
+
+    def _startup_settings(self) -> dict[str, str]:
+        """What STARTUP says of the settings of the driver's ``Cluster``."""
+        cluster = self._control.cluster
+        assert cluster is not None
+        said = dict(self._names)
+        if cluster.cql_version:
+            said["CQL_VERSION"] = cluster.cql_version
+        if cluster.no_compact:
+            said["NO_COMPACT"] = "true"
+        return said
 
     def register_user_type(self, keyspace: str, user_type: str, klass: type) -> None:
         """Have values of a user-defined type read as instances of ``klass``, and written from them.
@@ -389,6 +434,33 @@ def _checked(options: ClientOptions | None) -> ClientOptions:
     if not isinstance(options, ClientOptions):
         raise ConfigurationError(f"client_options takes a ClientOptions, not {options!r}")
     return options
+
+
+def _agreed(options: ClientOptions, interval: float | None) -> float:
+    """The heartbeat's interval of the options, if the cluster's says nothing else."""
+    chosen = options.idle_heartbeat_interval
+    if interval is not IDLE_HEARTBEAT_INTERVAL and (interval or 0) != chosen:
+        raise ConfigurationError(
+            f"idle_heartbeat_interval={interval!r} of the cluster and "
+            f"idle_heartbeat_interval={chosen!r} of its ClientOptions contradict each other: "
+            "give one of them"
+        )
+    return chosen
+
+
+def _retry_policy(policy: RetryPolicy | None, settings: Mapping[str, Any]) -> RetryPolicy | None:
+    """That of the default execution profile, by either of its names."""
+    other: RetryPolicy | None = settings.get("default_retry_policy")
+    if policy is not None and other is not None and policy is not other:
+        raise ConfigurationError(
+            "retry_policy and default_retry_policy are the same setting and contradict each other: "
+            "give one of them"
+        )
+    chosen = policy if policy is not None else other
+    profiles = settings.get("execution_profiles") or {}
+    if chosen is None and EXEC_PROFILE_DEFAULT not in profiles:
+        return DefaultRetryPolicy()
+    return chosen
 
 
 def _lz4(

@@ -16,6 +16,7 @@ from async_cassandra._exec.records import RowT
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.rows import AsyncResultSet, whole_result
 from async_cassandra._exec.statements import AnyStatement, Parameters, PreparedStatement
+from async_cassandra._session_settings import SessionSettings
 from async_cassandra.exceptions import ConfigurationError, StatementChangedError
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.stats import SessionStats, session_stats
@@ -29,7 +30,7 @@ __all__ = ["AsyncCassandraSession", "AsyncSession"]
 CLOSE_GRACE = 5.0
 
 
-class AsyncCassandraSession(AsyncClosing):
+class AsyncCassandraSession(SessionSettings, AsyncClosing):
     """Executes statements on a cluster, in the event loop that connected it.
 
     Get one from :meth:`AsyncCluster.connect`. Concurrency: any number of tasks of that loop at
@@ -83,7 +84,7 @@ class AsyncCassandraSession(AsyncClosing):
         query: AnyStatement,
         parameters: Parameters = None,
         trace: bool = False,
-        custom_payload: Mapping[str, bytes] | None = None,
+        custom_payload: Mapping[str | bytes, bytes] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds each page, not the call
         execution_profile: object = EXEC_PROFILE_DEFAULT,
         paging_state: bytes | None = None,
@@ -209,7 +210,7 @@ class AsyncCassandraSession(AsyncClosing):
         parameters: Parameters = None,
         stream_config: StreamConfig | None = None,
         trace: bool = False,
-        custom_payload: Mapping[str, bytes] | None = None,
+        custom_payload: Mapping[str | bytes, bytes] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds each page, not the call
         execution_profile: object = EXEC_PROFILE_DEFAULT,
         paging_state: bytes | None = None,
@@ -251,7 +252,7 @@ class AsyncCassandraSession(AsyncClosing):
         self,
         batch_statement: BatchStatement,
         trace: bool = False,
-        custom_payload: Mapping[str, bytes] | None = None,
+        custom_payload: Mapping[str | bytes, bytes] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds the request
         execution_profile: object = EXEC_PROFILE_DEFAULT,
     ) -> AsyncResultSet:
@@ -274,12 +275,18 @@ class AsyncCassandraSession(AsyncClosing):
     async def prepare(
         self,
         query: str,
-        custom_payload: Mapping[str, bytes] | None = None,
+        custom_payload: Mapping[str | bytes, bytes] | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds the request
+        *,
+        keyspace: str | None = None,
     ) -> PreparedStatement:
         """Prepare a statement for as long as the session lasts; nodes that forget it learn it again.
 
         :param timeout: seconds, above 0; ``None`` takes the profile's
+        :param keyspace: what unqualified names mean, exactly spelled, with protocol v5; ``None``
+            takes the session's
+        :raises ~async_cassandra.exceptions.ConfigurationError: if a keyspace other than the
+            session's is given with protocol v4
         :raises ~async_cassandra.exceptions.QueryError: if the server refuses it; also the driver's
             class
         """
@@ -290,7 +297,21 @@ class AsyncCassandraSession(AsyncClosing):
         options = core.call_options(
             False, custom_payload, timeout, EXEC_PROFILE_DEFAULT, None, None, None
         )
-        return await core.prepare(query, options)
+        return await core.prepare(query, options, self._own_keyspace(keyspace))
+
+    def _own_keyspace(self, keyspace: str | None) -> str | None:
+        """The keyspace of a statement, which protocol v4 cannot say."""
+        if keyspace is None:
+            return None
+        if not isinstance(keyspace, str) or not keyspace:
+            raise ConfigurationError(f"keyspace takes a name, not {keyspace!r}")
+        name = unquoted(keyspace)
+        if self._core.version < 5 and name != self.keyspace:
+            raise ConfigurationError(
+                f"keyspace={keyspace!r} needs protocol v5, and this server has v4: qualify the "
+                "names in the statement, or use a session of that keyspace"
+            )
+        return name
 
     async def set_keyspace(self, keyspace: str) -> None:
         """Make ``keyspace`` what unqualified names mean, on every connection.

@@ -1,10 +1,10 @@
 """The driver's cluster behind an asyncio face."""
 
 import asyncio
-import inspect
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from functools import partial
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from cassandra.cluster import (
     ExecutionProfile,
     default_lbp_factory,
 )
+from cassandra.connection import DefaultEndPoint, EndPoint
 from cassandra.metadata import Metadata
 from cassandra.policies import ExponentialReconnectionPolicy
 from cassandra.pool import Host
@@ -22,26 +23,20 @@ from cassandra.pool import Host
 from async_cassandra import exceptions
 from async_cassandra._driver.authentication import BridgedAuthenticator
 from async_cassandra._driver.bridge import STOP_TIMEOUT, Bridge
+from async_cassandra._driver.cluster_settings import check, given, probing_of
 from async_cassandra._driver.control_connection import (
     LoopConnection,
-    Probing,
     Reactor,
     server_hostname,
     ssl_context_from_options,
 )
-from async_cassandra._driver.driver_cluster import (
-    PROTOCOL_VERSIONS,
-    ClusterSession,
-    DriverCluster,
-)
+from async_cassandra._driver.driver_cluster import ClusterSession, DriverCluster
 from async_cassandra._driver.errors import connect_error
 from async_cassandra._driver.execution_profile import QuickProfile
+from async_cassandra._driver.request_settings import check_profile
 from async_cassandra._driver.routing import Router
 
 log = logging.getLogger(__name__)
-
-_OWN_SETTINGS = frozenset({"connection_class", "reprepare_on_up"})
-_CLUSTER_SETTINGS = frozenset(inspect.signature(Cluster.__init__).parameters) - {"self"}
 
 
 class Listener(Protocol):
@@ -81,6 +76,11 @@ class ControlPlane:
 
     def __init__(self, **cluster_settings: Any) -> None:
         self._settings = _checked(cluster_settings)
+        given_settings = given(cluster_settings)
+        self.has_given_profiles: bool = bool(given_settings.get("execution_profiles"))
+        self.prepare_on_all_hosts: bool = given_settings.get("prepare_on_all_hosts", True)
+        self.reprepare_on_up: bool = given_settings.get("reprepare_on_up", True)
+        self.idle_heartbeat_timeout: float | None = given_settings.get("idle_heartbeat_timeout")
         self._listeners: list[Listener] = []
         self._user_types: dict[tuple[str, str], type] = {}
         self._cluster: DriverCluster | None = None
@@ -97,6 +97,10 @@ class ControlPlane:
     @property
     def port(self) -> int:
         return int(self._settings.get("port", 9042))
+
+    def setting(self, name: str) -> object:
+        """A setting of the driver's cluster as it was given, else the driver's default of it."""
+        return self._settings.get(name, getattr(Cluster, name, None))
 
     @property
     def cluster(self) -> DriverCluster | None:
@@ -275,6 +279,16 @@ class ControlPlane:
         authenticator = await self.run(provider.new_authenticator, host.endpoint.address)
         return BridgedAuthenticator(authenticator, self.run)
 
+    async def address_of(self, endpoint: EndPoint) -> tuple[str, int]:
+        """Where to connect to for a node: address and port, or the path of a Unix socket and 0.
+
+        Endpoints of the application's own are asked each time, off the loop.
+        """
+        if type(endpoint) is DefaultEndPoint:
+            return endpoint.address, endpoint.port
+        address, port = await self.run(endpoint.resolve)
+        return address, port or 0
+
     def run[**P, T](
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> Awaitable[T]:
@@ -282,34 +296,61 @@ class ControlPlane:
         return self._started_bridge.run(function, *args, **kwargs)
 
     def profile(self, name_or_profile: object = EXEC_PROFILE_DEFAULT) -> ExecutionProfile:
-        """The driver's execution profile of that name, or the profile itself.
+        """The execution profile of that name, or the profile itself.
 
-        :raises ~async_cassandra.exceptions.ConfigurationError: if there is none of that name
+        :raises ~async_cassandra.exceptions.ConfigurationError: if there is none of that name, or no
+            request can be made from it
         """
         if isinstance(name_or_profile, ExecutionProfile):
-            return name_or_profile
+            return self._usable(name_or_profile)
         profiles = self._started_cluster.profile_manager.profiles
         try:
-            profile: ExecutionProfile = profiles[name_or_profile]
-        except KeyError:
+            profile = profiles.get(name_or_profile)
+        except TypeError:
+            # It cannot be a key, so it is no name.
+            profile = None
+        if profile is None or hasattr(profile, "graph_options"):
             known = ", ".join(repr(name) for name in profiles if isinstance(name, str)) or "none"
             raise exceptions.ConfigurationError(
                 f"There is no execution profile {name_or_profile!r}; those with a name: {known}. "
                 "Pass it in AsyncCluster(execution_profiles=...)"
-            ) from None
-        return profile
+            )
+        found: ExecutionProfile = profile
+        return found
+
+    def _usable(self, profile: ExecutionProfile) -> ExecutionProfile:
+        """A profile that came with a call, on policies that know the cluster's hosts."""
+        check_profile(profile)
+        policy = profile.load_balancing_policy
+        if any(known.load_balancing_policy is policy for known in self.profiles()):
+            return profile
+        if getattr(profile, "_load_balancing_policy_explicit", True):
+            raise exceptions.ConfigurationError(
+                "load_balancing_policy of execution_profile belongs to no profile of the cluster, "
+                "so that it knows no host: pass the profile in AsyncCluster(execution_profiles=...)"
+            )
+        usable = copy(profile)
+        usable.load_balancing_policy = self.profile().load_balancing_policy
+        return usable
 
     async def load_keyspace(self, keyspace: str) -> None:
         """Have the keyspace's requests routed by token; else its first ones are sent in turn."""
         await self.run(self.router.load_keyspace, keyspace)
 
     def register_user_type(self, keyspace: str, name: str, klass: type) -> None:
-        """Have values of a user-defined type read as, and written from, instances of the class."""
-        self._user_types[keyspace, name] = klass
+        """Have values of a user-defined type read as, and written from, instances of the class.
+
+        :raises cassandra.cluster.UserTypeDoesNotExist: if the schema is known and has no such type;
+            before :meth:`start`, that raises it
+        """
+        if not callable(klass):
+            raise exceptions.ConfigurationError(f"klass takes a class, not {klass!r}")
         if self._cluster is None:
             self.user_type_registered(keyspace, name, klass)
         else:
+            self._cluster.check_user_type(keyspace, name)
             self._cluster.register_user_type(keyspace, name, klass)
+        self._user_types[keyspace, name] = klass
 
     # What the driver's threads call: ClusterEvents.
 
@@ -436,39 +477,13 @@ def schema_event(
     return event
 
 
-def _check(settings: Mapping[str, Any]) -> None:
-    unknown = sorted(settings.keys() - _CLUSTER_SETTINGS)
-    if unknown:
-        raise exceptions.ConfigurationError(
-            f"cassandra.cluster.Cluster has no setting {', '.join(unknown)}"
-        )
-    owned = sorted(settings.keys() & _OWN_SETTINGS)
-    if owned:
-        raise exceptions.ConfigurationError(
-            f"{', '.join(owned)} cannot be set: the connections are this library's own"
-        )
-    version = settings.get("protocol_version")
-    if version not in (None, *PROTOCOL_VERSIONS):
-        raise exceptions.ConfigurationError(
-            f"protocol_version {version!r} is not spoken: leave it out, or pass 5 or 4"
-        )
-    port = settings.get("port", 9042)
-    if not isinstance(port, int) or not 0 < port < 65536:
-        raise exceptions.ConfigurationError(f"port takes 1 to 65535, not {port!r}")
-    points = settings.get("contact_points")
-    if isinstance(points, str):
-        raise exceptions.ConfigurationError(
-            f"contact_points takes a list of addresses: pass [{points!r}]"
-        )
-
-
 def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings for the driver's cluster, completed.
 
     :raises ~async_cassandra.exceptions.ConfigurationError: naming the one that does not fit
     """
-    _check(settings)
-    checked = {name: value for name, value in settings.items() if value is not None}
+    check(settings)
+    checked = given(settings)
     if "contact_points" in checked:
         checked["contact_points"] = list(checked["contact_points"])
     checked.setdefault(
@@ -478,18 +493,11 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     )
     if "ssl_options" in checked and "ssl_context" not in checked:
         checked["ssl_context"] = ssl_context_from_options(checked["ssl_options"])
+    # Statements are prepared by the sessions; the driver's cluster has none.
+    checked.pop("prepare_on_all_hosts", None)
+    checked.pop("reprepare_on_up", None)
     checked["execution_profiles"] = _profiles(checked)
     return checked
-
-
-def probing_of(settings: Mapping[str, Any]) -> Probing | None:
-    """How the control connection is probed: seldom where idle connections are, and never if never."""
-    usual = Probing()
-    interval: float = settings.get("idle_heartbeat_interval", usual.interval)
-    if not interval:
-        return None
-    timeout: float = settings.get("control_connection_timeout", usual.timeout)
-    return Probing(min(interval, usual.interval), timeout)
 
 
 def _profiles(settings: dict[str, Any]) -> dict[Any, ExecutionProfile]:

@@ -11,7 +11,7 @@ from typing import Any
 import cassandra
 from cassandra import connection as driver_connection
 from cassandra import protocol
-from cassandra.cluster import NoHostAvailable
+from cassandra.cluster import NoHostAvailable, UserTypeDoesNotExist
 
 from async_cassandra import exceptions
 from async_cassandra._wire.responses import ErrorCode
@@ -44,6 +44,10 @@ class ServerReport(exceptions.QueryError):
 
     def summary_msg(self) -> str:
         return str(self)
+
+
+class UserTypeMissingError(exceptions.ConfigurationError, UserTypeDoesNotExist):
+    """A class was registered for a user-defined type that the cluster does not have."""
 
 
 class UnavailableError(ServerReport, cassandra.Unavailable):

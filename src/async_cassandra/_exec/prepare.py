@@ -36,9 +36,21 @@ class Preparer:
     """The prepared statements of one session.
 
     Concurrency: the loop's thread only.
+
+    :param on_all_nodes: prepare on every node, rather than on each when it is first asked
+    :param on_opened: prepare again on each connection that opens
     """
 
-    def __init__(self, executor: Executor, builder: RequestBuilder) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        builder: RequestBuilder,
+        *,
+        on_all_nodes: bool = True,
+        on_opened: bool = True,
+    ) -> None:
+        self._on_all_nodes = on_all_nodes
+        self._on_opened = on_opened
         self._executor = executor
         self._builder = builder
         self._cache: OrderedDict[Key, PreparedStatement] = OrderedDict()
@@ -105,7 +117,7 @@ class Preparer:
             raise QueryError("The retry policy ignores that the statement could not be prepared")
         prepared = self._known_as(query, keyspace, response.prepared)
         self._recent.append(prepared)
-        for pool in self._executor.nodes.values():
+        for pool in self._executor.nodes.values() if self._on_all_nodes else ():
             if pool is not request.coordinator and pool.connections:
                 self._teach_one(pool.connections[0], prepared)
         return PreparedStatement(prepared, self._builder.version)
@@ -133,7 +145,7 @@ class Preparer:
 
     def teach(self, connection: Connection) -> None:
         """Prepare, in the background, what this session uses on a node that may have restarted."""
-        if self._queries:
+        if self._on_opened and self._queries:
             task = self._executor.loop.create_task(
                 self._teach(connection, list(self._queries.values()))
             )
