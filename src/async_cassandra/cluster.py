@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from cassandra import __version__ as driver_version
 from cassandra.auth import AuthProvider, PlainTextAuthProvider
+from cassandra.connection import EndPoint
 from cassandra.metadata import Metadata
 from cassandra.policies import LoadBalancingPolicy, ReconnectionPolicy, RetryPolicy
 
@@ -58,9 +59,10 @@ class AsyncCluster(DriverFace, AsyncClosing):
     :param protocol_version: 4 or 5; ``None`` for 5, and 4 where the server has no 5
     :param executor_threads: threads of the driver's control plane, 1 or more
     :param max_schema_agreement_wait: seconds to wait for all nodes to agree after DDL
-    :param control_connection_timeout: seconds for each request of the control connection
-    :param idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0
-        for never
+    :param control_connection_timeout: seconds for each request of the control connection; ``None``
+        for no limit
+    :param idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 or
+        ``None`` for never
     :param compression: ``"lz4"`` (or ``True``) to compress what is sent and received, with the
         ``lz4`` extra
     :param tls: turns TLS on, with certificates and host names verified: ``True`` trusts the system's
@@ -70,7 +72,8 @@ class AsyncCluster(DriverFace, AsyncClosing):
     :param metrics: told of every request of its sessions
     :param observers: told of every event of its sessions: a
         :class:`~async_cassandra.observers.SlowQueryLog`, or one of your own
-    :param kwargs: any other setting of the driver's ``Cluster``, ``execution_profiles`` among them
+    :param kwargs: any other setting of the driver's ``Cluster``, ``execution_profiles`` among them;
+        what would have no effect is refused
     :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit, naming it
     """
 
@@ -79,7 +82,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
 
     def __init__(
         self,
-        contact_points: Sequence[str] | None = None,
+        contact_points: Sequence[str | tuple[str, int] | EndPoint] | None = None,
         port: int = 9042,
         auth_provider: AuthProvider | None = None,
         load_balancing_policy: LoadBalancingPolicy | None = None,
@@ -89,7 +92,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
         protocol_version: int | None = None,
         executor_threads: int = 2,
         max_schema_agreement_wait: float = 10,
-        control_connection_timeout: float = 2.0,
+        control_connection_timeout: float | None = 2.0,
         idle_heartbeat_interval: float | None = IDLE_HEARTBEAT_INTERVAL,
         schema_event_refresh_window: float = 2.0,
         topology_event_refresh_window: float = 10.0,
@@ -339,6 +342,8 @@ class AsyncCluster(DriverFace, AsyncClosing):
         """Have values of a user-defined type read as instances of ``klass``, and written from them.
 
         :param klass: takes the type's fields as keyword arguments
+        :raises cassandra.cluster.UserTypeDoesNotExist: if the known schema has no such type; before
+            :meth:`connect`, that raises it; also ConfigurationError
         """
         self._control.register_user_type(keyspace, user_type, klass)
 

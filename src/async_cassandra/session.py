@@ -1,7 +1,6 @@
 """The session: where statements are executed."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cassandra.pool import Host
@@ -15,7 +14,12 @@ from async_cassandra._exec.prepare import run
 from async_cassandra._exec.records import RowT
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.rows import AsyncResultSet, whole_result
-from async_cassandra._exec.statements import AnyStatement, Parameters, PreparedStatement
+from async_cassandra._exec.statements import (
+    AnyStatement,
+    Parameters,
+    Payload,
+    PreparedStatement,
+)
 from async_cassandra._session_settings import SessionSettings
 from async_cassandra.exceptions import ConfigurationError, StatementChangedError
 from async_cassandra.metrics import MetricsMiddleware
@@ -84,7 +88,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         query: AnyStatement,
         parameters: Parameters = None,
         trace: bool = False,
-        custom_payload: Mapping[str | bytes, bytes] | None = None,
+        custom_payload: Payload = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds each page, not the call
         execution_profile: object = EXEC_PROFILE_DEFAULT,
         paging_state: bytes | None = None,
@@ -210,7 +214,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         parameters: Parameters = None,
         stream_config: StreamConfig | None = None,
         trace: bool = False,
-        custom_payload: Mapping[str | bytes, bytes] | None = None,
+        custom_payload: Payload = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds each page, not the call
         execution_profile: object = EXEC_PROFILE_DEFAULT,
         paging_state: bytes | None = None,
@@ -252,7 +256,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         self,
         batch_statement: BatchStatement,
         trace: bool = False,
-        custom_payload: Mapping[str | bytes, bytes] | None = None,
+        custom_payload: Payload = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds the request
         execution_profile: object = EXEC_PROFILE_DEFAULT,
     ) -> AsyncResultSet:
@@ -275,7 +279,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
     async def prepare(
         self,
         query: str,
-        custom_payload: Mapping[str | bytes, bytes] | None = None,
+        custom_payload: Payload = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds the request
         *,
         keyspace: str | None = None,

@@ -24,7 +24,7 @@ PARAMETERS = {
     "execute_stream": "query parameters stream_config trace custom_payload timeout "
     "execution_profile paging_state host execute_as row",
     "execute_batch": "batch_statement trace custom_payload timeout execution_profile",
-    "prepare": "query custom_payload timeout",
+    "prepare": "query custom_payload timeout keyspace",
     "set_keyspace": "keyspace",
 }
 
@@ -83,7 +83,7 @@ async def test_execute_refuses_bad_arguments_by_name() -> None:
         with pytest.raises(ConfigurationError, match="timeout"):
             await session.execute("SELECT 1", timeout=0)
         with pytest.raises(ConfigurationError, match="custom_payload"):
-            await session.execute("SELECT 1", custom_payload={"key": 1})  # type: ignore[dict-item]
+            await session.execute("SELECT 1", custom_payload={"key": 1})  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match=r"host 192\.0\.2\.1"):
             await session.execute("SELECT 1", host="192.0.2.1")
         with pytest.raises(ConfigurationError, match="execution profile"):

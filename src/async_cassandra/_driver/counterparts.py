@@ -127,5 +127,7 @@ class DriverFace:
 
     def _has_no_effect(self, name: str, value: object) -> bool:
         """Whether assigning would be taken for a setting and change nothing."""
-        own = getattr(type(self), name, None)
-        return own is None or (isinstance(own, property) and own.fset is None)
+        if not hasattr(type(self), name):
+            return True
+        own = getattr(type(self), name)
+        return isinstance(own, property) and own.fset is None

@@ -23,7 +23,6 @@ from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._wire.murmur3 import token_of
 
 from cpython.object cimport PyObject
-from libc.math cimport INFINITY
 from libc.stdint cimport INT32_MAX, INT64_MIN, uint16_t
 
 from async_cassandra._driver.profile_settings cimport ProfileSettings, settings_of

@@ -48,6 +48,7 @@ from async_cassandra._exec.statements import (
     BatchStatement,
     BoundStatement,
     Parameters,
+    Payload,
     PreparedStatement,
 )
 from async_cassandra._net.connection import NodeConnections
@@ -258,7 +259,7 @@ class SessionCore:
     def call_options(
         self,
         trace: bool,
-        custom_payload: Mapping[str, bytes | None] | None,
+        custom_payload: Payload,
         timeout: float | None,
         execution_profile: object,
         paging_state: bytes | None,
@@ -279,15 +280,14 @@ class SessionCore:
         options.trace = trace
         if timeout is not None:
             options.timeout = checked_timeout(timeout)
-        if custom_payload is not None:
-            custom_payload = checked_payload(custom_payload)
+        payload = None if custom_payload is None else checked_payload(custom_payload)
         if execute_as is not None:
             if not isinstance(execute_as, str):
                 raise ConfigurationError(
                     f"execute_as takes a role's name, not {type(execute_as).__name__}"
                 )
-            custom_payload = {**(custom_payload or {}), EXECUTE_AS: execute_as.encode()}
-        options.custom_payload = custom_payload
+            payload = {**(payload or {}), EXECUTE_AS: execute_as.encode()}
+        options.custom_payload = payload
         if paging_state is not None:
             if not isinstance(paging_state, bytes):
                 raise ConfigurationError(
