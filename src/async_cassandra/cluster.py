@@ -1,6 +1,7 @@
 """The cluster: contact points and settings, and the sessions connected to it."""
 
 import asyncio
+import math
 import os
 import ssl
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
@@ -18,6 +19,7 @@ from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT, Cluster
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._driver.counterparts import ASSIGNED_ON_CLUSTER, CLUSTER, DriverFace
+from async_cassandra._driver.request_settings import checked_timeout
 from async_cassandra._exec.budget import Budget
 from async_cassandra._exec.config import IDLE_HEARTBEAT_INTERVAL, ClientOptions
 from async_cassandra._exec.core import SessionCore
@@ -28,7 +30,7 @@ from async_cassandra._net.handshake import ConnectOptions
 from async_cassandra.exceptions import ConfigurationError, ConnectionError, ConnectTimeoutError
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.retry_policy import DefaultRetryPolicy
-from async_cassandra.session import AsyncCassandraSession, unquoted
+from async_cassandra.session import AsyncCassandraSession, exact_keyspace
 from async_cassandra.tls import TlsOptions, chosen_context
 
 __all__ = ["AsyncCluster"]
@@ -110,8 +112,8 @@ class AsyncCluster(DriverFace, AsyncClosing):
         if self._options.idle_heartbeat_interval is not IDLE_HEARTBEAT_INTERVAL:
             idle_heartbeat_interval = _agreed(self._options, idle_heartbeat_interval)
         self._budget = budget_of(self._options)
-        self._metrics = metrics
-        self._observers = tuple(observers)
+        self._metrics = _checked_metrics(metrics)
+        self._observers = _checked_observers(observers)
         self._names = {
             option: str(kwargs[setting])
             for setting, option in STARTUP_NAMES.items()
@@ -213,7 +215,8 @@ class AsyncCluster(DriverFace, AsyncClosing):
             ``TimeoutError``
         :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit
         """
-        return Connecting(lambda: self._connect(keyspace, timeout, metrics or self._metrics))
+        told = _checked_metrics(metrics) or self._metrics
+        return Connecting(lambda: self._connect(keyspace, timeout, told))
 
     async def _connect(
         self,
@@ -221,13 +224,13 @@ class AsyncCluster(DriverFace, AsyncClosing):
         timeout: float | None,  # noqa: ASYNC109  it is told in the exception
         metrics: MetricsMiddleware | None,
     ) -> AsyncCassandraSession:
-        timeout = CONNECT_TIMEOUT if timeout is None else timeout
+        timeout = CONNECT_TIMEOUT if timeout is None else checked_timeout(timeout)
+        exact = None if keyspace is None else exact_keyspace(keyspace)
         self._check_loop()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(None if timeout == math.inf else timeout):
                 await self._start()
-                exact = None if keyspace is None else unquoted(keyspace)
-                core = await self._open(exact, timeout, metrics)
+                core = await self._open(exact, metrics)
         except ConnectTimeoutError:
             raise
         except TimeoutError as error:
@@ -283,12 +286,9 @@ class AsyncCluster(DriverFace, AsyncClosing):
     async def _open(
         self,
         keyspace: str | None,
-        timeout: float,  # noqa: ASYNC109  it bounds each connection's opening, not this call
         metrics: MetricsMiddleware | None,
     ) -> SessionCore:
-        core = SessionCore(
-            self._control, self._connect_options(timeout), self._options, self._budget
-        )
+        core = SessionCore(self._control, self._connect_options(), self._options, self._budget)
         core.executor.observer = self._observer(core, metrics)
         try:
             await core.start(keyspace)
@@ -312,7 +312,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
             members.append(metrics.observe(core))
         return Observers(members) if members else None
 
-    def _connect_options(self, timeout: float) -> ConnectOptions:
+    def _connect_options(self) -> ConnectOptions:
         cluster = self._control.cluster
         assert cluster is not None
         return ConnectOptions(
@@ -321,7 +321,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
             server_hostname=self._control.server_hostname,
             compression=self._compression,
             max_in_flight=self._options.max_in_flight,
-            connect_timeout=min(timeout, cluster.connect_timeout or timeout),
+            connect_timeout=cluster.connect_timeout,
             startup=startup_options(self._options) | self._startup_settings(),
             sockopts=tuple(map(tuple, cluster.sockopts or ())),
             new_authenticator=self._control.new_authenticator if cluster.auth_provider else None,
@@ -439,6 +439,26 @@ def _checked(options: ClientOptions | None) -> ClientOptions:
     if not isinstance(options, ClientOptions):
         raise ConfigurationError(f"client_options takes a ClientOptions, not {options!r}")
     return options
+
+
+def _checked_metrics(metrics: MetricsMiddleware | None) -> MetricsMiddleware | None:
+    if metrics is not None and not isinstance(metrics, MetricsMiddleware):
+        raise ConfigurationError(
+            f"metrics takes a MetricsMiddleware, such as create_metrics_system() gives, "
+            f"not a {type(metrics).__name__}"
+        )
+    return metrics
+
+
+def _checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:
+    if isinstance(observers, Observer):
+        raise ConfigurationError("observers takes a list of them: pass [observer]")
+    for observer in observers:
+        if not isinstance(observer, Observer):
+            raise ConfigurationError(
+                f"observers takes async_cassandra.observers.Observer objects, not {observer!r}"
+            )
+    return tuple(observers)
 
 
 def _agreed(options: ClientOptions, interval: float | None) -> float:

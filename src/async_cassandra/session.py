@@ -307,9 +307,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         """The keyspace of a statement, which protocol v4 cannot say."""
         if keyspace is None:
             return None
-        if not isinstance(keyspace, str) or not keyspace:
-            raise ConfigurationError(f"keyspace takes a name, not {keyspace!r}")
-        name = unquoted(keyspace)
+        name = exact_keyspace(keyspace)
         if self._core.version < 5 and name != self.keyspace:
             raise ConfigurationError(
                 f"keyspace={keyspace!r} needs protocol v5, and this server has v4: qualify the "
@@ -324,9 +322,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         :raises ~async_cassandra.exceptions.QueryError: if there is none of that name
         """
         self._core.check_usable()
-        if not isinstance(keyspace, str) or not keyspace:
-            raise ConfigurationError(f"keyspace takes a name, not {keyspace!r}")
-        await self._core.use_keyspace(unquoted(keyspace))
+        await self._core.use_keyspace(exact_keyspace(keyspace))
 
     async def close(self, *, grace: float = CLOSE_GRACE) -> None:
         """Refuse new requests, wait for those under way, close the connections; idempotent.
@@ -343,6 +339,16 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
     async def _close(self, grace: float) -> None:
         await self._core.close(grace)
         await self._cluster._session_closed(self)
+
+
+def exact_keyspace(keyspace: object) -> str:
+    """A keyspace's name as the server spells it.
+
+    :raises ~async_cassandra.exceptions.ConfigurationError: if it is no name
+    """
+    if not isinstance(keyspace, str) or not keyspace:
+        raise ConfigurationError(f"keyspace takes a name, not {keyspace!r}")
+    return unquoted(keyspace)
 
 
 def unquoted(name: str) -> str:

@@ -19,7 +19,10 @@ MOST_ROWS = 2**31 - 1
 def is_number(value: object, low: float, high: float, *, whole: bool = False) -> bool:
     """Whether a value is a number from ``low`` to ``high``; no bool, and no fraction if ``whole``."""
     kinds = int if whole else int | float
-    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        return False
+    # Neither may it be an int that no float can hold.
+    return low <= value <= high and (isinstance(value, float) or value.bit_length() < 1024)
 
 
 def checked_level(level: Any, name: str = "consistency_level") -> int:

@@ -276,6 +276,10 @@ class SessionCore:
             profile = self.default_options.profile
         else:
             profile = self.control.profile(execution_profile)
+        if trace and trace is not True:
+            raise ConfigurationError(
+                f"trace takes True or False, not {trace!r}; the type of rows is row=..."
+            )
         options = CallOptions(profile)
         options.trace = trace
         if timeout is not None:
