@@ -15,11 +15,9 @@ import pytest
 import trustme
 from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster
+from cassandra.cluster import Cluster
 from cassandra.column_encryption.policies import AES256ColumnEncryptionPolicy
-from cassandra.connection import EndPoint, EndPointFactory
 from cassandra.policies import (
-    AddressTranslator,
     ConvictionPolicy,
     ReconnectionPolicy,
     RetryPolicy,
@@ -36,7 +34,7 @@ from async_cassandra import (
     ExecutionProfile,
     exceptions,
 )
-from async_cassandra._driver.counterparts import CLUSTER
+from tests.support.endpoints import SECOND, Inside, NamedFactory
 from tests.support.native_protocol import Opcode
 from tests.support.peer_connection import PeerConnection
 from tests.support.peer_replies import ErrorCode
@@ -46,7 +44,7 @@ from tests.support.system_tables import Node
 
 pytestmark = pytest.mark.anyio
 
-HOSTS = ["127.0.4.41", "127.0.4.42"]
+HOSTS = ["127.0.4.41", SECOND]
 READ = "SELECT v FROM ks.t"
 WRITE = "INSERT INTO ks.t (id) VALUES (1)"
 
@@ -412,11 +410,6 @@ async def token_metadata_enabled() -> None:
     await refused("token_metadata_enabled", "no", "True or False")()
 
 
-class Inside(AddressTranslator):
-    def translate(self, addr: str) -> str:
-        return HOSTS[1] if addr == "10.9.9.9" else addr
-
-
 @asynccontextmanager
 async def behind(**settings: Any) -> AsyncIterator[tuple[list[ScriptedPeer], list[str]]]:
     """Two nodes, of which the second is known by an address that leads nowhere."""
@@ -434,41 +427,6 @@ async def address_translator() -> None:
     async with behind(address_translator=Inside()) as (peers, endpoints):
         assert f"{HOSTS[1]}:{peers[1].port}" in endpoints
     await refused("address_translator", Inside, "not its class")()
-
-
-class Named(EndPoint):
-    """An endpoint whose address is a name that only it can resolve."""
-
-    def __init__(self, name: str, port: int) -> None:
-        self.name, self._port = name, port
-
-    @property
-    def address(self) -> str:
-        return self.name
-
-    @property
-    def port(self) -> int:
-        return self._port
-
-    def resolve(self) -> tuple[str, int]:
-        return HOSTS[1], self._port
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Named) and self.name == other.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
-
-    def __lt__(self, other: Any) -> bool:
-        return bool(self.name < other.name)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class NamedFactory(EndPointFactory):
-    def create(self, row: dict[str, Any]) -> EndPoint:
-        return Named("second", row.get("native_port") or row["peer_port"])
 
 
 async def endpoint_factory() -> None:
@@ -628,60 +586,3 @@ SETTINGS = sorted(set(inspect.signature(Cluster.__init__).parameters) - {"self"}
 async def test_setting_has_its_effect_or_is_refused(name: str) -> None:
     assert name in PROOFS, f"the driver has a setting {name}: prove what it does here, or refuse it"
     await PROOFS[name]()
-
-
-@pytest.mark.parametrize("name", sorted({*SETTINGS, "connect_to_remote_hosts"}))
-async def test_setting_that_is_assigned_later_is_refused(name: str) -> None:
-    cluster: Any = AsyncCluster()
-    with pytest.raises(ConfigurationError, match=f"{name} cannot be set: "):
-        setattr(cluster, name, object())
-
-
-@pytest.mark.parametrize("name", [name for name in dir(Cluster) if not name.startswith("_")])
-def test_member_of_the_drivers_cluster_is_here_or_says_what_to_do(name: str) -> None:
-    if hasattr(AsyncCluster, name):
-        return
-    with pytest.raises(AttributeError, match=name) as caught:
-        getattr(AsyncCluster(), name)
-    assert CLUSTER[name] in str(caught.value)
-
-
-def test_subclass_keeps_attributes_of_its_own() -> None:
-    class Mine(AsyncCluster):
-        metrics: Any = None
-
-        def __init__(self, port: int) -> None:
-            self.port = port
-            super().__init__(port=port)
-            self.port = port
-            self.label = "mine"
-            self.metrics = 5
-
-    mine = Mine(9043)
-    assert (mine.port, mine.label, mine.metrics) == (9043, "mine", 5)
-
-
-def test_heartbeat_of_cluster_and_options_must_agree() -> None:
-    options = ClientOptions(idle_heartbeat_interval=5)
-    AsyncCluster(client_options=options)
-    AsyncCluster(client_options=options, idle_heartbeat_interval=5)
-    AsyncCluster(idle_heartbeat_interval=5, client_options=ClientOptions(fetch_size=10))
-    for other in (30.0, 0, None):
-        with pytest.raises(ConfigurationError, match=r"idle_heartbeat_interval.*ClientOptions"):
-            AsyncCluster(client_options=options, idle_heartbeat_interval=other)
-
-
-def test_default_profile_and_what_it_has_contradict_each_other() -> None:
-    profiles = {EXEC_PROFILE_DEFAULT: ExecutionProfile()}
-    for name, policy in (
-        ("retry_policy", RetryPolicy()),
-        ("default_retry_policy", RetryPolicy()),
-        ("load_balancing_policy", RoundRobinPolicy()),
-    ):
-        with pytest.raises(ConfigurationError, match="contradict"):
-            given(execution_profiles=profiles, **{name: policy})
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_none_says_nothing(name: str) -> None:
-    given(**{name: None})
