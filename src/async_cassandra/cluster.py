@@ -1,22 +1,27 @@
 """The cluster: contact points and settings, and the sessions connected to it."""
 
 import asyncio
+import math
 import os
 import ssl
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from cassandra import __version__ as driver_version
 from cassandra.auth import AuthProvider, PlainTextAuthProvider
+from cassandra.connection import EndPoint
 from cassandra.metadata import Metadata
 from cassandra.policies import LoadBalancingPolicy, ReconnectionPolicy, RetryPolicy
 
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT, Cluster
 from async_cassandra._driver.control_plane import ControlPlane
+from async_cassandra._driver.counterparts import ASSIGNED_ON_CLUSTER, CLUSTER, DriverFace
+from async_cassandra._driver.request_settings import checked_timeout
 from async_cassandra._exec.budget import Budget
-from async_cassandra._exec.config import ClientOptions
+from async_cassandra._exec.config import IDLE_HEARTBEAT_INTERVAL, ClientOptions
 from async_cassandra._exec.core import SessionCore
 from async_cassandra._exec.faults import connect_fault
 from async_cassandra._exec.observer import Observer, Observers
@@ -30,15 +35,21 @@ from async_cassandra.exceptions import (
 )
 from async_cassandra.metrics import MetricsMiddleware
 from async_cassandra.retry_policy import DefaultRetryPolicy
-from async_cassandra.session import AsyncCassandraSession, unquoted
+from async_cassandra.session import AsyncCassandraSession, exact_keyspace
 from async_cassandra.tls import TlsOptions, chosen_context, chosen_names
 
 __all__ = ["AsyncCluster"]
 
 CONNECT_TIMEOUT = 30.0
+# By setting of the driver's cluster, what STARTUP calls it.
+STARTUP_NAMES = {
+    "application_name": "APPLICATION_NAME",
+    "application_version": "APPLICATION_VERSION",
+    "client_id": "CLIENT_ID",
+}
 
 
-class AsyncCluster(AsyncClosing):
+class AsyncCluster(DriverFace, AsyncClosing):
     """A cluster to connect to.
 
     May be built before any loop runs; resolves no name and opens nothing until :meth:`connect`,
@@ -55,9 +66,10 @@ class AsyncCluster(AsyncClosing):
     :param protocol_version: 4 or 5; ``None`` for 5, and 4 where the server has no 5
     :param executor_threads: threads of the driver's control plane, 1 or more
     :param max_schema_agreement_wait: seconds to wait for all nodes to agree after DDL
-    :param control_connection_timeout: seconds for each request of the control connection
-    :param idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0
-        for never
+    :param control_connection_timeout: seconds for each request of the control connection; ``None``
+        for no limit
+    :param idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 or
+        ``None`` for never
     :param compression: ``"lz4"`` (or ``True``) to compress what is sent and received, with the
         ``lz4`` extra
     :param tls: turns TLS on, with certificates and host names verified: ``True`` trusts the system's
@@ -68,13 +80,16 @@ class AsyncCluster(AsyncClosing):
     :param observers: told of every event of its sessions: a
         :class:`~async_cassandra.observers.SlowQueryLog`, or one of your own
     :param kwargs: any other setting of the driver's ``Cluster``, ``execution_profiles`` and
-        ``column_encryption_policy`` among them
+        ``column_encryption_policy`` among them; what would have no effect is refused
     :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit, naming it
     """
 
+    _counterparts = CLUSTER
+    _assigned = ASSIGNED_ON_CLUSTER
+
     def __init__(
         self,
-        contact_points: Sequence[str] | None = None,
+        contact_points: Sequence[str | tuple[str, int] | EndPoint] | None = None,
         port: int = 9042,
         auth_provider: AuthProvider | None = None,
         load_balancing_policy: LoadBalancingPolicy | None = None,
@@ -84,8 +99,8 @@ class AsyncCluster(AsyncClosing):
         protocol_version: int | None = None,
         executor_threads: int = 2,
         max_schema_agreement_wait: float = 10,
-        control_connection_timeout: float = 2.0,
-        idle_heartbeat_interval: float = 30.0,
+        control_connection_timeout: float | None = 2.0,
+        idle_heartbeat_interval: float | None = IDLE_HEARTBEAT_INTERVAL,
         schema_event_refresh_window: float = 2.0,
         topology_event_refresh_window: float = 10.0,
         status_event_refresh_window: float = 2.0,
@@ -99,15 +114,17 @@ class AsyncCluster(AsyncClosing):
     ) -> None:
         self._compression = _lz4(compression)
         self._options = _checked(client_options)
+        if self._options.idle_heartbeat_interval is not IDLE_HEARTBEAT_INTERVAL:
+            idle_heartbeat_interval = _agreed(self._options, idle_heartbeat_interval)
         self._budget = budget_of(self._options)
-        self._idle_heartbeat_interval = idle_heartbeat_interval
-        self._metrics = metrics
-        self._observers = tuple(observers)
-        profiles = kwargs.get("execution_profiles") or {}
-        if retry_policy is None and EXEC_PROFILE_DEFAULT not in profiles:
-            retry_policy = DefaultRetryPolicy()
-        if retry_policy is not None:
-            kwargs.setdefault("default_retry_policy", retry_policy)
+        self._metrics = _checked_metrics(metrics)
+        self._observers = _checked_observers(observers)
+        self._names = {
+            option: str(kwargs[setting])
+            for setting, option in STARTUP_NAMES.items()
+            if kwargs.get(setting) is not None
+        }
+        kwargs["default_retry_policy"] = _retry_policy(retry_policy, kwargs)
         self._control = ControlPlane(
             contact_points=contact_points,
             port=port,
@@ -121,11 +138,14 @@ class AsyncCluster(AsyncClosing):
             max_schema_agreement_wait=max_schema_agreement_wait,
             control_connection_timeout=control_connection_timeout,
             idle_heartbeat_interval=idle_heartbeat_interval,
+            compression=self._compression is not None,
             schema_event_refresh_window=schema_event_refresh_window,
             topology_event_refresh_window=topology_event_refresh_window,
             status_event_refresh_window=status_event_refresh_window,
             **kwargs,
         )
+        idle = idle_heartbeat_interval or 0
+        self._options = replace(self._options, idle_heartbeat_interval=idle)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._starting: asyncio.Task[None] | None = None
@@ -133,6 +153,13 @@ class AsyncCluster(AsyncClosing):
         self._shutting_down: asyncio.Task[None] | None = None
         self._sessions: list[AsyncCassandraSession] = []
         self._shut_down_with_session = False
+
+    def _has_no_effect(self, name: str, value: object) -> bool:
+        # A subclass may keep for itself what it passed on.
+        control = vars(self).get("_control")
+        if control is None or control.setting(name) == value:
+            return False
+        return super()._has_no_effect(name, value)
 
     @classmethod
     def create_with_auth(
@@ -152,6 +179,16 @@ class AsyncCluster(AsyncClosing):
     def metadata(self) -> Metadata | None:
         """The driver's picture of topology and schema; ``None`` before :meth:`connect`."""
         return self._control.metadata
+
+    @property
+    def protocol_version(self) -> int | None:
+        """The native protocol version that is spoken, 5 or 4; ``None`` before :meth:`connect`."""
+        return None if self._cluster is None else int(self._cluster.protocol_version)
+
+    @property
+    def is_shutdown(self) -> bool:
+        """The driver's name for :attr:`is_closed`."""
+        return self.is_closed
 
     @property
     def _cluster(self) -> Cluster | None:
@@ -185,7 +222,8 @@ class AsyncCluster(AsyncClosing):
             ``TimeoutError``
         :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit
         """
-        return Connecting(lambda: self._connect(keyspace, timeout, metrics or self._metrics))
+        told = _checked_metrics(metrics) or self._metrics
+        return Connecting(lambda: self._connect(keyspace, timeout, told))
 
     async def _connect(
         self,
@@ -193,13 +231,13 @@ class AsyncCluster(AsyncClosing):
         timeout: float | None,  # noqa: ASYNC109  it is told in the exception
         metrics: MetricsMiddleware | None,
     ) -> AsyncCassandraSession:
-        timeout = CONNECT_TIMEOUT if timeout is None else timeout
+        timeout = CONNECT_TIMEOUT if timeout is None else checked_timeout(timeout)
+        exact = None if keyspace is None else exact_keyspace(keyspace)
         self._check_loop()
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(None if timeout == math.inf else timeout):
                 await self._start()
-                exact = None if keyspace is None else unquoted(keyspace)
-                core = await self._open(exact, timeout, metrics)
+                core = await self._open(exact, metrics)
         except ConnectTimeoutError:
             raise
         except TimeoutError as error:
@@ -255,12 +293,9 @@ class AsyncCluster(AsyncClosing):
     async def _open(
         self,
         keyspace: str | None,
-        timeout: float,  # noqa: ASYNC109  it bounds each connection's opening, not this call
         metrics: MetricsMiddleware | None,
     ) -> SessionCore:
-        core = SessionCore(
-            self._control, self._connect_options(timeout), self._options, self._budget
-        )
+        core = SessionCore(self._control, self._connect_options(), self._options, self._budget)
         core.executor.observer = self._observer(core, metrics)
         try:
             await core.start(keyspace)
@@ -284,7 +319,7 @@ class AsyncCluster(AsyncClosing):
             members.append(metrics.observe(core))
         return Observers(members) if members else None
 
-    def _connect_options(self, timeout: float) -> ConnectOptions:
+    def _connect_options(self) -> ConnectOptions:
         cluster = self._control.cluster
         assert cluster is not None
         return ConnectOptions(
@@ -293,15 +328,29 @@ class AsyncCluster(AsyncClosing):
             connect_by_name=self._control.connect_by_name,
             compression=self._compression,
             max_in_flight=self._options.max_in_flight,
-            connect_timeout=min(timeout, cluster.connect_timeout or timeout),
-            startup=startup_options(self._options),
+            connect_timeout=cluster.connect_timeout,
+            startup=startup_options(self._options) | self._startup_settings(),
+            sockopts=tuple(map(tuple, cluster.sockopts or ())),
             new_authenticator=self._control.new_authenticator if cluster.auth_provider else None,
         )
+
+    def _startup_settings(self) -> dict[str, str]:
+        """What STARTUP says of the settings of the driver's ``Cluster``."""
+        cluster = self._control.cluster
+        assert cluster is not None
+        said = dict(self._names)
+        if cluster.cql_version:
+            said["CQL_VERSION"] = cluster.cql_version
+        if cluster.no_compact:
+            said["NO_COMPACT"] = "true"
+        return said
 
     def register_user_type(self, keyspace: str, user_type: str, klass: type) -> None:
         """Have values of a user-defined type read as instances of ``klass``, and written from them.
 
         :param klass: takes the type's fields as keyword arguments
+        :raises cassandra.cluster.UserTypeDoesNotExist: if the known schema has no such type; before
+            :meth:`connect`, that raises it; also ConfigurationError
         """
         self._control.register_user_type(keyspace, user_type, klass)
 
@@ -397,6 +446,53 @@ def _checked(options: ClientOptions | None) -> ClientOptions:
     if not isinstance(options, ClientOptions):
         raise ConfigurationError(f"client_options takes a ClientOptions, not {shown(options)}")
     return options
+
+
+def _checked_metrics(metrics: MetricsMiddleware | None) -> MetricsMiddleware | None:
+    if metrics is not None and not isinstance(metrics, MetricsMiddleware):
+        raise ConfigurationError(
+            f"metrics takes a MetricsMiddleware, such as create_metrics_system() gives, "
+            f"not a {type(metrics).__name__}"
+        )
+    return metrics
+
+
+def _checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:
+    if isinstance(observers, Observer):
+        raise ConfigurationError("observers takes a list of them: pass [observer]")
+    for observer in observers:
+        if not isinstance(observer, Observer):
+            raise ConfigurationError(
+                f"observers takes async_cassandra.observers.Observer objects, not {observer!r}"
+            )
+    return tuple(observers)
+
+
+def _agreed(options: ClientOptions, interval: float | None) -> float:
+    """The heartbeat's interval of the options, if the cluster's says nothing else."""
+    chosen = options.idle_heartbeat_interval
+    if interval is not IDLE_HEARTBEAT_INTERVAL and (interval or 0) != chosen:
+        raise ConfigurationError(
+            f"idle_heartbeat_interval={interval!r} of the cluster and "
+            f"idle_heartbeat_interval={chosen!r} of its ClientOptions contradict each other: "
+            "give one of them"
+        )
+    return chosen
+
+
+def _retry_policy(policy: RetryPolicy | None, settings: Mapping[str, Any]) -> RetryPolicy | None:
+    """That of the default execution profile, by either of its names."""
+    other: RetryPolicy | None = settings.get("default_retry_policy")
+    if policy is not None and other is not None and policy is not other:
+        raise ConfigurationError(
+            "retry_policy and default_retry_policy are the same setting and contradict each other: "
+            "give one of them"
+        )
+    chosen = policy if policy is not None else other
+    profiles = settings.get("execution_profiles") or {}
+    if chosen is None and EXEC_PROFILE_DEFAULT not in profiles:
+        return DefaultRetryPolicy()
+    return chosen
 
 
 def _lz4(

@@ -4,18 +4,20 @@ import asyncio
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from cassandra.pool import Host
 from cassandra.query import BatchStatement
 
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import Cluster
+from async_cassandra._driver.counterparts import ASSIGNED_ON_SESSION, SESSION, DriverFace
 from async_cassandra._exec.records import RowT
 from async_cassandra._exec.statements import AnyStatement, Parameters
+from async_cassandra._session_settings import SESSION_ATTRIBUTES
 from async_cassandra.cluster import AsyncCluster
 from async_cassandra.exceptions import AsyncCassandraError, ConnectionError, OverloadedError
 from async_cassandra.result import AsyncResultSet
@@ -265,13 +267,18 @@ class ConnectionMonitor:
         return cluster
 
 
-class RateLimitedSession(AsyncClosing):
+class RateLimitedSession(DriverFace, AsyncClosing):
     """A session with at most ``max_concurrent`` requests in flight; more wait their turn.
 
     A stream takes a turn until its first page is there. A request's timeout starts after the wait.
 
     Cancellation: a cancelled wait gives its place up at once.
     """
+
+    _counterparts: ClassVar[Mapping[str, str]] = {
+        name: f"its session has it: use .session.{name}" for name in (*SESSION, *SESSION_ATTRIBUTES)
+    }
+    _assigned = ASSIGNED_ON_SESSION | SESSION_ATTRIBUTES
 
     def __init__(self, session: AsyncCassandraSession, max_concurrent: int = 1000) -> None:
         """:param max_concurrent: requests in flight, at least 1"""

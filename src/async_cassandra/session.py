@@ -1,7 +1,6 @@
 """The session: where statements are executed."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cassandra.encoder import Encoder
@@ -20,8 +19,10 @@ from async_cassandra._exec.statements import (
     AnyStatement,
     BoundStatement,
     Parameters,
+    Payload,
     PreparedStatement,
 )
+from async_cassandra._session_settings import SessionSettings
 from async_cassandra.exceptions import (
     SURROGATES,
     ConfigurationError,
@@ -40,7 +41,7 @@ __all__ = ["AsyncCassandraSession", "AsyncSession"]
 CLOSE_GRACE = 5.0
 
 
-class AsyncCassandraSession(AsyncClosing):
+class AsyncCassandraSession(SessionSettings, AsyncClosing):
     """Executes statements on a cluster, in the event loop that connected it.
 
     Get one from :meth:`AsyncCluster.connect`. Concurrency: any number of tasks of that loop at
@@ -103,7 +104,7 @@ class AsyncCassandraSession(AsyncClosing):
         query: AnyStatement,
         parameters: Parameters = None,
         trace: bool = False,
-        custom_payload: Mapping[str, bytes] | None = None,
+        custom_payload: Payload = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds each page, not the call
         execution_profile: object = EXEC_PROFILE_DEFAULT,
         paging_state: bytes | None = None,
@@ -225,7 +226,7 @@ class AsyncCassandraSession(AsyncClosing):
         parameters: Parameters = None,
         stream_config: StreamConfig | None = None,
         trace: bool = False,
-        custom_payload: Mapping[str, bytes] | None = None,
+        custom_payload: Payload = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds each page, not the call
         execution_profile: object = EXEC_PROFILE_DEFAULT,
         paging_state: bytes | None = None,
@@ -267,7 +268,7 @@ class AsyncCassandraSession(AsyncClosing):
         self,
         batch_statement: BatchStatement,
         trace: bool = False,
-        custom_payload: Mapping[str, bytes] | None = None,
+        custom_payload: Payload = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds the request
         execution_profile: object = EXEC_PROFILE_DEFAULT,
     ) -> AsyncResultSet:
@@ -290,12 +291,18 @@ class AsyncCassandraSession(AsyncClosing):
     async def prepare(
         self,
         query: str,
-        custom_payload: Mapping[str, bytes] | None = None,
+        custom_payload: Payload = None,
         timeout: float | None = None,  # noqa: ASYNC109  it bounds the request
+        *,
+        keyspace: str | None = None,
     ) -> PreparedStatement:
         """Prepare a statement for as long as the session lasts; nodes that forget it learn it again.
 
         :param timeout: seconds, above 0; ``None`` takes the profile's
+        :param keyspace: what unqualified names mean, exactly spelled, with protocol v5; ``None``
+            takes the session's
+        :raises ~async_cassandra.exceptions.ConfigurationError: if a keyspace other than the
+            session's is given with protocol v4
         :raises ~async_cassandra.exceptions.QueryError: if the server refuses it; also the driver's
             class
         """
@@ -306,7 +313,19 @@ class AsyncCassandraSession(AsyncClosing):
         options = core.call_options(
             False, custom_payload, timeout, EXEC_PROFILE_DEFAULT, None, None, None
         )
-        return await core.prepare(query, options)
+        return await core.prepare(query, options, self._own_keyspace(keyspace))
+
+    def _own_keyspace(self, keyspace: str | None) -> str | None:
+        """The keyspace of a statement, which protocol v4 cannot say."""
+        if keyspace is None:
+            return None
+        name = exact_keyspace(keyspace)
+        if self._core.version < 5 and name != self.keyspace:
+            raise ConfigurationError(
+                f"keyspace={keyspace!r} needs protocol v5, and this server has v4: qualify the "
+                "names in the statement, or use a session of that keyspace"
+            )
+        return name
 
     async def set_keyspace(self, keyspace: str) -> None:
         """Make ``keyspace`` what unqualified names mean, on every connection.
@@ -315,10 +334,9 @@ class AsyncCassandraSession(AsyncClosing):
         :raises ~async_cassandra.exceptions.QueryError: if there is none of that name
         """
         self._core.check_usable()
-        if not isinstance(keyspace, str) or not keyspace:
-            raise ConfigurationError(f"keyspace takes a name, not {shown(keyspace)}")
         core = self._core
-        await core.keyspaces.change(unquoted(keyspace), seconds_of(core.default_options))
+        name = exact_keyspace(keyspace)
+        await core.keyspaces.change(name, seconds_of(core.default_options))
 
     async def close(self, *, grace: float = CLOSE_GRACE) -> None:
         """Refuse new requests, wait for those under way, close the connections; idempotent.
@@ -335,6 +353,16 @@ class AsyncCassandraSession(AsyncClosing):
     async def _close(self, grace: float) -> None:
         await self._core.close(grace)
         await self._cluster._session_closed(self)
+
+
+def exact_keyspace(keyspace: object) -> str:
+    """A keyspace's name as the server spells it.
+
+    :raises ~async_cassandra.exceptions.ConfigurationError: if it is no name
+    """
+    if not isinstance(keyspace, str) or not keyspace:
+        raise ConfigurationError(f"keyspace takes a name, not {shown(keyspace)}")
+    return unquoted(keyspace)
 
 
 def unquoted(name: str) -> str:

@@ -108,9 +108,9 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         return self._next_state
 
     @property
-    def column_names(self) -> tuple[str, ...]:
+    def column_names(self) -> list[str]:
         """The columns' names as the server spells them."""
-        return self._cursor.page.plan.column_names if self._cursor is not None else ()
+        return list(self._cursor.page.plan.column_names) if self._cursor is not None else []
 
     def _take(self, response: Response | None) -> None:
         """Make a response's page the current one and ask for the next."""

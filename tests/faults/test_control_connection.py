@@ -62,7 +62,7 @@ async def test_schema_change_after_a_cut_is_seen(
     query = f"SELECT * FROM {table} WHERE id = ?"
     await session.execute(f"CREATE TABLE {keyspace}.{table} (id int PRIMARY KEY, a int)")
     async with AsyncCluster(**proxied_options) as cluster, cluster.connect(keyspace) as cut_off:
-        assert (await cut_off.execute(query, (1,))).column_names == ("id", "a")
+        assert (await cut_off.execute(query, (1,))).column_names == ["id", "a"]
         cached = cut_off._core.preparer.cached
         assert cached(keyspace, query) is not None
         (link,) = control_links(proxies)
@@ -72,7 +72,7 @@ async def test_schema_change_after_a_cut_is_seen(
         after = await heard(lambda: "b" in columns(cut_off, keyspace, table))
         await heard(lambda: cached(keyspace, query) is None)
         assert link not in control_links(proxies)
-        assert (await cut_off.execute(query, (1,))).column_names == ("id", "a", "b")
+        assert (await cut_off.execute(query, (1,))).column_names == ["id", "a", "b"]
         await session.execute(f"ALTER TABLE {keyspace}.{table} ADD c text")
         again = await heard(lambda: "c" in columns(cut_off, keyspace, table))
     report(f"seen {after:.1f} s after the cut, the next change {again:.1f} s after it was made")

@@ -308,7 +308,7 @@ async def test_conditional_insert_tells_whether_it_was_applied(
     for number, statement in enumerate(statements):
         first = await session.execute(statement, (number, 0, "first"))
         assert first.was_applied is True
-        assert first.column_names == ("[applied]",)
+        assert first.column_names == ["[applied]"]
         second = await session.execute(statement, (number, 0, "second"))
         assert second.was_applied is False
         row = second.one()

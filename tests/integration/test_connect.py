@@ -7,13 +7,16 @@ import builtins
 import contextlib
 import re
 import socket
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import cassandra
 import pytest
+from cassandra import ConsistencyLevel
 from cassandra.cluster import Cluster, NoHostAvailable
 from cassandra.policies import DCAwareRoundRobinPolicy
+from cassandra.query import dict_factory
 
 from async_cassandra import (
     AsyncCassandraError,
@@ -464,3 +467,46 @@ async def test_session_repr_shows_state(own_cluster: AsyncCluster, cassandra_key
     assert "open" in repr(session)
     await session.close()
     assert "closed" in repr(session)
+
+
+async def test_server_is_told_what_the_settings_say(settings: dict[str, Any]) -> None:
+    told: dict[str, Any] = {
+        "application_name": "shop",
+        "application_version": "1.2",
+        "client_id": uuid.uuid4(),
+    }
+    async with (
+        AsyncCluster(**settings, **told, cql_version="3.4.7", no_compact=True) as cluster,
+        cluster.connect() as session,
+    ):
+        clients = await session.execute("SELECT client_options FROM system_views.clients")
+        options = [dict(client.client_options) for client in clients]
+        (mine,) = [said for said in options if said.get("APPLICATION_NAME") == "shop"]
+        assert mine["APPLICATION_VERSION"] == "1.2"
+        assert mine["CLIENT_ID"] == str(told["client_id"])
+        assert (mine["CQL_VERSION"], mine["NO_COMPACT"]) == ("3.4.7", "true")
+
+
+async def test_defaults_of_a_session_reach_a_real_server(
+    session: AsyncCassandraSession, cassandra_keyspace: str
+) -> None:
+    own = await session.cluster.connect(cassandra_keyspace)
+    await own.execute("CREATE TABLE IF NOT EXISTS defaults (id int PRIMARY KEY, v int)")
+    own.default_serial_consistency_level = ConsistencyLevel.LOCAL_SERIAL
+    own.default_consistency_level = ConsistencyLevel.ALL
+    own.timestamp_generator = lambda: 42
+    own.row_factory = dict_factory
+    await own.execute("INSERT INTO defaults (id, v) VALUES (?, ?)", (1, 2))
+    assert (await own.execute("SELECT id, writetime(v) AS at FROM defaults")).one() == {
+        "id": 1,
+        "at": 42,
+    }
+    applied = await own.execute("UPDATE defaults SET v = 3 WHERE id = 1 IF v = 2")
+    assert applied.was_applied
+    traced = await own.execute("SELECT v FROM defaults", trace=True)
+    own.max_trace_wait = 10.0
+    trace = await traced.get_query_trace()
+    assert trace is not None
+    assert trace.parameters is not None
+    assert trace.parameters["consistency_level"] == "ALL"
+    await own.close()

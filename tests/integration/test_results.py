@@ -142,8 +142,8 @@ async def test_columns_are_as_plain_drivers(
     for statement in (query, await session.prepare(query)):
         mine = await session.execute(statement)
         theirs = await asyncio.to_thread(plain_session.execute, query)
-        assert list(mine.column_names) == list(theirs.column_names) == ["Mixed", "p", "count"]
-        assert list(mine.column_types) == list(theirs.column_types)
+        assert mine.column_names == theirs.column_names == ["Mixed", "p", "count"]
+        assert mine.column_types == list(theirs.column_types)
 
 
 async def test_result_without_rows_is_empty(session: AsyncCassandraSession, table: str) -> None:
@@ -158,9 +158,9 @@ async def test_result_without_rows_is_empty(session: AsyncCassandraSession, tabl
         assert not empty.has_more_pages
         with pytest.raises(IndexError):
             empty[0]
-    assert select.column_names == ("p", "v")
-    assert write.column_names == ()
-    assert write.column_types == ()
+    assert select.column_names == ["p", "v"]
+    assert write.column_names == []
+    assert write.column_types == []
     await session.execute(f"DELETE FROM {table} WHERE p = 99")
 
 

@@ -540,7 +540,7 @@ async def test_stop_ends_a_wait_for_the_schema() -> None:
 async def test_user_type_reaches_listeners_before_and_after_start() -> None:
     events = Events()
     async with ScriptedPeer() as peer:
-        plane = ControlPlane(**settings(peer))
+        plane = ControlPlane(**settings(peer), schema_metadata_enabled=False)
         plane.add_listener(events)
         plane.register_user_type("ks", "early", dict)
         await plane.start(5)

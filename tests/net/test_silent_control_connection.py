@@ -10,8 +10,9 @@ import pytest
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.policies import ConstantReconnectionPolicy
 
+from async_cassandra._driver.cluster_settings import probing_of
 from async_cassandra._driver.control_connection import Probing
-from async_cassandra._driver.control_plane import ControlPlane, probing_of
+from async_cassandra._driver.control_plane import ControlPlane
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.proxied import ThroughProxies, control_links
 from tests.support.request_rig import until
@@ -72,10 +73,13 @@ async def test_answered_probes_keep_the_control_connection() -> None:
         ({"idle_heartbeat_interval": 30.0, "control_connection_timeout": 5.0}, Probing(2.0, 5.0)),
         ({"idle_heartbeat_interval": 0.5}, Probing(0.5, 2.0)),
         ({"idle_heartbeat_interval": 0}, None),
+        ({"idle_heartbeat_interval": None}, None),
+        ({"idle_heartbeat_timeout": 15.0}, Probing(2.0, 15.0)),
+        ({"control_connection_timeout": None}, Probing(2.0, 2.0)),
     ],
 )
 def test_control_connection_is_probed_within_seconds_or_never(
-    settings: dict[str, float], probing: Probing | None
+    settings: dict[str, float | None], probing: Probing | None
 ) -> None:
     assert probing_of(settings) == probing
 

@@ -41,6 +41,7 @@ class PeerConnection(asyncio.Protocol):
 
     :ivar version: the client's protocol version, once it sent anything
     :ivar keyspace: what the last ``USE`` chose
+    :ivar startup_options: what STARTUP said
     :ivar event_types: what REGISTER asked for
     :ivar in_flight: stream ids that are owed a response
     :ivar max_segment_payload: larger envelopes are split; lower it to split small ones
@@ -60,6 +61,7 @@ class PeerConnection(asyncio.Protocol):
         self.compression = Compression.NONE
         self.agreed_compression = Compression.NONE
         self.keyspace: str | None = None
+        self.startup_options: dict[str, str] = {}
         self.event_types: frozenset[str] = frozenset()
         self.in_flight: set[int] = set()
         self.max_segment_payload = MAX_SEGMENT_PAYLOAD

@@ -410,6 +410,7 @@ class ScriptedPeer:
 
     def accept_startup(self, request: Request) -> None:
         """Agree on what a STARTUP asks for, and answer it."""
+        request.connection.startup_options = request.startup_options
         wanted = request.startup_options.get("COMPRESSION")
         if wanted is not None and wanted not in self.compression:
             request.reply_error(ErrorCode.PROTOCOL, f"Unknown compression algorithm: {wanted}")

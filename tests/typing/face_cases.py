@@ -57,6 +57,12 @@ async def executing(session: AsyncCassandraSession) -> None:
     assert_type(await session.execute_batch(batch), AsyncResultSet)
     assert_type(session.keyspace, str | None)
     assert_type(session.cluster, AsyncCluster)
+    assert_type(session.default_timeout, float | None)
+    assert_type(session.default_consistency_level, int)
+    assert_type(session.default_fetch_size, int | None)
+    session.default_timeout = None
+    session.exectue("a misspelt method")  # type: ignore[attr-defined]
+    session.default_timout = 5  # type: ignore[attr-defined]
 
 
 async def reading(result: AsyncResultSet) -> None:
@@ -65,8 +71,8 @@ async def reading(result: AsyncResultSet) -> None:
     assert_type(result[:2], list[Any])
     assert_type(len(result), int)
     assert_type(result.was_applied, bool)
-    assert_type(result.column_names, tuple[str, ...])
-    assert_type(result.column_types, tuple[type[Any], ...])
+    assert_type(result.column_names, list[str])
+    assert_type(result.column_types, list[type[Any]])
     assert_type(result.paging_state, bytes | None)
     assert_type(result.has_more_pages, bool)
     assert_type(result.warnings, list[str])

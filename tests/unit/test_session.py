@@ -1,7 +1,10 @@
 """What a session checks before anything is sent, against a peer that never sees a statement of it."""
 
 import asyncio
+import dataclasses
 import inspect
+import math
+from typing import Any
 
 import pytest
 
@@ -12,6 +15,7 @@ from async_cassandra import (
     AsyncSession,
     ClientOptions,
     ConfigurationError,
+    SlowQueryLog,
     StreamConfig,
     create_streaming_statement,
 )
@@ -24,7 +28,7 @@ PARAMETERS = {
     "execute_stream": "query parameters stream_config trace custom_payload timeout "
     "execution_profile paging_state host execute_as row",
     "execute_batch": "batch_statement trace custom_payload timeout execution_profile",
-    "prepare": "query custom_payload timeout",
+    "prepare": "query custom_payload timeout keyspace",
     "set_keyspace": "keyspace",
 }
 
@@ -68,6 +72,63 @@ def test_client_options_name_the_option_they_refuse(name: str, value: int) -> No
         ClientOptions(**{name: value})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("field", dataclasses.fields(ClientOptions), ids=lambda field: field.name)
+@pytest.mark.parametrize(
+    "value",
+    ["10", None, [1], float("nan"), 10**400, object()],
+    ids=["text", "None", "list", "nan", "huge", "object"],
+)
+def test_client_options_refuse_another_kind(
+    field: dataclasses.Field[object], value: object
+) -> None:
+    options: dict[str, Any] = {field.name: value}
+    with pytest.raises(ConfigurationError, match=field.name):
+        ClientOptions(**options)
+    if isinstance(field.default, int) and not isinstance(field.default, bool):
+        for fraction in (1.5, 1.0, True):
+            with pytest.raises(ConfigurationError, match=field.name):
+                ClientOptions(**{field.name: fraction})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("observers", [5]),
+        ("observers", SlowQueryLog()),
+        ("metrics", 5),
+        ("auth_provider", True),
+        ("tls", 5),
+    ],
+)
+def test_cluster_names_what_it_refuses(name: str, value: object) -> None:
+    given: dict[str, Any] = {name: value}
+    with pytest.raises(ConfigurationError, match=f"{name} takes"):
+        AsyncCluster(**given)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("timeout", value) for value in ("5", 0, -1, True, float("nan"))),
+        *(("keyspace", value) for value in (5, "", b"ks", "\ud800")),
+        ("metrics", 5),
+    ],
+)
+async def test_connect_names_what_it_refuses(name: str, value: object) -> None:
+    given: dict[str, Any] = {name: value}
+    async with ScriptedPeer() as peer, AsyncCluster([peer.host], port=peer.port) as cluster:
+        with pytest.raises(ConfigurationError, match=name):
+            await cluster.connect(**given)
+        assert not peer.connections
+
+
+@pytest.mark.anyio
+async def test_connect_waits_for_ever_if_told_to() -> None:
+    async with ScriptedPeer() as peer, AsyncCluster([peer.host], port=peer.port) as cluster:
+        assert not (await cluster.connect(timeout=math.inf)).is_closed
+
+
 def test_cluster_refuses_options_of_another_type() -> None:
     with pytest.raises(ConfigurationError, match="client_options takes a ClientOptions"):
         AsyncCluster(client_options={"fetch_size": 10})  # type: ignore[arg-type]
@@ -83,9 +144,13 @@ async def test_execute_refuses_bad_arguments_by_name() -> None:
         with pytest.raises(ConfigurationError, match="timeout"):
             await session.execute("SELECT 1", timeout=0)
         with pytest.raises(ConfigurationError, match="custom_payload"):
-            await session.execute("SELECT 1", custom_payload={"key": 1})  # type: ignore[dict-item]
+            await session.execute("SELECT 1", custom_payload={"key": 1})  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match=r"host 192\.0\.2\.1"):
             await session.execute("SELECT 1", host="192.0.2.1")
+        with pytest.raises(ConfigurationError, match="trace takes"):
+            await session.execute("SELECT 1", None, dict)  # type: ignore[arg-type]
+        with pytest.raises(ConfigurationError, match="execute_as"):
+            await session.execute("SELECT 1", execute_as=5)  # type: ignore[arg-type]
         with pytest.raises(ConfigurationError, match="execution profile"):
             await session.execute("SELECT 1", execution_profile="nope")
         with pytest.raises(TypeError, match="query takes"):

@@ -299,6 +299,20 @@ class LoopConnection(Connection):
             self.defunct(error)
             raise error
 
+    def _handle_options_response(self, options_response: Any) -> None:
+        """Say that the server has no such CQL; the driver says that its answer is wrong."""
+        known = getattr(options_response, "cql_versions", None) or ()
+        if self.cql_version and known and self.cql_version not in known:
+            self.defunct(
+                ConnectionException(
+                    f"it has no CQL {self.cql_version}, which cql_version asks for, but "
+                    f"{', '.join(known)}",
+                    self.endpoint,
+                )
+            )
+        else:
+            super()._handle_options_response(options_response)
+
     def close(self) -> None:
         with self.lock:
             if self.is_closed:

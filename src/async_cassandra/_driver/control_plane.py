@@ -1,13 +1,10 @@
 """The driver's cluster behind an asyncio face."""
 
 import asyncio
-import contextlib
-import inspect
-import ipaddress
 import logging
-import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,7 +14,7 @@ from cassandra.cluster import (
     ExecutionProfile,
     default_lbp_factory,
 )
-from cassandra.connection import EndPoint
+from cassandra.connection import DefaultEndPoint, EndPoint
 from cassandra.metadata import Metadata
 from cassandra.policies import ExponentialReconnectionPolicy
 from cassandra.pool import Host
@@ -25,31 +22,23 @@ from cassandra.pool import Host
 from async_cassandra import exceptions
 from async_cassandra._driver.authentication import BridgedAuthenticator, GuardedProvider
 from async_cassandra._driver.bridge import STOP_TIMEOUT, Bridge
+from async_cassandra._driver.cluster_settings import Settings, check, given, probing_of
 from async_cassandra._driver.column_encryption import ColumnEncryption
 from async_cassandra._driver.control_connection import (
     LoopConnection,
-    Probing,
     Reactor,
     ssl_context_from_options,
 )
-from async_cassandra._driver.driver_cluster import (
-    PROTOCOL_VERSIONS,
-    ClusterSession,
-    DriverCluster,
-)
+from async_cassandra._driver.driver_cluster import ClusterSession, DriverCluster
 from async_cassandra._driver.errors import connect_error
 from async_cassandra._driver.execution_profile import QuickProfile
+from async_cassandra._driver.request_settings import check_profile
 from async_cassandra._driver.routing import Router
 from async_cassandra._driver.schema_changes import schema_event as schema_event
 from async_cassandra._driver.server_names import ServerNames
 from async_cassandra.exceptions import shown
 
 log = logging.getLogger(__name__)
-
-_OWN_SETTINGS = frozenset({"connection_class", "reprepare_on_up"})
-# What is in no host name or address, but in URLs, user:password@host and text in no encoding.
-_NO_NAME = re.compile(r"[^\w.-]")
-_CLUSTER_SETTINGS = frozenset(inspect.signature(Cluster.__init__).parameters) - {"self"}
 
 
 class Listener(Protocol):
@@ -101,6 +90,11 @@ class ControlPlane:
         self._server_names = server_names or ServerNames(ssl_options.get("server_hostname"))
         policy = self._settings.get("column_encryption_policy")
         self.encryption = None if policy is None else ColumnEncryption(policy, self._columns_of)
+        given_settings = given(cluster_settings)
+        self.has_given_profiles: bool = bool(given_settings.get("execution_profiles"))
+        self.prepare_on_all_hosts: bool = given_settings.get("prepare_on_all_hosts", True)
+        self.reprepare_on_up: bool = given_settings.get("reprepare_on_up", True)
+        self.idle_heartbeat_timeout: float | None = given_settings.get("idle_heartbeat_timeout")
         self._listeners: list[Listener] = []
         self._user_types: dict[tuple[str, str], type] = {}
         self._cluster: DriverCluster | None = None
@@ -117,6 +111,10 @@ class ControlPlane:
     @property
     def port(self) -> int:
         return int(self._settings.get("port", 9042))
+
+    def setting(self, name: str) -> object:
+        """A setting of the driver's cluster as it was given, else the driver's default of it."""
+        return self._settings.get(name, getattr(Cluster, name, None))
 
     @property
     def cluster(self) -> DriverCluster | None:
@@ -142,10 +140,19 @@ class ControlPlane:
         context: ssl.SSLContext | None = self._settings.get("ssl_context")
         return context
 
-    async def connect_by_name[T](self, host: Host, attempt: Callable[[str], Awaitable[T]]) -> T:
-        """Connect to a host by a name that its certificate has; see :class:`ServerNames`."""
-        assert self.ssl_context is not None
-        return await self._server_names.connect(host.endpoint, self.ssl_context, attempt)
+    async def connect_by_name[T](
+        self,
+        host: Host,
+        attempt: Callable[[str], Awaitable[T]],
+        context: ssl.SSLContext | None = None,
+    ) -> T:
+        """Connect to a host by a name that its certificate has; see :class:`ServerNames`.
+
+        :param context: of the connection, ``None`` for the cluster's
+        """
+        context = context or self.ssl_context
+        assert context is not None
+        return await self._server_names.connect(host.endpoint, context, attempt)
 
     @property
     def user_types(self) -> Mapping[tuple[str, str], type]:
@@ -304,6 +311,16 @@ class ControlPlane:
         authenticator = await self.run(provider.new_authenticator, host.endpoint.address)
         return BridgedAuthenticator(authenticator, self.run)
 
+    async def address_of(self, endpoint: EndPoint) -> tuple[str, int]:
+        """Where to connect to for a node: address and port, or the path of a Unix socket and 0.
+
+        Endpoints of the application's own are asked each time, off the loop.
+        """
+        if type(endpoint) is DefaultEndPoint:
+            return endpoint.address, endpoint.port
+        address, port = await self.run(endpoint.resolve)
+        return address, port or 0
+
     def run[**P, T](
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> Awaitable[T]:
@@ -311,22 +328,42 @@ class ControlPlane:
         return self._started_bridge.run(function, *args, **kwargs)
 
     def profile(self, name_or_profile: object = EXEC_PROFILE_DEFAULT) -> ExecutionProfile:
-        """The driver's execution profile of that name, or the profile itself.
+        """The execution profile of that name, or the profile itself.
 
-        :raises ~async_cassandra.exceptions.ConfigurationError: if there is none of that name
+        :raises ~async_cassandra.exceptions.ConfigurationError: if there is none of that name, or no
+            request can be made from it
         """
         if isinstance(name_or_profile, ExecutionProfile):
-            return name_or_profile
+            return self._usable(name_or_profile)
         profiles = self._started_cluster.profile_manager.profiles
         try:
-            profile: ExecutionProfile = profiles[name_or_profile]
-        except KeyError:
+            profile = profiles.get(name_or_profile)
+        except TypeError:
+            # It cannot be a key, so it is no name.
+            profile = None
+        if profile is None or hasattr(profile, "graph_options"):
             known = ", ".join(repr(name) for name in profiles if isinstance(name, str)) or "none"
             raise exceptions.ConfigurationError(
                 f"There is no execution profile {shown(name_or_profile)}; those with a name: {known}. "
                 "Pass it in AsyncCluster(execution_profiles=...)"
-            ) from None
-        return profile
+            )
+        found: ExecutionProfile = profile
+        return found
+
+    def _usable(self, profile: ExecutionProfile) -> ExecutionProfile:
+        """A profile that came with a call, on policies that know the cluster's hosts."""
+        check_profile(profile)
+        policy = profile.load_balancing_policy
+        if any(known.load_balancing_policy is policy for known in self.profiles()):
+            return profile
+        if getattr(profile, "_load_balancing_policy_explicit", True):
+            raise exceptions.ConfigurationError(
+                "load_balancing_policy of execution_profile belongs to no profile of the cluster, "
+                "so that it knows no host: pass the profile in AsyncCluster(execution_profiles=...)"
+            )
+        usable = copy(profile)
+        usable.load_balancing_policy = self.profile().load_balancing_policy
+        return usable
 
     async def load_keyspace(self, keyspace: str) -> None:
         """Have the keyspace's requests routed by token; else its first ones are sent in turn."""
@@ -336,10 +373,16 @@ class ControlPlane:
         """Have values of a user-defined type read as, and written from, instances of the class.
 
         It holds for the next statement; sessions are not told by way of the driver's events.
+
+        :raises cassandra.cluster.UserTypeDoesNotExist: if the schema is known and has no such type;
+            before :meth:`start`, that raises it
         """
-        self._user_types[keyspace, name] = klass
+        if not callable(klass):
+            raise exceptions.ConfigurationError(f"klass takes a class, not {shown(klass)}")
         if self._cluster is not None:
+            self._cluster.check_user_type(keyspace, name)
             self._cluster.register_user_type(keyspace, name, klass)
+        self._user_types[keyspace, name] = klass
         for listener in self._listeners:
             listener.on_user_type(keyspace, name, klass)
 
@@ -442,67 +485,13 @@ class ControlPlane:
         await reactor.wait_closed()
 
 
-def _check(settings: Mapping[str, Any]) -> None:
-    unknown = sorted(settings.keys() - _CLUSTER_SETTINGS)
-    if unknown:
-        raise exceptions.ConfigurationError(
-            f"cassandra.cluster.Cluster has no setting {', '.join(unknown)}"
-        )
-    owned = sorted(settings.keys() & _OWN_SETTINGS)
-    if owned:
-        raise exceptions.ConfigurationError(
-            f"{', '.join(owned)} cannot be set: the connections are this library's own"
-        )
-    version = settings.get("protocol_version")
-    if version not in (None, *PROTOCOL_VERSIONS):
-        raise exceptions.ConfigurationError(
-            f"protocol_version {shown(version)} is not spoken: leave it out, or pass 5 or 4"
-        )
-    port = settings.get("port", 9042)
-    if not isinstance(port, int) or not 0 < port < 65536:
-        raise exceptions.ConfigurationError(f"port takes 1 to 65535, not {shown(port)}")
-    provider = settings.get("auth_provider")
-    if provider is not None and not callable(getattr(provider, "new_authenticator", None)):
-        raise exceptions.ConfigurationError(
-            f"auth_provider takes an AuthProvider of the driver, not a {type(provider).__name__}"
-        )
-    _check_contact_points(settings.get("contact_points"))
-
-
-def _check_contact_points(points: Any) -> None:
-    """Refuse what is no name or address: URLs hold passwords, and names get into logs."""
-    if isinstance(points, str | bytes | Mapping):
-        raise exceptions.ConfigurationError(
-            f"contact_points takes a list of names or addresses, not a {type(points).__name__}"
-        )
-    for index, point in enumerate(points or ()):
-        name = point[0] if isinstance(point, tuple) and point else point
-        if not isinstance(name, str | EndPoint):
-            raise exceptions.ConfigurationError(
-                f"contact_points[{index}] takes a name or an address, not a {type(point).__name__}"
-            )
-        if isinstance(name, str) and not _is_host(name):
-            raise exceptions.ConfigurationError(
-                f"contact_points[{index}] is neither a name nor an address: it has characters that "
-                "these have not. Pass the host alone; port, user and password are arguments "
-                "of their own (port, auth_provider)"
-            )
-
-
-class Settings(dict[str, Any]):
-    """Settings of the driver's cluster, of which ``repr`` shows the names: the rest may be secret."""
-
-    def __repr__(self) -> str:
-        return f"<Settings {', '.join(self)}>"
-
-
 def _checked(settings: Mapping[str, Any]) -> Settings:
     """The settings for the driver's cluster, completed.
 
     :raises ~async_cassandra.exceptions.ConfigurationError: naming the one that does not fit
     """
-    _check(settings)
-    checked = Settings((name, value) for name, value in settings.items() if value is not None)
+    check(settings)
+    checked = given(settings)
     if "contact_points" in checked:
         checked["contact_points"] = list(checked["contact_points"])
     checked.setdefault(
@@ -514,28 +503,11 @@ def _checked(settings: Mapping[str, Any]) -> Settings:
         checked["ssl_context"] = ssl_context_from_options(checked["ssl_options"])
     if "auth_provider" in checked:
         checked["auth_provider"] = GuardedProvider(checked["auth_provider"])
+    # Statements are prepared by the sessions; the driver's cluster has none.
+    checked.pop("prepare_on_all_hosts", None)
+    checked.pop("reprepare_on_up", None)
     checked["execution_profiles"] = _profiles(checked)
     return checked
-
-
-def _is_host(name: str) -> bool:
-    """Whether it may be a host's name or address; a colon is in IPv6 addresses only."""
-    if ":" in name:
-        with contextlib.suppress(ValueError):
-            ipaddress.IPv6Address(name)
-            return True
-        return False
-    return _NO_NAME.search(name) is None
-
-
-def probing_of(settings: Mapping[str, Any]) -> Probing | None:
-    """How the control connection is probed: seldom where idle connections are, and never if never."""
-    usual = Probing()
-    interval: float = settings.get("idle_heartbeat_interval", usual.interval)
-    if not interval:
-        return None
-    timeout: float = settings.get("control_connection_timeout", usual.timeout)
-    return Probing(min(interval, usual.interval), timeout)
 
 
 def _profiles(settings: dict[str, Any]) -> dict[Any, ExecutionProfile]:

@@ -31,6 +31,7 @@ from cassandra.policies import HostStateListener
 from cassandra.pool import Host
 
 from async_cassandra._driver.control_connection import LoopConnection, Reactor
+from async_cassandra._driver.errors import UserTypeMissingError
 from async_cassandra._driver.schema_changes import SchemaMetadata
 
 log = logging.getLogger(__name__)
@@ -106,6 +107,7 @@ class ClusterSession:
         self._connections.pop(host, None)
 
     def user_type_registered(self, keyspace: str, user_type: str, klass: type) -> None:
+        self.cluster.check_user_type(keyspace, user_type)
         self.cluster.events.user_type_registered(keyspace, user_type, klass)
 
     def shutdown(self) -> None:
@@ -316,6 +318,26 @@ class DriverCluster(Cluster):
     def report_reachable(self, host: Host) -> None:
         if host.is_up is not True:
             self.on_up(host)
+
+    def check_user_type(self, keyspace: str, user_type: str) -> None:
+        """Refuse a user-defined type that the schema, as far as it is known, does not have.
+
+        :raises ~async_cassandra._driver.errors.UserTypeMissingError: naming keyspace and type
+        """
+        if not self.control_connection._schema_meta_enabled:
+            return
+        metadata = self.metadata.keyspaces.get(keyspace)
+        if metadata is None:
+            raise UserTypeMissingError(
+                f"keyspace {keyspace!r} does not exist, or is not known yet: register the class of "
+                f"{user_type!r} once it does"
+            )
+        if user_type not in metadata.user_types:
+            known = ", ".join(sorted(metadata.user_types)) or "none"
+            raise UserTypeMissingError(
+                f"keyspace {keyspace!r} has no user-defined type {user_type!r}, or it is not known "
+                f"yet; there are: {known}"
+            )
 
     def resolve_again(self) -> Iterator[Host]:
         """The hosts that the contact points' names mean by now and that were not known before."""

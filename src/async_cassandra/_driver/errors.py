@@ -11,7 +11,7 @@ from typing import Any
 import cassandra
 from cassandra import connection as driver_connection
 from cassandra import protocol
-from cassandra.cluster import NoHostAvailable
+from cassandra.cluster import NoHostAvailable, UserTypeDoesNotExist
 
 from async_cassandra import exceptions
 from async_cassandra._driver.authentication import ProviderFailed
@@ -70,6 +70,10 @@ class ServerReport(exceptions.QueryError):
         restore, (kind, args, facts) = super().__reduce__()
         facts.pop("_cause", None)
         return restore, (kind, args, facts)
+
+
+class UserTypeMissingError(exceptions.ConfigurationError, UserTypeDoesNotExist):
+    """A class was registered for a user-defined type that the cluster does not have."""
 
 
 class UnavailableError(ServerReport, cassandra.Unavailable):

@@ -10,12 +10,20 @@ from cassandra.policies import NoSpeculativeExecutionPolicy
 from cassandra.query import FETCH_SIZE_UNSET, SimpleStatement, named_tuple_factory
 from cassandra.timestamps import MonotonicTimestampGenerator
 
+from async_cassandra._driver.request_settings import (
+    checked_fetch_size,
+    checked_level,
+    checked_payload,
+    checked_routing_key,
+    checked_serial_level,
+    checked_timeout,
+)
 from async_cassandra._exec.cql import Repetition
 from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._wire.murmur3 import token_of
 
-from libc.math cimport INFINITY
-from libc.stdint cimport INT64_MIN
+from cpython.object cimport PyObject
+from libc.stdint cimport INT32_MAX, INT64_MIN, uint16_t
 
 from async_cassandra._driver.profile_settings cimport ProfileSettings, settings_of
 from async_cassandra._exec.prepared cimport PreparedOptions, options_of
@@ -23,6 +31,15 @@ from async_cassandra._exec.request cimport new_request
 from async_cassandra._wire.binding cimport BoundValues
 from async_cassandra._wire.requests cimport Batch, Execute, Prepare
 from async_cassandra._wire.responses cimport new_keyspace
+
+cdef extern from "Python.h":
+    ctypedef struct PyLongObject:
+        pass
+    bint PyUnstable_Long_IsCompact(PyLongObject* number)
+    Py_ssize_t PyUnstable_Long_CompactValue(PyLongObject* number)
+
+# The highest of the protocol's consistency levels, LOCAL_ONE.
+DEF LAST_LEVEL = 10
 
 cdef object get_running_loop = asyncio.get_running_loop
 cdef object NAMED_TUPLES = named_tuple_factory
@@ -58,12 +75,31 @@ cdef class CallOptions:
         self.wants_all = paging_state is None
 
 
-def seconds_of(CallOptions options not None):
-    """The timeout of a call, ``math.inf`` for none."""
+cdef inline Py_ssize_t small(value) noexcept:
+    """An int that is not large, as it is; -1 for anything else."""
+    if type(value) is int and PyUnstable_Long_IsCompact(<PyLongObject*><PyObject*>value):
+        return PyUnstable_Long_CompactValue(<PyLongObject*><PyObject*>value)
+    return -1
+
+
+cdef inline uint16_t level_of(level) except? 0:
+    cdef Py_ssize_t number = small(level)
+    return <uint16_t>number if 0 <= number <= LAST_LEVEL else checked_level(level)
+
+
+cdef inline double seconds(CallOptions options, ProfileSettings settings) except? -1:
+    """The timeout of a call, else of its profile."""
     timeout = options.timeout
     if timeout is None:
-        timeout = options.profile.request_timeout
-    return INFINITY if timeout is None else timeout
+        timeout = settings.request_timeout
+    if type(timeout) is float and <double>timeout > 0:
+        return <double>timeout
+    return checked_timeout(timeout, "request_timeout")
+
+
+def seconds_of(CallOptions options not None):
+    """The timeout of a call, ``math.inf`` for none."""
+    return seconds(options, settings_of(options.profile))
 
 
 cdef class RequestBuilder:
@@ -253,23 +289,24 @@ cdef class RequestBuilder:
             level = settings.consistency_level
         if serial is None:
             serial = settings.serial_consistency_level
-        message.consistency = level
+        message.consistency = level_of(level)
         if serial is not None:
-            message.serial_consistency = serial
+            message.serial_consistency = checked_serial_level(serial)
         if not is_read:
             message.timestamp = self.next_timestamp()
         return 0
 
     cdef int set_paging(self, Query message, StatementOptions own, CallOptions options) except -1:
+        cdef Py_ssize_t rows
+        message.paging_state = options.paging_state
         fetch_size = options.fetch_size
         if fetch_size is None:
             fetch_size = own.fetch_size
             if fetch_size is UNSET_FETCH_SIZE:
                 message.page_size = self.default_fetch_size
-                message.paging_state = options.paging_state
                 return 0
-        message.page_size = fetch_size if fetch_size is not None else 0
-        message.paging_state = options.paging_state
+        rows = small(fetch_size)
+        message.page_size = rows if 0 <= rows <= INT32_MAX else checked_fetch_size(fetch_size)
         return 0
 
     cdef int set_life(self, Request request, StatementOptions own, CallOptions options,
@@ -278,10 +315,7 @@ cdef class RequestBuilder:
         request.policy = settings.load_balancing_policy
         request.row_factory = options.row_factory if options.row_factory is not None else settings.row_factory
         request.as_tuples = request.row_factory is not NAMED_TUPLES
-        timeout = options.timeout
-        if timeout is None:
-            timeout = settings.request_timeout
-        request.timeout = INFINITY if timeout is None else timeout
+        request.timeout = seconds(options, settings)
         request.retry_policy = own.retry_policy
         if request.retry_policy is None:
             request.retry_policy = settings.retry_policy
@@ -291,6 +325,8 @@ cdef class RequestBuilder:
         if options.trace:
             request.message.tracing = True
         payload = own.custom_payload
+        if payload is not None:
+            payload = checked_payload(payload)
         if options.custom_payload is not None:
             payload = {**payload, **options.custom_payload} if payload else options.custom_payload
         if payload:
@@ -311,5 +347,5 @@ cdef class RequestBuilder:
         request.routing_keyspace = statement.keyspace or request.keyspace
         key = statement.routing_key
         if key:
-            request.token = token_of(key)
+            request.token = token_of(checked_routing_key(key))
             request.has_token = True

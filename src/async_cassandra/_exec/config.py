@@ -4,7 +4,12 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
+from async_cassandra._driver.request_settings import is_number
 from async_cassandra.exceptions import ConfigurationError, shown
+
+# The default of two settings, cluster's and options': which of them was given shows by identity.
+IDLE_HEARTBEAT_INTERVAL = 30.0
+WHOLE = frozenset({"connections_per_node", "max_in_flight", "max_queued", "fetch_size"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +24,7 @@ class ClientOptions:
     :ivar infer_idempotence: take writes for idempotent whose CQL shows it; without it they must be
         marked
     :ivar idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 for
-        never
+        never; the same as the cluster's setting of that name, give it in one place
     :ivar retry_budget: repetitions per request, over the last ten seconds and all sessions of the
         cluster; 0 or more, ``math.inf`` for no bound
     :ivar hedge_budget: the same for attempts on another node while one is still awaited
@@ -39,7 +44,7 @@ class ClientOptions:
     max_queued: int = 100_000
     fetch_size: int = 5000
     infer_idempotence: bool = False
-    idle_heartbeat_interval: float = 30.0
+    idle_heartbeat_interval: float = IDLE_HEARTBEAT_INTERVAL
     retry_budget: float = 0.2
     hedge_budget: float = 0.5
     min_retries_per_second: float = 10.0
@@ -66,9 +71,5 @@ class ClientOptions:
             ("min_retries_per_second", 0, 1e9),
         ):
             value = getattr(self, name)
-            if (
-                not isinstance(value, int | float)
-                or isinstance(value, bool)
-                or not low <= value <= high
-            ):
+            if not is_number(value, low, high, whole=name in WHOLE):
                 raise ConfigurationError(f"{name} takes {low} to {high}, not {shown(value)}")

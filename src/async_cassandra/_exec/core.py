@@ -20,6 +20,7 @@ from cassandra.query import PreparedStatement as DriverPreparedStatement
 
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
 from async_cassandra._driver.control_plane import ControlPlane, schema_event
+from async_cassandra._driver.request_settings import checked_payload, checked_timeout
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._exec import faults
 from async_cassandra._exec.agreement import wait_for_agreement
@@ -46,6 +47,7 @@ from async_cassandra._exec.statements import (
     BatchStatement,
     BoundStatement,
     Parameters,
+    Payload,
     PreparedId,
     PreparedStatement,
     has_types_of,
@@ -53,7 +55,7 @@ from async_cassandra._exec.statements import (
 from async_cassandra._net.connection import NodeConnections
 from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.handshake import ConnectOptions
-from async_cassandra._net.heartbeat import Heartbeat
+from async_cassandra._net.heartbeat import Heartbeat, heartbeat_of
 from async_cassandra._net.pool import NodePool
 from async_cassandra._net.timers import TimerQueue
 from async_cassandra._wire.binding import BoundValues
@@ -70,8 +72,6 @@ from async_cassandra.exceptions import (
 )
 
 EXECUTE_AS = "ProxyExecute"
-# A [string] of the protocol, in bytes of UTF-8.
-LONGEST_STRING = 65535
 
 _PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
 
@@ -118,15 +118,23 @@ class SessionCore:
         )
         self.executor: Executor = self._make_executor(budget)
         self.builder: RequestBuilder = self._make_builder()
-        self.preparer: Preparer = Preparer(self.executor, self.builder)
+        self.preparer: Preparer = Preparer(
+            self.executor,
+            self.builder,
+            on_all_nodes=control.prepare_on_all_hosts,
+            on_opened=control.reprepare_on_up,
+        )
         self.nodes: Nodes = self._make_nodes(connect)
         self.keyspaces: SessionKeyspace = SessionKeyspace(
             self.executor, self.nodes, lambda keyspace: control.router.want_keyspace(keyspace)
         )
-        self.heartbeat: Heartbeat = Heartbeat(
-            self.nodes.watched, idle_interval=options.idle_heartbeat_interval
+        self.heartbeat: Heartbeat = heartbeat_of(
+            self.nodes.watched, options.idle_heartbeat_interval, control.idle_heartbeat_timeout
         )
         self.default_options: CallOptions = CallOptions(control.profile(EXEC_PROFILE_DEFAULT))
+        self.max_trace_wait: float = 2.0
+        self.timestamp_generator: Callable[[], int] | None = None
+        self.uses_client_timestamps: bool = True
         self.encoder: LiteralEncoder = LiteralEncoder()
         for (type_keyspace, name), klass in control.user_types.items():
             self.encoder.register(
@@ -174,6 +182,11 @@ class SessionCore:
     def keyspace(self) -> str | None:
         """What unqualified names mean, exactly spelled; ``None`` for nothing."""
         return self.keyspaces.name
+
+    def choose_timestamps(self) -> None:
+        """Have writes carry what the session's, else the cluster's generator gives, or nothing."""
+        generator = self.timestamp_generator or self.control.timestamp_generator
+        self.builder.timestamps = generator if self.uses_client_timestamps else None
 
     # Life
 
@@ -274,7 +287,7 @@ class SessionCore:
     def call_options(
         self,
         trace: bool,
-        custom_payload: Mapping[str, bytes | None] | None,
+        custom_payload: Payload,
         timeout: float | None,
         execution_profile: object,
         paging_state: bytes | None,
@@ -287,14 +300,26 @@ class SessionCore:
         :raises ~async_cassandra.exceptions.ConfigurationError: naming the argument that does not
             fit
         """
-        options = CallOptions(self.control.profile(execution_profile))
+        if execution_profile is EXEC_PROFILE_DEFAULT:
+            profile = self.default_options.profile
+        else:
+            profile = self.control.profile(execution_profile)
+        if trace and trace is not True:
+            raise ConfigurationError(
+                f"trace takes True or False, not {trace!r}; the type of rows is row=..."
+            )
+        options = CallOptions(profile)
         options.trace = trace
         if timeout is not None:
-            options.timeout = _checked_timeout(timeout)
+            options.timeout = checked_timeout(timeout)
+        payload = None if custom_payload is None else checked_payload(custom_payload)
         if execute_as is not None:
-            custom_payload = {**(custom_payload or {}), EXECUTE_AS: execute_as.encode()}
-        if custom_payload is not None:
-            options.custom_payload = _checked_payload(custom_payload)
+            if not isinstance(execute_as, str):
+                raise ConfigurationError(
+                    f"execute_as takes a role's name, not {type(execute_as).__name__}"
+                )
+            payload = {**(payload or {}), EXECUTE_AS: execute_as.encode()}
+        options.custom_payload = payload
         if paging_state is not None:
             if not isinstance(paging_state, bytes):
                 raise ConfigurationError(
@@ -569,17 +594,20 @@ class SessionCore:
             await wait_for_agreement(self, coordinator, self.control.max_schema_agreement_wait)
         await self.control.after_schema_change(event)
 
-    async def prepare(self, query: str, options: CallOptions) -> PreparedStatement:
-        """Prepare a statement for the user."""
-        keyspace = await self.keyspaces.enter(seconds_of(options))
+    async def prepare(
+        self, query: str, options: CallOptions, keyspace: str | None = None
+    ) -> PreparedStatement:
+        """Prepare a statement for the user; its keyspace is the session's if it is not given."""
+        current = await self.keyspaces.enter(seconds_of(options))
         try:
-            return await self.preparer.prepare(keyspace, query, options)
+            return await self.preparer.prepare(keyspace or current, query, options)
         finally:
             self.keyspaces.leave()
 
     async def select(self, query: str, node: NodeConnections | None = None) -> list[Any]:
         """The first page of what a query of the library's own finds, on ``node`` if given."""
-        options = CallOptions(self.default_options.profile)
+        # The cluster's: what the application set on its session is for its own requests.
+        options = CallOptions(self.control.profile())
         options.pinned = (node,) if node is not None else None
         statement = SimpleStatement(query)
         request = self.builder.query(statement, query, describe(query), self.keyspace, options)
@@ -622,33 +650,6 @@ def _refuse_parameters(parameters: Parameters) -> None:
         raise ParameterValueError(
             "parameters: the statement has its values already; pass them to bind() or add()"
         )
-
-
-def _checked_timeout(timeout: Any) -> float:
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        raise ConfigurationError(
-            f"timeout takes seconds above 0, None or math.inf, not {shown(timeout)}"
-        )
-    return float(timeout)
-
-
-def _checked_payload(payload: Any) -> dict[str, bytes | None]:
-    if not isinstance(payload, Mapping):
-        raise ConfigurationError(f"custom_payload takes a mapping, not {type(payload).__name__}")
-    for key, value in payload.items():
-        if not isinstance(key, str) or not isinstance(value, bytes | bytearray | None):
-            raise ConfigurationError(
-                "custom_payload takes str to bytes, not "
-                f"{type(key).__name__} to {type(value).__name__}"
-            )
-        size = len(key.encode(errors="replace"))
-        if SURROGATES.search(key) is not None:
-            raise ConfigurationError("custom_payload: a key cannot be encoded as UTF-8")
-        if size > LONGEST_STRING:
-            raise ConfigurationError(
-                f"custom_payload: a key takes at most {LONGEST_STRING} bytes, not {size}"
-            )
-    return dict(payload)
 
 
 def _drop_error(opened: "asyncio.Future[None]") -> None:

@@ -6,11 +6,15 @@ Hosts come and go by the control plane's events; pools report what they find in 
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from cassandra.connection import EndPoint
 from cassandra.policies import HostDistance
 from cassandra.pool import Host
 
+from async_cassandra._driver.control_connection import ssl_context_from_options
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.routes import Routes
@@ -215,10 +219,11 @@ class Nodes:
     def _add(self, host: Host) -> None:
         if host in self.pools or self._control.distance(host) == HostDistance.IGNORED:
             return
-        address, port = host.endpoint.address, host.endpoint.port
+        options = self._options_for(host.endpoint)
 
         async def opener(keyspace: str | None) -> ConnectionProtocol:
-            return await open_connection(address, port, self._options, host=host, keyspace=keyspace)
+            address, port = await self._control.address_of(host.endpoint)
+            return await open_connection(address, port, options, host=host, keyspace=keyspace)
 
         pool = NodePool(
             _endpoint(host),
@@ -237,10 +242,24 @@ class Nodes:
         self._executor.nodes[host] = pool
         pool.start()
 
+    def _options_for(self, endpoint: EndPoint) -> ConnectOptions:
+        """How to connect to an endpoint, which may bring TLS options of its own."""
+        own = endpoint.ssl_options
+        if not own:
+            return self._options
+        context = self._options.ssl_context or ssl_context_from_options(own)
+        return replace(
+            self._options,
+            ssl_context=context,
+            connect_by_name=partial(self._control.connect_by_name, context=context),
+        )
+
     def _on_unreachable(self, pool: NodePool, error: ConnectFailed) -> None:
-        log.warning("%s; it is tried again", error)
-        self._control.report_connections(pool.host, 0, by=self)
-        self._control.report_unreachable(pool.host, error, by=self)
+        if not pool.is_unreachable:
+            log.warning("%s; it is tried again", error)
+        # The conviction policy may want to hear of several failures.
+        if not pool.is_unreachable or pool.host.is_up is not False:
+            self._control.report_unreachable(pool.host, error, by=self)
 
     def _on_reachable(self, pool: NodePool) -> None:
         log.info("connected to %s again", pool.endpoint)

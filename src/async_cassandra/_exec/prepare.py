@@ -42,9 +42,21 @@ class Preparer:
     """The prepared statements of one session.
 
     Concurrency: the loop's thread only.
+
+    :param on_all_nodes: prepare on every node, rather than on each when it is first asked
+    :param on_opened: prepare again on each connection that opens
     """
 
-    def __init__(self, executor: Executor, builder: RequestBuilder) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        builder: RequestBuilder,
+        *,
+        on_all_nodes: bool = True,
+        on_opened: bool = True,
+    ) -> None:
+        self._on_all_nodes = on_all_nodes
+        self._on_opened = on_opened
         self._executor = executor
         self._builder = builder
         self._cache: OrderedDict[Key, PreparedStatement] = OrderedDict()
@@ -164,7 +176,7 @@ class Preparer:
         if self._changes != changes:
             # The server may have answered before the change.
             prepared.doubt()
-        for pool in self._executor.nodes.values():
+        for pool in self._executor.nodes.values() if self._on_all_nodes else ():
             if pool is not node and pool.connections:
                 self._teach_one(pool.connections[0], prepared)
         return PreparedStatement(prepared, self._builder.version)
@@ -216,7 +228,7 @@ class Preparer:
 
     def teach(self, connection: Connection) -> None:
         """Prepare, in the background, what this session uses on a node that may have restarted."""
-        if self._queries:
+        if self._on_opened and self._queries:
             task = self._executor.loop.create_task(
                 self._teach(connection, list(self._queries.values()))
             )

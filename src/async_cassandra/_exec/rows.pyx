@@ -278,15 +278,15 @@ cdef class AsyncResultSet:
 
     @property
     def column_names(self):
-        """The columns' names as the server spells them; empty when the statement gives no rows."""
-        return () if self.page is None else self.page.plan.column_names
+        """The columns' names as the server spells them, as a list; empty when the statement gives no rows."""
+        return [] if self.page is None else list(self.page.plan.column_names)
 
     @property
     def column_types(self):
-        """The columns' types, as the driver's classes."""
+        """The columns' types, as a list of the driver's classes."""
         if self.page is None:
-            return ()
-        return tuple([driver_type(column_type) for column_type in self.page.plan.column_types])
+            return []
+        return [driver_type(column_type) for column_type in self.page.plan.column_types]
 
     @property
     def has_more_pages(self):
@@ -332,10 +332,11 @@ cdef class AsyncResultSet:
         :raises RuntimeError: if the statement had no IF condition
         """
         cdef Page page
-        if "[applied]" in self.column_names:
+        names = self.column_names
+        if "[applied]" in names:
             for page in self.all_pages():
                 if page.row_count:
-                    return bool(page.row_at(0)[self.column_names.index("[applied]")])
+                    return bool(page.row_at(0)[names.index("[applied]")])
         raise RuntimeError("was_applied: the statement had no IF condition")
 
     def __len__(self):
@@ -361,12 +362,13 @@ cdef class AsyncResultSet:
         rows.rows = iter(self.all_rows())
         return rows
 
-    def get_query_trace(self, max_wait=2.0):
+    def get_query_trace(self, max_wait=None):
         """The trace of a request that was executed with ``trace=True``; await it.
 
-        :param max_wait: seconds to wait for the server to have written it
+        :param max_wait: seconds to wait for the server to have written it; ``None`` takes the session's
+            ``max_trace_wait``, 2 s
         """
-        return TraceHandle(self.tracing_id, self.core, max_wait)
+        return TraceHandle(self.tracing_id, self.core, self.core.max_trace_wait if max_wait is None else max_wait)
 
     def __repr__(self):
         more = ", more pages" if self.has_more_pages else ""

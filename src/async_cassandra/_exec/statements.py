@@ -19,6 +19,7 @@ from async_cassandra._wire.rows import Column
 from async_cassandra.exceptions import ConfigurationError, ParameterValueError, from_wire
 
 type AnyStatement = str | driver.Statement | driver.PreparedStatement
+type Payload = Mapping[str, bytes] | Mapping[bytes, bytes] | None
 type Parameters = Sequence[Any] | Mapping[str, Any] | None
 type RowFactory = Callable[[list[str], list[Any]], Any]
 

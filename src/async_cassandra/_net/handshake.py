@@ -6,8 +6,9 @@ version, which ends the attempt with :class:`VersionRefused`.
 """
 
 import asyncio
+import socket
 import ssl as tls
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -52,6 +53,7 @@ class ConnectOptions:
         for none
     :ivar max_in_flight: requests in flight per connection, 1 to 32767
     :ivar connect_timeout: seconds for the whole of opening
+    :ivar sockopts: arguments of ``socket.setsockopt``, set before connecting
     """
 
     protocol_version: int = 5
@@ -63,6 +65,7 @@ class ConnectOptions:
     startup: dict[str, str] = field(default_factory=dict)
     new_authenticator: Callable[[Any], Awaitable[Authenticator | None]] | None = None
     local_address: tuple[str, int] | None = None
+    sockopts: Sequence[tuple[Any, ...]] = ()
 
 
 async def open_connection(
@@ -143,6 +146,14 @@ async def _connect(
     tls_options: dict[str, Any] = {"ssl": options.ssl_context}
     if options.ssl_context is not None:
         tls_options["server_hostname"] = name
+    if options.sockopts:
+        sock = await _connected_socket(address, port, options)
+        try:
+            _, connection = await loop.create_connection(factory, sock=sock, **tls_options)
+        except BaseException:
+            sock.close()
+            raise
+        return connection
     if not port:
         _, connection = await loop.create_unix_connection(factory, address, **tls_options)
         return connection
@@ -150,6 +161,40 @@ async def _connect(
         factory, address, port, local_addr=options.local_address, **tls_options
     )
     return connection
+
+
+async def _connected_socket(address: str, port: int, options: ConnectOptions) -> socket.socket:
+    """A socket with ``options.sockopts``, connected to the first address that takes it."""
+    loop = asyncio.get_running_loop()
+    places: list[tuple[Any, ...]] = [(socket.AF_UNIX, socket.SOCK_STREAM, 0, "", address)]
+    if port:
+        places = list(await loop.getaddrinfo(address, port, type=socket.SOCK_STREAM))
+    failure = OSError(f"{address} has no address")
+    for family, kind, proto, _, place in places:
+        sock = socket.socket(family, kind, proto)
+        try:
+            sock.setblocking(False)
+            for option in options.sockopts:
+                _set_option(sock, option)
+            if options.local_address is not None:
+                sock.bind(options.local_address)
+            await loop.sock_connect(sock, place)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure
+
+
+def _set_option(sock: socket.socket, option: tuple[Any, ...]) -> None:
+    try:
+        sock.setsockopt(*option)
+    except (OSError, TypeError) as error:
+        raise OSError(f"sockopts: setsockopt{tuple(option)!r} failed: {error}") from error
 
 
 async def _start(connection: ConnectionProtocol, options: ConnectOptions, host: object) -> None:
@@ -162,7 +207,14 @@ async def _start(connection: ConnectionProtocol, options: ConnectOptions, host: 
             connection.endpoint,
         )
     supported = _expect(connection, answer, Opcode.SUPPORTED).supported or {}
-    startup = {"CQL_VERSION": supported.get("CQL_VERSION", ["3.4.7"])[0]} | options.startup
+    versions = supported.get("CQL_VERSION", ["3.4.7"])
+    startup = {"CQL_VERSION": versions[0]} | options.startup
+    if startup["CQL_VERSION"] not in versions:
+        raise ConnectFailed(
+            f"{connection.endpoint} has no CQL {startup['CQL_VERSION']}, which cql_version asks "
+            f"for; it has {', '.join(versions)}",
+            connection.endpoint,
+        )
     compressed = options.compression is not None and "lz4" in supported.get("COMPRESSION", ())
     if compressed:
         startup["COMPRESSION"] = "lz4"

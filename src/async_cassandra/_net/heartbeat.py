@@ -19,6 +19,9 @@ from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.requests import Options
 from async_cassandra._wire.responses import Response
 
+# Seconds: a beat looks at every connection.
+SHORTEST_BEAT = 0.02
+
 
 @dataclass(slots=True)
 class _Seen:
@@ -102,6 +105,22 @@ class Heartbeat:
         seen.probed = now
         probe = connection.request(Options())
         probe.add_done_callback(_drop_result)
+
+
+def heartbeat_of(
+    connections: Callable[[], Iterable[Connection]], idle_interval: float, timeout: float | None
+) -> Heartbeat:
+    """A heartbeat that beats often enough for its settings.
+
+    :param idle_interval: seconds without traffic after which a connection is probed; 0 for never
+    :param timeout: seconds that a probe may stay unanswered; ``None`` for the usual
+    """
+    heartbeat = Heartbeat(connections, idle_interval=idle_interval)
+    if idle_interval:
+        heartbeat.interval = min(heartbeat.interval, max(idle_interval / 2, SHORTEST_BEAT))
+    if timeout is not None:
+        heartbeat.timeout = timeout
+    return heartbeat
 
 
 def _drop_result(probe: asyncio.Future[Response]) -> None:

@@ -33,11 +33,12 @@ class NodePool(NodeConnections):
     :param turn: of the loop, shared with the other nodes
     :param size: connections to keep, 1 or more
     :param on_available: called when a request may be sent that could not before
-    :param on_unreachable: called with the error when the last connection is gone and none could be
-        opened
+    :param on_unreachable: called with the error each time that none could be opened while none is
+        open
     :param on_reachable: called when a connection opens after that
     :param on_opened: called with each connection that opens
     :param on_lost: called with each open connection that ends, unless the pool closed it
+    :ivar is_unreachable: whether ``on_unreachable`` was called since a connection was open
     :ivar protocol_errors: connections closed because what came on them could not be right
     """
 
@@ -68,7 +69,7 @@ class NodePool(NodeConnections):
         self._wake = asyncio.Event()
         self._worn: set[Connection] = set()
         self._retiring: set[Connection] = set()
-        self._is_reported = False
+        self.is_unreachable = False
         self._renewed: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closings: set[asyncio.Task[None]] = set()
@@ -166,8 +167,8 @@ class NodePool(NodeConnections):
         self.last_error = None
         if not self._first.done():
             self._first.set_result(None)
-        if self._is_reported:
-            self._is_reported = False
+        if self.is_unreachable:
+            self.is_unreachable = False
             self._on_reachable(self)
         self._on_opened(self, connection)
         self._on_available()
@@ -187,10 +188,10 @@ class NodePool(NodeConnections):
             self._first.exception()
         self.last_error = error
         # A refused keyspace says nothing against the node.
-        if self.connections or self._is_reported or isinstance(error, KeyspaceRefused):
+        if self.connections or isinstance(error, KeyspaceRefused):
             return
-        self._is_reported = True
         self._on_unreachable(self, error)
+        self.is_unreachable = True
 
     def _on_closed(self, connection: Connection) -> None:
         if connection.error is not None and isinstance(connection.error.__cause__, ProtocolError):
