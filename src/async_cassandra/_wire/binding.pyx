@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Parameters to the values section of a request, and to the token that routes it."""
 
 from collections.abc import Mapping

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """What every codec does: one CQL type's values to bytes and back."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE

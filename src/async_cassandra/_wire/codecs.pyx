@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """The codec of every CQL type."""
 
 cimport cython

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Codecs of collections, tuples, user-defined types and vectors.
 
 Source: native protocol v5, section 6. Counts from the network are compared with the bytes that

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Codecs of numbers, text, blobs, UUIDs and addresses.
 
 Source: native protocol v5, section 6; integers are big-endian two's complement.

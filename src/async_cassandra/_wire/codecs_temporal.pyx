@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Codecs of dates, times and durations.
 
 Source: native protocol v5, section 6; days are counted in the proleptic Gregorian calendar.

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """CQL types, read from result metadata or from the names of Cassandra's marshal classes.
 
 Source: native protocol v5, section 4.2.5.2 (the ``[option]`` of a column).

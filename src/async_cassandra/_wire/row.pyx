@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Rows: tuples whose fields are found by position, by attribute and by column name."""
 
 import keyword

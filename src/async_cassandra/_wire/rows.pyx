@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Result metadata, and pages of rows that decode on demand.
 
 Source: native protocol v5, sections 4.2.5.2 (Rows) and 4.2.5.4 (Prepared).
