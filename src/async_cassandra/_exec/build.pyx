@@ -13,6 +13,7 @@ from cassandra.timestamps import MonotonicTimestampGenerator
 from async_cassandra._exec.cql import Repetition
 from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._wire.murmur3 import token_of
+from async_cassandra.exceptions import ConfigurationError
 
 from libc.math cimport INFINITY
 from libc.stdint cimport INT64_MIN
@@ -57,6 +58,18 @@ cdef class CallOptions:
         self.wants_all = paging_state is None
 
 
+cdef dict plain_payload(payload):
+    """A copy with exact classes only: no other code may run while a request is being written."""
+    cdef dict plain = {}
+    try:
+        for key, value in payload.items():
+            key = key.decode() if isinstance(key, bytes) else "".join((key,))
+            plain[key] = None if value is None else b"".join((value,))
+    except (TypeError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"custom_payload takes str to bytes: {error}", error) from error
+    return plain
+
+
 def seconds_of(CallOptions options not None):
     """The timeout of a call, ``math.inf`` for none."""
     timeout = options.timeout
@@ -73,8 +86,8 @@ cdef class RequestBuilder:
     :param infers_idempotence: whether a write's CQL may show that it is idempotent
     """
 
-    def __init__(self, Executor executor not None, uint8_t version, *, int default_fetch_size=5000, timestamps=None,
-                 bint infers_idempotence=False):
+    def __cinit__(self, Executor executor not None, uint8_t version, *, int default_fetch_size=5000, timestamps=None,
+                  bint infers_idempotence=False):
         self.executor = executor
         self.version = version
         self.default_fetch_size = default_fetch_size
@@ -111,6 +124,8 @@ cdef class RequestBuilder:
         if type(query) is not PREPARED_STATEMENT:
             return None
         prepared = (<PreparedOptions>query).prepared
+        if prepared is None:
+            raise ConfigurationError("the statement has not been prepared: take what prepare() gives")
         return self.execute(query, prepared, prepared.bind(parameters), options)
 
     cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options):
@@ -269,7 +284,7 @@ cdef class RequestBuilder:
         if options.custom_payload is not None:
             payload = {**payload, **options.custom_payload} if payload else options.custom_payload
         if payload:
-            request.message.custom_payload = payload
+            request.message.custom_payload = plain_payload(payload)
         if request.idempotent:
             request.speculative_policy = settings.speculative_execution_policy
             self.plan_speculation(request)

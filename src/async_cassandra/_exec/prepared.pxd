@@ -21,7 +21,7 @@ cdef class PreparedQuery:
     cdef readonly str keyspace
     cdef readonly bytes prepared_id
     cdef readonly BindPlan bind_plan
-    cdef public ResultShape shape
+    cdef readonly ResultShape shape
     cdef readonly tuple bind_columns
     cdef readonly tuple partition_key
     cdef readonly str routing_keyspace

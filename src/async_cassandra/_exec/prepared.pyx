@@ -27,7 +27,7 @@ cdef dict BY_TYPE = {"counter": Repetition.NEVER, "list": Repetition.UNKNOWN}
 cdef class ResultShape:
     """The columns of a result under the server's id for them; ``metadata_id`` is ``None`` on v4."""
 
-    def __init__(self, bytes metadata_id, tuple columns):
+    def __cinit__(self, bytes metadata_id, tuple columns):
         self.metadata_id = metadata_id
         self.columns = columns if columns is not None else ()
 
@@ -49,7 +49,7 @@ cdef class PreparedQuery:
     :param info: what the tokenizer says of it
     """
 
-    def __init__(self, str query not None, str keyspace, Prepared prepared not None, info, RowPlans plans not None):
+    def __cinit__(self, str query not None, str keyspace, Prepared prepared not None, info, RowPlans plans not None):
         cdef ResultMetadata bound = prepared.bind_metadata
         self.query = query
         self.keyspace = keyspace
@@ -75,8 +75,10 @@ cdef class PreparedQuery:
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
         :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
         """
+        # A reference of its own: binding may run the application's code, and with it whatever gives this another plan.
+        cdef BindPlan plan = self.bind_plan
         try:
-            return self.bind_plan.bind(values)
+            return plan.bind(values)
         except ParameterError as error:
             raise from_wire(error) from error.__cause__
 
@@ -158,7 +160,7 @@ cdef class PrepareFlight(ResponseHandler):
     :param flights: where it is found under ``key`` while it is under way
     """
 
-    def __init__(self, PreparedQuery prepared not None, dict flights not None, tuple key not None):
+    def __cinit__(self, PreparedQuery prepared not None, dict flights not None, tuple key not None):
         self.prepared = prepared
         self.flights = flights
         self.key = key

@@ -15,7 +15,7 @@ cdef class Routes:
     :param rotates: start with another replica each time, instead of the first
     """
 
-    def __init__(self, tuple local not None, tuple others not None, dict rings, want_keyspace, bint rotates=False):
+    def __cinit__(self, tuple local not None, tuple others not None, dict rings, want_keyspace, bint rotates=False):
         self.nodes = local + others
         self.local_count = len(local)
         self.rings = rings

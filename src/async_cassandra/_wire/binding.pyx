@@ -44,6 +44,8 @@ cdef class BoundValues:
 
     def encoded_values(self):
         """The values as a list of ``bytes``, ``None`` and unset."""
+        if self.plan is None:
+            return []
         cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(self.payload)
         cdef Py_ssize_t position = 2
         cdef int32_t length
@@ -58,6 +60,7 @@ cdef class BoundValues:
                 values.append(None if length == -1 else self.plan.unset)
         return values
 
+    @cython.nonecheck(True)
     def __repr__(self):
         return f"<BoundValues of {self.plan.count} parameters, {len(self.payload)} bytes>"
 
@@ -71,18 +74,21 @@ cdef class BindPlan:
         the key's order; ``None`` or empty if they do not
     """
 
-    def __init__(self, columns, CodecRegistry registry not None, partition_key_indexes=None):
+    def __cinit__(self, columns, CodecRegistry registry not None, partition_key_indexes=None):
         self.columns = tuple(columns)
         self.count = len(self.columns)
         if self.count > 0xFFFF:
             raise ValueError(f"a statement has at most 65535 parameters, got {self.count}")
         self.codecs = tuple([registry.codec((<Column?>column).type) for column in self.columns])
         self.unset = registry.python_types.unset
-        indexes = tuple(partition_key_indexes or ())
-        for index in indexes:
-            if not 0 <= index < self.count:
-                raise ValueError(f"no parameter {index} for the partition key")
-        self.partition_key_indexes = indexes or None
+        cdef Py_ssize_t place
+        cdef list indexes = []
+        for index in partition_key_indexes or ():
+            place = index
+            if not 0 <= place < self.count:
+                raise ValueError(f"no parameter {place} for the partition key")
+            indexes.append(place)
+        self.partition_key_indexes = tuple(indexes) if indexes else None
 
     cpdef BoundValues bind(self, values):
         """Encode parameters given by position or by name.
@@ -139,10 +145,12 @@ cdef class BindPlan:
         """Append [short] count and the [value]s; on an error nothing stays behind."""
         cdef Py_ssize_t start = out.size
         cdef Py_ssize_t index = 0
+        cdef Py_ssize_t given
         if type(values) is not list and type(values) is not tuple:
             values = self.in_order(values)
         try:
-            self.check_count(len(values))
+            given = len(values)
+            self.check_count(given)
             write_short(out, <uint16_t>self.count)
             while index < self.count:
                 if index < len(values):
@@ -150,10 +158,17 @@ cdef class BindPlan:
                 else:
                     self.write_value(out, index, self.unset)
                 index += 1
+            if len(values) != given:
+                raise ParameterValueError(
+                    f"the list of parameters had {given} values, and {len(values)} after they were read"
+                )
         except ParameterError:
             out.size = start
             raise
-        except (TypeError, AttributeError, ValueError, ArithmeticError, LookupError) as error:
+        except MemoryError:
+            out.size = start
+            raise
+        except Exception as error:  # noqa: BLE001  a value of the application's own class may raise anything
             out.size = start
             raise self.parameter_error(index, error) from error
         except BaseException:
@@ -170,7 +185,8 @@ cdef class BindPlan:
                 f"parameters are a sequence or a mapping, not {type(values).__name__}"
             )
         try:
-            if isinstance(values, (dict, Mapping)):
+            # Not with a tuple of both: Cython overlooks an error of the check then.
+            if isinstance(values, dict) or isinstance(values, Mapping):
                 return self.by_name(values)
             len(values)
             return list(values)
@@ -178,7 +194,9 @@ cdef class BindPlan:
             raise ParameterTypeError(
                 f"parameters are a sequence or a mapping, not {type(values).__name__}"
             ) from error
-        except (ValueError, ArithmeticError, LookupError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  as in write_values
             raise ParameterValueError(f"parameters cannot be read: {error}") from error
 
     cdef list by_name(self, object values):

@@ -17,7 +17,7 @@ cdef class Codec:
     OverflowError for a value that Python cannot hold.
     """
 
-    def __init__(self, CqlType cql_type not None):
+    def __cinit__(self, CqlType cql_type not None, *_):
         self.cql_type = cql_type
 
     cdef int write(self, WriteBuffer out, object value) except -1:

@@ -38,7 +38,7 @@ cdef class CodecRegistry:
     :param user_types: (keyspace, name of the type) -> class called with its fields as keywords
     """
 
-    def __init__(self, python_types not None, user_types=None):
+    def __cinit__(self, python_types not None, user_types=None):
         self.python_types = python_types
         self.user_types = dict(user_types or {})
         self.codecs = {}
@@ -66,12 +66,14 @@ cdef class CodecRegistry:
             self.user_types.pop(key, None)
         else:
             self.user_types[key] = python_class
-        for codec in self.codecs.values():
+        for codec in list(self.codecs.values()):
             cql_type = codec.cql_type
             if cql_type.code == UDT and (cql_type.keyspace, cql_type.name) == key:
                 codec.register(python_class)
 
     cdef Codec build(self, CqlType cql_type):
+        if cql_type is None:
+            raise TypeError("a CQL type is required, not None")
         cdef int code = cql_type.code
         python_types = self.python_types
         if code in PLAIN:

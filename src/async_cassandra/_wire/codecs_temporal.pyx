@@ -160,8 +160,7 @@ cdef class DateCodec(Codec):
 
     cdef object make_date
 
-    def __init__(self, CqlType cql_type not None, python_types):
-        Codec.__init__(self, cql_type)
+    def __cinit__(self, CqlType cql_type not None, python_types not None):
         self.ordered = True
         self.make_date = python_types.date
 
@@ -197,8 +196,7 @@ cdef class TimeCodec(Codec):
 
     cdef object make_time
 
-    def __init__(self, CqlType cql_type not None, python_types):
-        Codec.__init__(self, cql_type)
+    def __cinit__(self, CqlType cql_type not None, python_types not None):
         self.ordered = True
         self.make_time = python_types.time
 
@@ -236,8 +234,7 @@ cdef class DurationCodec(Codec):
 
     cdef object make_duration
 
-    def __init__(self, CqlType cql_type not None, python_types):
-        Codec.__init__(self, cql_type)
+    def __cinit__(self, CqlType cql_type not None, python_types not None):
         self.make_duration = python_types.duration
 
     cdef int write(self, WriteBuffer out, object value) except -1:
