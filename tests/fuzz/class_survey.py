@@ -1,11 +1,10 @@
 """Every compiled class, made and used in every wrong way: nothing may end the process.
 
-usage: python -m tests.fuzz.class_survey [CLASS]
+usage: python -m tests.fuzz.class_survey [CLASS OR SAMPLE ...]
 
-Each class is tried in a process of its own; what ends one is printed with the last step that it took.
+Each is tried in a process of its own; what ends one is printed with the last step that it took.
 """
 
-import contextlib
 import copy
 import faulthandler
 import functools
@@ -22,10 +21,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Calls with so many arguments at most, all of one kind; then with several kinds as far as the second argument.
+from tests.fuzz.class_samples import SAMPLES
+
+# Calls have so many arguments at most, all of one kind.
 MOST_ARGUMENTS = 6
 CLASS_SECONDS = 60
-# They wait, by their purpose, for what never comes here.
+# To call these says nothing of the class.
 LEFT_OUT = frozenset({"__class__", "__subclasshook__", "__init_subclass__", "mro"})
 
 OPERATIONS: tuple[Callable[[Any], object], ...] = (
@@ -36,6 +37,9 @@ PAIRED: tuple[Callable[[Any, Any], object], ...] = (
     operator.eq, operator.lt, operator.add, operator.contains, operator.getitem, operator.delitem,
     isinstance,
 )  # fmt: skip
+
+
+type Step = Callable[[str], None]
 
 
 def compiled_modules() -> Iterator[types.ModuleType]:
@@ -70,12 +74,12 @@ class Survey:
     :param step: told of each step before it is taken
     """
 
-    def __init__(self, kind: type, step: Callable[[str], None]) -> None:
+    def __init__(self, kind: type, step: Step) -> None:
         self.kind = kind
         self.step = step
 
     def run(self) -> int:
-        """Use every instance that can be had; how many there were."""
+        """Use every instance that can be had by calls; how many there were."""
         count = 0
         for ways in self.ways():
             for name, make in ways:
@@ -124,7 +128,7 @@ class Survey:
 
     def call(self, shown: str, make: Callable[[], Any], name: str) -> None:
         made = make()
-        member = getattr(made, name)
+        member = getattr(made, name, None)
         for arguments in [(), *argument_lists(), (made,)]:
             self.step(f"{shown}{tuple(map(kind_of, arguments))}")
             finish(tried(lambda: member(*arguments)))
@@ -162,12 +166,15 @@ def argument_lists() -> Iterator[tuple[Any, ...]]:
     for count in range(1, MOST_ARGUMENTS + 1):
         for value in filler():
             yield (value,) * count
-    for pair in itertools.product(filler(), repeat=2):
-        yield pair
 
 
-def try_class(kind: type, progress: str) -> int:
-    """Try one class in this process; the steps go to a file as they are taken."""
+def apart(progress: str, attempt: Callable[[Step], object]) -> None:
+    """Make an attempt in this process; its steps go to a file as they are taken."""
+    faulthandler.disable()
+    signal.alarm(CLASS_SECONDS)
+    os.closerange(0, 3)
+    for _ in range(3):
+        os.open(os.devnull, os.O_RDWR)
     file = os.open(progress, os.O_WRONLY)
 
     def step(text: str) -> None:
@@ -176,34 +183,40 @@ def try_class(kind: type, progress: str) -> int:
     # What an object has printed by itself says nothing.
     sys.unraisablehook = lambda *_: None
     sys.setrecursionlimit(400)
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        return Survey(kind, step).run()
+    attempt(step)
 
 
-def outcome_of(kind: type) -> str | None:
-    """What ended the process that tried ``kind``; ``None`` if nothing did."""
+def outcome_of(name: str, attempt: Callable[[Step], object]) -> str | None:
+    """What ended the process that made an attempt; ``None`` if nothing did."""
     with tempfile.NamedTemporaryFile() as progress:
         child = os.fork()
         if child == 0:
-            faulthandler.disable()
-            signal.alarm(CLASS_SECONDS)
-            os.closerange(0, 3)
-            os.open(os.devnull, os.O_RDWR), os.dup(0), os.dup(0)
-            try_class(kind, progress.name)
-            os._exit(0)
+            outcome = 1
+            try:
+                apart(progress.name, attempt)
+                outcome = 0
+            finally:
+                os._exit(outcome)
         _, status = os.waitpid(child, 0)
         last = Path(progress.name).read_bytes().decode().strip()
     if status == 0:
         return None
-    return f"{kind.__module__}.{kind.__name__}: status {status} in {last}"
+    return f"{name}: status {status} in {last}"
 
 
 def main() -> int:
     wanted = sys.argv[1:]
-    kinds = [kind for kind in compiled_classes() if not wanted or kind.__name__ in wanted]
-    outcomes = [outcome_of(kind) for kind in kinds]
+    attempts: dict[str, Callable[[Step], object]] = {
+        kind.__name__: lambda step, kind=kind: Survey(kind, step).run()  # type: ignore[misc]
+        for kind in compiled_classes()
+    } | {
+        name: lambda step, name=name, make=make: Survey(type(make()), step).use(name, make)  # type: ignore[misc]
+        for name, make in SAMPLES.items()
+    }
+    chosen = {name: attempt for name, attempt in attempts.items() if not wanted or name in wanted}
+    outcomes = [outcome_of(name, attempt) for name, attempt in chosen.items()]
     found = [outcome for outcome in outcomes if outcome is not None]
-    print(f"{len(kinds)} classes, {len(found)} end the process", *found, sep="\n")
+    print(f"{len(chosen)} attempts, {len(found)} end the process", *found, sep="\n")
     return int(bool(found))
 
 
