@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from collections import deque
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -40,6 +41,8 @@ TYPES = (
     "VectorType(UTF8Type , 2)", "DecimalType", "InetAddressType", "SimpleDateType", "TimeType",
     "DurationType", "UUIDType", "BytesType", "CompositeType(Int32Type)",
 )  # fmt: skip
+STATEMENT: Any = SimpleNamespace()
+NOTHING: Any = None
 ROWS = struct.pack(">iiiii", 2, 4, 1, 4, 2)
 
 
@@ -63,7 +66,7 @@ def rows_response() -> Any:
 def prepared_response() -> Any:
     none = struct.pack(">ii", 4, 0)
     body = struct.pack(">ih2sh2s", 4, 2, b"id", 2, b"me") + struct.pack(">iii", 1, 0, 0)
-    return decode(5, 0, 8, body + struct.pack(">h2sh1s", 2, b"ks", 1, b"t") * 0 + none)
+    return decode(5, 0, 8, body + none)
 
 
 def executor() -> Executor:
@@ -72,9 +75,9 @@ def executor() -> Executor:
 
 
 def result() -> AsyncResultSet[Any]:
-    request = Request(executor(), Query("SELECT"), SimpleNamespace())
+    request = Request(executor(), Query("SELECT"), STATEMENT)
     request.row_factory = named_tuple_factory
-    return AsyncResultSet(request, rows_response(), None)
+    return AsyncResultSet(request, rows_response(), NOTHING)
 
 
 def tracker() -> LatencyTracker:
@@ -84,7 +87,7 @@ def tracker() -> LatencyTracker:
 
 
 def prepared() -> PreparedQuery:
-    info = SimpleNamespace(is_read=False, repetition=0)
+    info: Any = SimpleNamespace(is_read=False, repetition=0)
     return PreparedQuery("SELECT", None, prepared_response().prepared, info, RowPlans(registry()))
 
 
@@ -104,17 +107,17 @@ SAMPLES: dict[str, Callable[[], object]] = {
     "row iterator": lambda: iter(result()),
     "executor": executor,
     "builder": lambda: RequestBuilder(executor(), 5),
-    "request": lambda: Request(executor(), Query("SELECT"), SimpleNamespace()),
+    "request": lambda: Request(executor(), Query("SELECT"), STATEMENT),
     "wakeups": lambda: Wakeups(asyncio.new_event_loop()),
     "connection": lambda: Connection(asyncio.new_event_loop(), "h:1", 5),
     "node": lambda: NodeConnections("h:1"),
     "timers": lambda: TimerQueue(asyncio.new_event_loop()),
-    "routes": lambda: Routes((), (), {}, None),
+    "routes": lambda: Routes((), (), {}, NOTHING),
     "ring": lambda: TokenRing([(1, (7,)), (2, (8,))]),
     "tracker": tracker,
     "percentile plan": lambda: PercentilePlan(tracker(), 1),
     "observers": lambda: Observers([Observer()]),
-    "stats": lambda: RequestStats([], str, list),
+    "stats": lambda: RequestStats(deque(), str, list),
     "prepared": prepared,
     "reader": lambda: FrameReader(5),
     "writer": lambda: FrameWriter(5),
@@ -123,4 +126,4 @@ SAMPLES: dict[str, Callable[[], object]] = {
     "query": lambda: Query("SELECT"),
     "execute": Execute,
     "batch": Batch,
-} | {kind: lambda kind=kind: registry().codec(parse_class_name(kind)) for kind in TYPES}  # type: ignore[misc]
+} | {kind: lambda kind=kind: registry().codec(parse_class_name(kind)) for kind in TYPES}

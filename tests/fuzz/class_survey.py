@@ -60,11 +60,11 @@ def compiled_classes() -> list[type]:
     return sorted(found, key=lambda kind: f"{kind.__module__}.{kind.__name__}")
 
 
-def tried(action: Callable[[], Any]) -> Any:
+def tried(action: Any, *arguments: Any) -> Any:
     """What came out; errors of any class are allowed here, the end of the process is not."""
     try:
-        return action()
-    except BaseException as error:
+        return action(*arguments)
+    except BaseException as error:  # noqa: BLE001  any error is allowed
         return error
 
 
@@ -95,7 +95,7 @@ class Survey:
         unready: dict[str, Any] = {"__init__": lambda self, *args, **named: None}
         odd = {"_fields": ("a",) * 3, "_positions": {"a": 2**40, "b": -5}, "_column_names": 7}
         for members in ({}, {"__slots__": ()}, unready, odd):
-            made = tried(lambda members=members: type("Odd", (self.kind,), dict(members)))  # type: ignore[misc]
+            made = tried(lambda members=members: type("Odd", (self.kind,), dict(members)))
             if isinstance(made, type):
                 yield made
 
@@ -114,43 +114,43 @@ class Survey:
         for name in sorted(set(dir(self.kind)) - LEFT_OUT):
             made = make()
             self.step(f"{made_by}: get {name}")
-            member = tried(lambda: getattr(made, name))
+            member = tried(getattr, made, name)
             if callable(member):
                 self.call(f"{made_by}: {name}", make, name)
             for value in (None, 7):
                 self.step(f"{made_by}: set {name} {value!r}")
-                tried(lambda: setattr(made, name, value))
+                tried(setattr, made, name, value)
                 self.operate(f"{made_by}: after set {name}", made)
             made = make()
             self.step(f"{made_by}: del {name}")
-            tried(lambda: delattr(made, name))
+            tried(delattr, made, name)
             self.operate(f"{made_by}: after del {name}", made)
 
     def call(self, shown: str, make: Callable[[], Any], name: str) -> None:
         made = make()
-        member = getattr(made, name, None)
+        member: Any = getattr(made, name, None)
         for arguments in [(), *argument_lists(), (made,)]:
             self.step(f"{shown}{tuple(map(kind_of, arguments))}")
-            finish(tried(lambda: member(*arguments)))
+            finish(tried(member, *arguments))
         self.operate(f"{shown}: after calls", made)
 
     def operate(self, shown: str, made: Any) -> None:
         for operation in OPERATIONS:
             self.step(f"{shown}: {operation.__name__}")
-            finish(tried(lambda: operation(made)))
+            finish(tried(operation, made))
         for paired, other in itertools.product(PAIRED, (None, -1, 2**40, slice(-9, 9, 2))):
             self.step(f"{shown}: {paired.__name__} {other!r}")
-            finish(tried(lambda: paired(made, other)))
+            finish(tried(paired, made, other))
 
 
 def finish(made: Any) -> None:
     """Begin to wait for what can be awaited or iterated over, and give it up."""
     if isinstance(made, types.CoroutineType | types.AsyncGeneratorType):
         step = made if isinstance(made, types.CoroutineType) else anext(made)
-        tried(lambda: step.send(None))
+        tried(step.send, None)
         tried(step.close)
     elif hasattr(made, "__next__"):
-        tried(lambda: next(made))
+        tried(next, made)
 
 
 def kind_of(argument: object) -> str:
@@ -207,7 +207,7 @@ def outcome_of(name: str, attempt: Callable[[Step], object]) -> str | None:
 def main() -> int:
     wanted = sys.argv[1:]
     attempts: dict[str, Callable[[Step], object]] = {
-        kind.__name__: lambda step, kind=kind: Survey(kind, step).run()  # type: ignore[misc]
+        kind.__name__: lambda step, kind=kind: Survey(kind, step).run()
         for kind in compiled_classes()
     } | {
         name: lambda step, name=name, make=make: Survey(type(make()), step).use(name, make)  # type: ignore[misc]

@@ -125,7 +125,7 @@ def empty(container: Any) -> None:
 
 def enlarge(container: Any) -> None:
     if isinstance(container, dict):
-        container.update({number: b"" for number in range(40)})
+        container.update(dict.fromkeys(range(40), b""))
     elif isinstance(container, set):
         container.update(range(40))
     elif not isinstance(container, memoryview):
@@ -144,13 +144,16 @@ def replace_items(container: Any) -> None:
 def look_around() -> None:
     """Look into every container that the collector tells of, as tools that measure memory do."""
     for found in gc.get_objects(0):
-        if isinstance(found, list | tuple) and type(found).__iter__ in (list.__iter__, tuple.__iter__):
+        if isinstance(found, list | tuple) and type(found).__iter__ in (
+            list.__iter__,
+            tuple.__iter__,
+        ):
             [id(item) for item in found]
 
 
 # Not to be wrapped: making the object, and asking for its methods.
 _LEFT = frozenset(
-    (
+    (  # noqa: SIM905  a list of them is no easier to read
         "__new__ __init__ __class__ __getattribute__ __setattr__ __delattr__ __init_subclass__ "
         "__subclasshook__ __del__ __dir__ __reduce__ __reduce_ex__ __getstate__ __setstate__ "
         "__sizeof__ __class_getitem__ __slots__ __dict__ __weakref__ __doc__ __module__ __buffer__ "
@@ -201,6 +204,12 @@ class Zone(datetime.tzinfo):
     def utcoffset(self, _: Any) -> datetime.timedelta:
         spring()
         return datetime.timedelta(hours=1)
+
+    def dst(self, _: Any) -> None:
+        return None
+
+    def tzname(self, _: Any) -> str:
+        return "Zone"
 
 
 class Anything:

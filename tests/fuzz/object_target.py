@@ -165,7 +165,7 @@ def drawn(source: Source, cql_type: CqlType, world: World) -> Any:
 
 def as_trap(value: Any, world: World) -> Any:
     """The value as an object of a subclass that is a trap."""
-    kind = hostile(type(value))
+    kind: Any = hostile(type(value))  # type: ignore[arg-type]
     if isinstance(value, datetime.datetime):
         return kind(value.year, value.month, value.day, tzinfo=value.tzinfo)
     if isinstance(value, datetime.date):
@@ -200,7 +200,9 @@ def objects(data: bytes) -> None:
 
 def check_reference() -> None:
     assert _REFERENCE.bind(_REFERENCE_VALUES).payload == _REFERENCE_BYTES
-    codec = CodecRegistry(PYTHON_TYPES).codec(parse_class_name("MapType(Int32Type,ListType(UTF8Type))"))
+    codec = CodecRegistry(PYTHON_TYPES).codec(
+        parse_class_name("MapType(Int32Type,ListType(UTF8Type))")
+    )
     value = {1: ["a"], 2: []}
     assert dict(codec.decode(codec.encode(value))) == value
 
@@ -209,7 +211,9 @@ def write(source: Source, codecs: CodecRegistry, cql_type: CqlType, world: World
     columns = [Column("ks", "t", name, cql_type) for name in ("id", "a", "b")]
     plan = BindPlan(columns, codecs, ((0,), (1, 0), None)[source.byte() % 3])
     values = world.keep([drawn(source, cql_type, world) for _ in columns])
-    by_name = world.keep({column.name: value for column, value in zip(columns, values, strict=True)})
+    by_name = world.keep(
+        {column.name: value for column, value in zip(columns, values, strict=True)}
+    )
     form = source.byte() % 6
     given = (values, tuple(values), by_name, Anything(values), hostile(list)(values), values)[form]
     world.again = [

@@ -466,5 +466,5 @@ LIMITS: Mapping[str, Limits] = dict.fromkeys(TARGETS, DEFAULT_LIMITS) | {
     "requests": Limits(500_000_000, 400_000, 12_000_000, 60_000),
     "parts": Limits(64_000_000, 4_000, 40_000_000, 6_000),
     # Each input makes a registry, classes of its own and up to 400 calls from within.
-    "objects": Limits(16_000_000, 60_000, 40_000_000, 300_000),
+    "objects": Limits(4_000_000, 6_000, 4_000_000, 30_000),
 }

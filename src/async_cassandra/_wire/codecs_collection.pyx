@@ -283,6 +283,8 @@ cdef class TupleCodec(Codec):
                 break
             self.write_field(out, index, item)
             index += 1
+        if index != count:
+            raise ValueError(f"len() is {count}, but {index} elements came")
         return 0
 
     cdef object fill(self, object row, const unsigned char* at, Py_ssize_t size):
@@ -362,8 +364,11 @@ cdef class UserTypeCodec(TupleCodec):
     cdef int write_sequence(self, WriteBuffer out, object value) except -1:
         """Append fields by position: missing ones as null, surplus ones not at all."""
         cdef Py_ssize_t index
+        cdef Py_ssize_t count = len(value)
         for index in range(PyTuple_GET_SIZE(self.codecs)):
             self.write_field(out, index, value[index] if index < len(value) else None)
+        if len(value) != count:
+            raise ValueError(f"len() was {count}, and {len(value)} after the fields were read")
         return 0
 
     cdef int write_mapping(self, WriteBuffer out, object value) except -1:
