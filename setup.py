@@ -111,6 +111,8 @@ modules = cythonize(
     include_path=[str(SOURCE)],
     compiler_directives={
         "language_level": "3",
+        # A __setstate__ of Cython's takes its attributes from any tuple, without a look at its length.
+        "auto_pickle": False,
         "boundscheck": False,
         "wraparound": False,
         "cdivision": True,

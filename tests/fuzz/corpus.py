@@ -1,5 +1,6 @@
 """The inputs that the search begins with: every kind of response, of type and of value, all valid."""
 
+import random
 import struct
 import uuid
 from collections.abc import Iterator, Mapping
@@ -313,6 +314,13 @@ def requests() -> Iterator[bytes]:
     yield bytes((0, 0, 0, 8, 0, 1, 0, 1, 97, 1, 1, 98, 254, 0, 0))
 
 
+def objects() -> Iterator[bytes]:
+    """What is drawn from any bytes is a value of any type, with traps."""
+    rng = random.Random(7)
+    for number in range(60):
+        yield rng.randbytes(60 + 3 * number)
+
+
 def corpus() -> dict[str, list[bytes]]:
     """The first inputs of each target, without repetitions."""
     made = {
@@ -322,5 +330,6 @@ def corpus() -> dict[str, list[bytes]]:
         "parameters": chain(parameters(), chosen_values(), values()),
         "requests": requests(),
         "parts": parts(),
+        "objects": objects(),
     }
     return {name: list(dict.fromkeys(inputs)) for name, inputs in made.items()}

@@ -26,6 +26,7 @@ from async_cassandra._wire.murmur3 import token_of
 from async_cassandra._wire.responses import Response, RowPlans, decode
 from async_cassandra._wire.rows import Column, Page, PageCursor, RowPlan, decode_metadata
 from tests.fuzz.hostile_values import Interruption, Source, draw_value, draw_values
+from tests.fuzz.object_target import objects
 from tests.fuzz.request_target import requests
 from tests.support.native_protocol import (
     Compression,
@@ -454,6 +455,7 @@ TARGETS: Mapping[str, Target] = {
     "parameters": parameters,
     "requests": requests,
     "parts": parts,
+    "objects": objects,
 }
 
 DEFAULT_LIMITS = Limits()
@@ -463,4 +465,6 @@ LIMITS: Mapping[str, Limits] = dict.fromkeys(TARGETS, DEFAULT_LIMITS) | {
     "parameters": Limits(memory_per_byte=60_000, work_per_byte=300_000),
     "requests": Limits(500_000_000, 400_000, 12_000_000, 60_000),
     "parts": Limits(64_000_000, 4_000, 40_000_000, 6_000),
+    # Each input makes a registry, classes of its own and up to 400 calls from within.
+    "objects": Limits(4_000_000, 6_000, 4_000_000, 30_000),
 }

@@ -332,7 +332,7 @@ async def test_pages_streams_and_row_factories(
     expected = sorted((key, f"name {key}") for key in range(20))
     result = await encrypting.execute(statement)
     assert sorted(tuple(row) for row in result) == expected
-    assert result.column_names == ("k", "name")
+    assert result.column_names == ["k", "name"]
     theirs = await asyncio.to_thread(lambda: encrypting_driver.execute(statement.query_string))
     assert list(result.column_types) == theirs.column_types
     async with await encrypting.execute_stream(statement) as stream:

@@ -131,7 +131,7 @@ async def test_column_of_any_name_is_created_read_and_dropped(
         await two.watching.prepare(f"SELECT {column} FROM {table}"),
     ):
         result = await two.watching.execute(statement)
-        assert result.column_names == (name,)
+        assert result.column_names == [name]
         assert result.one()[name] == name
     await two.execute(f"ALTER TABLE {table} ADD {quoted(name + '2')} int")
     await two.see(lambda metadata: columns(metadata) == {"id", name, name + "2"})

@@ -10,6 +10,7 @@ from typing import Any
 import lz4.block
 import pytest
 
+from async_cassandra._exec.observer import Observer, Observers
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._net.handshake import ConnectOptions, open_connection
@@ -17,7 +18,7 @@ from async_cassandra._wire.requests import Options, Prepare, Query
 from async_cassandra._wire.responses import Response
 from tests.support.native_protocol import Compression, Opcode, encode_envelope, encode_segment
 from tests.support.peer_replies import rows_body
-from tests.support.request_rig import INT_ROW, RequestRig, until
+from tests.support.request_rig import INT_ROW, RequestRig, nodes, until, values
 from tests.support.scripted_peer import Request as PeerRequest
 from tests.support.scripted_peer import ScriptedPeer, scripted_cluster
 
@@ -463,3 +464,39 @@ async def test_handlers_that_send_again_within_a_loss_get_the_error() -> None:
         with pytest.raises(ConnectionLost):
             await future
         await until(lambda: len(refused) == 1)
+
+
+async def test_answers_that_come_while_one_is_handled_stay_apart_from_it() -> None:
+    class Loop(Observer):
+        """Gives the connection more bytes when a request ends, as a loop that runs within a callback does."""
+
+        def on_finished(self, request: Any, error: Any, seconds: float) -> None:
+            if more:
+                data = more.pop()
+                room = connection.get_buffer(-1)
+                room[: len(data)] = data
+                connection.buffer_updated(len(data))
+
+    async with nodes(1) as rig:
+        connection = rig.connection(0)
+        rig.executor.observer = Observers([Loop()])
+        more: list[bytes] = []
+        requests = [rig.read() for _ in range(3)]
+        asked = [await rig.peers[0].next_request() for _ in requests]
+        for number in (2, 1):
+            body = rows_body(INT_ROW, [(number,)])
+            envelope = encode_envelope(5, Opcode.RESULT, asked[number].stream_id, body)
+            more.append(encode_segment(envelope, self_contained=True))
+        asked[0].reply_rows(INT_ROW, [(0,)])
+        for request in requests:
+            await request
+        assert [values(request) for request in requests] == [[0], [1], [2]]
+
+
+def test_more_bytes_than_there_is_room_for_are_refused() -> None:
+    loop = asyncio.new_event_loop()
+    connection = Connection(loop, "host:1", 5)
+    for count in (-1, 2**40):
+        with pytest.raises(ValueError, match="cannot have come"):
+            connection.buffer_updated(count)
+    loop.close()

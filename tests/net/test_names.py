@@ -92,7 +92,7 @@ async def test_rows_with_any_names(version: int, rng: random.Random) -> None:
             row = result.one()
             assert row[0] == 5
             assert tuple(row[1]) == (6, "seven")
-            assert result.column_names == tuple(as_read(name) for name, _ in columns)
+            assert result.column_names == [as_read(name) for name, _ in columns]
             assert result.warnings == [as_read(warning)]
             assert result.custom_payload == {as_read(key): b"p"}
 

@@ -110,6 +110,30 @@ async def test_contentions_of_a_cas_timeout_are_an_attribute() -> None:
         assert vars(caught.value)["contentions"] == 7
 
 
+async def test_payload_of_other_classes_is_taken_before_the_request_is_written() -> None:
+    class Text(str):
+        def encode(self, *_: Any) -> Any:
+            raise AssertionError("not the text itself")
+
+    class Sending(bytes):
+        def __buffer__(self, flags: int) -> memoryview:
+            others.append(rig.read())
+            return memoryview(b"changed")
+
+    others: list[Any] = []
+    async with nodes(1) as rig:
+        payload = {Text("key"): Sending(b"value"), b"two": bytearray(b"2"), "none": None}
+        request = rig.read(custom_payload=payload)
+        for other in [*others, request]:
+            asked = await rig.peers[0].next_request()
+            assert asked.custom_payload == (
+                {"key": b"changed", "two": b"2", "none": None} if other is request else {}
+            )
+            asked.reply_rows(INT_ROW, [(7,)])
+            await other
+        assert len(others) == 1
+
+
 @pytest.mark.parametrize("version", [4, 5])
 async def test_warnings_payload_and_tracing_id_reach_the_response(version: int) -> None:
     tracing_id = uuid.uuid4()

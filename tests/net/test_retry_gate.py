@@ -154,7 +154,9 @@ async def test_batch_without_replicas_is_sent_again_if_all_were_counted_first(
         policy = Decided(RetryPolicy.RETRY)
         options = rig.call_options(retry_policy=policy)
         queries = {prepared.prepared_id: prepared}
-        request = rig.builder.batch(batch, entries, queries, Repetition.UNKNOWN, None, options)
+        request = rig.builder.batch(
+            batch, entries, queries, Repetition.UNKNOWN, None, True, options
+        )
         request.start()
         (await rig.peers[0].next_request()).reply_error(ErrorCode.UNAVAILABLE)
         is_first = batch_type is BatchType.LOGGED and not condition

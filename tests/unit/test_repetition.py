@@ -8,8 +8,9 @@ from cassandra.query import bind_params
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from async_cassandra._exec.core import _formatted_info
+from async_cassandra._exec.core import formatted_info
 from async_cassandra._exec.cql import Repetition, analyze
+from async_cassandra._exec.literals import LiteralEncoder
 from tests.support.cql_writes import WRITES, Write, spaced
 
 NAMES = st.sampled_from(["t", "values", "json", "ks.values", '"ks"."IF"', "ttl", "key.timestamp"])
@@ -198,7 +199,7 @@ def test_formatted_text_decides_where_its_template_does_not(
     template: str, values: tuple[object, ...]
 ) -> None:
     formatted = bind_params(template, values, Encoder())
-    found = _formatted_info(analyze(template), values, formatted)
+    found = formatted_info(analyze(template), values, formatted, LiteralEncoder())
 
     assert found.repetition == analyze(formatted).repetition
     assert found.repetition < Repetition.HARMLESS

@@ -7,6 +7,9 @@ from async_cassandra._driver.profile_settings import ProfileSettings
 
 __all__ = ["QuickProfile"]
 
+# Those that are not in the instance's dictionary, where copies look for them.
+_SETTINGS = tuple(name for name in vars(ProfileSettings) if not name.startswith("_"))
+
 
 class QuickProfile(ProfileSettings, DriverExecutionProfile):
     """An execution profile that also says whether statements without a mark are idempotent."""
@@ -16,3 +19,10 @@ class QuickProfile(ProfileSettings, DriverExecutionProfile):
     ) -> None:
         super().__init__(*settings, **more_settings)
         self.is_idempotent = is_idempotent
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), **{name: getattr(self, name) for name in _SETTINGS}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)

@@ -75,7 +75,9 @@ def checked_timeout(timeout: Any, name: str = "timeout") -> float:
         return inf
     if is_number(timeout, 0, inf) and timeout > 0:
         return float(timeout)
-    raise ConfigurationError(f"{name} takes seconds above 0, None or math.inf, not {shown(timeout)}")
+    raise ConfigurationError(
+        f"{name} takes seconds above 0, None or math.inf, not {shown(timeout)}"
+    )
 
 
 def checked_payload(payload: Any) -> dict[str, bytes | None]:

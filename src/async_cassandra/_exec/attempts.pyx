@@ -123,6 +123,7 @@ cdef class Attempted(Awaited):
             attempt = attempt.following
         return 0
 
+    @cython.nonecheck(True)
     def attempt_times(self):
         """Each attempt as ``(endpoint, start, end)``, live ones last; they end now. In the timers' seconds."""
         cdef Sending attempt = self.live
@@ -133,12 +134,14 @@ cdef class Attempted(Awaited):
             attempt = attempt.following
         return times
 
+    @cython.nonecheck(True)
     def queued_time(self):
         """Seconds spent waiting for a place."""
         if self.is_queued:
             return self.queued_seconds + self.executor.timers.now() - self.queued_at
         return self.queued_seconds
 
+    @cython.nonecheck(True)
     def elapsed(self):
         """Seconds since it was admitted."""
         return self.executor.timers.now() - self.started

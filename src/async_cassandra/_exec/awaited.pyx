@@ -38,8 +38,7 @@ cdef object GET_LOOP = "get_loop"
 cdef class Wakeups(Turn):
     """Runs what waits for the requests of one executor, after they ended and never while a task runs."""
 
-    def __init__(self, loop):
-        super().__init__(loop)
+    def __cinit__(self, loop):
         self.is_one_by_one = loop.get_debug()
         self.ended = []
         self.callback = self._wake
@@ -112,6 +111,7 @@ cdef class Awaited(Routed):
             raise self.error
         raise StopIteration
 
+    @cython.nonecheck(True)
     def get_loop(self):
         """The loop of those who may await it."""
         return self.wakeups.loop
@@ -120,7 +120,7 @@ cdef class Awaited(Routed):
         # What a task asks for at each await comes first: the search through the bases' names is a good part of it.
         if name is BLOCKING:
             return self._asyncio_future_blocking
-        if name is GET_LOOP:
+        if name is GET_LOOP and self.wakeups is not None:
             return self.wakeups.get_loop
         return PyObject_GenericGetAttr(self, name)
 
@@ -225,7 +225,9 @@ cdef class Awaited(Routed):
         A task only asks what it is woken with for a result. From a future of asyncio's own class it takes that
         without a call, and an error without a frame in its traceback.
         """
-        if not PyCFunction_CheckExact(callback) or type(<object>PyCFunction_GET_SELF(callback)) is not TASK:
+        if not PyCFunction_CheckExact(callback) or PyCFunction_GET_SELF(callback) == NULL:
+            return self
+        if type(<object>PyCFunction_GET_SELF(callback)) is not TASK:
             return self
         if self.outcome == ANSWERED:
             return self.wakeups.answered

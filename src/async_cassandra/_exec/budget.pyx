@@ -20,7 +20,7 @@ cdef class Allowance:
     :ivar refused: how often there was none
     """
 
-    def __init__(self, double ratio, double per_second):
+    def __cinit__(self, double ratio, double per_second):
         self.ratio = ratio
         self.per_second = per_second
         self.tokens = per_second * WINDOW
@@ -61,7 +61,7 @@ cdef class Budget:
     :param per_second: of either, that each second earns, 0 or more
     """
 
-    def __init__(self, double retry_ratio=0.2, double hedge_ratio=0.5, double per_second=10.0):
+    def __cinit__(self, double retry_ratio=0.2, double hedge_ratio=0.5, double per_second=10.0):
         self.retries = Allowance(retry_ratio, per_second)
         self.hedges = Allowance(hedge_ratio, per_second)
 

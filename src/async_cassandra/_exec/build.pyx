@@ -21,6 +21,7 @@ from async_cassandra._driver.request_settings import (
 from async_cassandra._exec.cql import Repetition
 from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._wire.murmur3 import token_of
+from async_cassandra.exceptions import ConfigurationError
 
 from cpython.object cimport PyObject
 from libc.stdint cimport INT32_MAX, INT64_MIN, uint16_t
@@ -87,6 +88,20 @@ cdef inline uint16_t level_of(level) except? 0:
     return <uint16_t>number if 0 <= number <= LAST_LEVEL else checked_level(level)
 
 
+cdef dict plain_payload(payload):
+    """A copy with exact classes only: no other code may run while a request is being written."""
+    cdef dict plain = {}
+    try:
+        for key, value in payload.items():
+            key = key.decode() if isinstance(key, bytes) else "".join((key,))
+            plain[key] = None if value is None else b"".join((value,))
+        return plain
+    except (TypeError, AttributeError, ValueError):
+        pass
+    # Without the error, which may show what is in it.
+    raise ConfigurationError("custom_payload takes a mapping of str to bytes")
+
+
 cdef inline double seconds(CallOptions options, ProfileSettings settings) except? -1:
     """The timeout of a call, else of its profile."""
     timeout = options.timeout
@@ -110,8 +125,8 @@ cdef class RequestBuilder:
     :param infers_idempotence: whether a write's CQL may show that it is idempotent
     """
 
-    def __init__(self, Executor executor not None, uint8_t version, *, int default_fetch_size=5000, timestamps=None,
-                 bint infers_idempotence=False):
+    def __cinit__(self, Executor executor not None, uint8_t version, *, int default_fetch_size=5000, timestamps=None,
+                  bint infers_idempotence=False):
         self.executor = executor
         self.version = version
         self.default_fetch_size = default_fetch_size
@@ -150,6 +165,8 @@ cdef class RequestBuilder:
         if type(query) is not PREPARED_STATEMENT:
             return None
         prepared = (<PreparedOptions>query).prepared
+        if prepared is None:
+            raise ConfigurationError("the statement has not been prepared: take what prepare() gives")
         if not prepared.is_trusted:
             return None
         return self.execute(query, prepared, prepared.bind(parameters), options)
@@ -330,7 +347,7 @@ cdef class RequestBuilder:
         if options.custom_payload is not None:
             payload = {**payload, **options.custom_payload} if payload else options.custom_payload
         if payload:
-            request.message.custom_payload = payload
+            request.message.custom_payload = plain_payload(payload)
         if request.idempotent:
             request.speculative_policy = settings.speculative_execution_policy
             self.plan_speculation(request)

@@ -62,13 +62,11 @@ from async_cassandra._wire.binding import BoundValues
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.responses import Response, RowPlans, SchemaChange
 from async_cassandra.exceptions import (
-    SURROGATES,
     ConfigurationError,
     ConnectionError,
     ParameterTypeError,
     ParameterValueError,
     StatementChangedError,
-    shown,
 )
 
 EXECUTE_AS = "ProxyExecute"
@@ -436,14 +434,7 @@ class SessionCore:
     ) -> tuple[str, StatementInfo]:
         """A string with its parameters written into it, and what it says then."""
         formatted = write_parameters(text, parameters, info.markers, self.encoder)
-        if info.joins_text:
-            return formatted, _described(formatted, analyze)
-        if info.repetition in (Repetition.READ, Repetition.NEVER):
-            return formatted, info
-        plain = parameters.values() if isinstance(parameters, Mapping) else parameters
-        if info.repetition is Repetition.HARMLESS and all(map(self.encoder.is_plain, plain)):
-            return formatted, info
-        return formatted, _described(formatted, analyze)
+        return formatted, formatted_info(info, parameters, formatted, self.encoder)
 
     async def _prepared_string(
         self, keyspace: str | None, text: str, options: CallOptions
@@ -617,6 +608,22 @@ class SessionCore:
 
 
 NO_VALUES = b"\x00\x00"
+
+
+def formatted_info(
+    info: StatementInfo,
+    parameters: Sequence[Any] | Mapping[str, Any],
+    formatted: str,
+    encoder: LiteralEncoder,
+) -> StatementInfo:
+    """What a string says with its parameters written into it, where they can make a difference."""
+    if not info.joins_text:
+        if info.repetition in (Repetition.READ, Repetition.NEVER):
+            return info
+        plain = parameters.values() if isinstance(parameters, Mapping) else parameters
+        if info.repetition is Repetition.HARMLESS and all(map(encoder.is_plain, plain)):
+            return info
+    return _described(formatted, analyze)
 
 
 def _described(text: str, reader: Callable[[str], StatementInfo] = describe) -> StatementInfo:

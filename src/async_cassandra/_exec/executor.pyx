@@ -24,9 +24,9 @@ cdef class Executor:
     :ivar superseded: attempts given up because another one of the request was answered first
     """
 
-    def __init__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *,
-                 Py_ssize_t max_queued=100_000, double attempt_fraction=0.3, Budget budget=None,
-                 bint can_name_keyspaces=True):
+    def __cinit__(self, loop, TimerQueue timers not None, RowPlans plans not None, faults, *,
+                  Py_ssize_t max_queued=100_000, double attempt_fraction=0.3, Budget budget=None,
+                  bint can_name_keyspaces=True):
         self.loop = loop
         self.wakeups = Wakeups(loop)
         self.timers = timers

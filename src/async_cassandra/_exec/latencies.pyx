@@ -101,8 +101,8 @@ cdef class LatencyTracker:
     :param warm_up_delay: seconds, while there are too few samples; negative for no speculation until then
     """
 
-    def __init__(self, double share, *, bint per_host, Py_ssize_t min_samples, double window, double min_delay,
-                 double max_delay, double warm_up_delay):
+    def __cinit__(self, double share, *, bint per_host, Py_ssize_t min_samples, double window, double min_delay,
+                  double max_delay, double warm_up_delay):
         self.share = share
         self.per_host = per_host
         self.min_samples = min_samples
@@ -140,7 +140,7 @@ cdef class PercentilePlan:
     :param remaining: further nodes that it may ask, 1 or more
     """
 
-    def __init__(self, LatencyTracker tracker not None, Py_ssize_t remaining):
+    def __cinit__(self, LatencyTracker tracker not None, Py_ssize_t remaining):
         self.tracker = tracker
         self.remaining = remaining
 

@@ -62,8 +62,11 @@ cdef class Observers(Observer):
     :ivar enabled: whether they are told at present
     """
 
-    def __init__(self, members):
+    def __cinit__(self, members):
         self.members = tuple(members)
+        for member in self.members:
+            if not isinstance(member, Observer):
+                raise TypeError(f"an Observer is required, not {type(member).__name__}")
         self.reported = set()
         self.enabled = True
 

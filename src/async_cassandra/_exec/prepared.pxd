@@ -23,7 +23,7 @@ cdef class PreparedQuery:
     cdef readonly bytes prepared_id
     cdef readonly BindPlan bind_plan
     cdef readonly object encryption
-    cdef public ResultShape shape
+    cdef readonly ResultShape shape
     cdef readonly tuple bind_columns
     cdef RowPlans plans
     cdef bint markers_named

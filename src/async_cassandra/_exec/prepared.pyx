@@ -33,7 +33,7 @@ cdef dict BY_TYPE = {"counter": Repetition.NEVER, "list": Repetition.UNKNOWN}
 cdef class ResultShape:
     """The columns of a result under the server's id for them; ``metadata_id`` is ``None`` on v4."""
 
-    def __init__(self, bytes metadata_id, tuple columns):
+    def __cinit__(self, bytes metadata_id, tuple columns):
         self.metadata_id = metadata_id
         self.columns = columns if columns is not None else ()
 
@@ -60,8 +60,8 @@ cdef class PreparedQuery:
     :ivar used_keyspace: that of a USE, which is never sent as it is; ``None`` for any other query
     """
 
-    def __init__(self, str query not None, str keyspace, Prepared prepared not None, info, RowPlans plans not None,
-                 str mark not None=""):
+    def __cinit__(self, str query not None, str keyspace, Prepared prepared not None, info, RowPlans plans not None,
+                  str mark not None=""):
         cdef ResultMetadata bound = prepared.bind_metadata
         self.query = query
         self.mark = mark
@@ -123,8 +123,10 @@ cdef class PreparedQuery:
         :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range, or their number or a name
             is wrong
         """
+        # A reference of its own: binding may run the application's code, and with it whatever gives this another plan.
+        cdef BindPlan plan = self.bind_plan
         try:
-            return self.bind_plan.bind(values, partial)
+            return plan.bind(values, partial)
         except ParameterError as error:
             raise from_wire(error) from error.__cause__
 
@@ -240,7 +242,7 @@ cdef class PrepareFlight(ResponseHandler):
     :param flights: where it is found under ``key`` while it is under way
     """
 
-    def __init__(self, PreparedQuery prepared not None, PrepareFlights flights not None, tuple key not None):
+    def __cinit__(self, PreparedQuery prepared not None, PrepareFlights flights not None, tuple key not None):
         self.prepared = prepared
         self.doubts = prepared.doubts
         self.flights = flights

@@ -191,6 +191,8 @@ cdef class Request(Attempted):
 
     def __init__(self, Executor executor not None, Message message not None, statement=None,
                  PreparedQuery prepared=None):
+        if self.executor is not None:
+            raise TypeError("a request is made once")
         self.fill(executor, message, statement, prepared)
 
     cdef int fill(self, Executor executor, Message message, statement, PreparedQuery prepared) except -1:
@@ -223,6 +225,8 @@ cdef class Request(Attempted):
         :param msg: for the ``CancelledError`` of those who await it
         :return: whether it had not ended
         """
+        if self.executor is None:
+            return self.give_up(msg)
         if self.state != DONE or self.keeps_place:
             self.keeps_place = False
             self.finish(CANCELLED)
@@ -240,6 +244,8 @@ cdef class Request(Attempted):
     cdef int begin(self) except -1:
         cdef Executor executor = self.executor
         if not self.holds_place:
+            if executor is None:
+                raise TypeError("a request has an executor")
             if executor.closed:
                 raise executor.faults.closed(self)
             executor.running += 1

@@ -1,5 +1,6 @@
 """What the requests of sessions came to, counted as they finish: about 0.3 µs for each."""
 
+cimport cython
 from cpython.time cimport monotonic
 
 from async_cassandra._exec.histogram cimport Histogram, RecentHistogram
@@ -26,6 +27,7 @@ cdef int count(dict counts, str reason) except -1:
     return 0
 
 
+@cython.nonecheck(True)
 cpdef Py_ssize_t parameter_count(Request request) except -1:
     """How many values an EXECUTE sends; 0 for other requests."""
     cdef bytes values
@@ -52,6 +54,8 @@ cdef class RequestStats(Observer):
         self.records = records
         self.name_of = name_of
         self.on_full = on_full
+
+    def __cinit__(self, *_, **__):
         self.errors = {}
         self.retries = {}
         self.query_counts = {}
@@ -84,14 +88,14 @@ cdef class RequestStats(Observer):
         count(self.retries, type(error).__name__)
 
     cpdef on_finished(self, request, error, double seconds):
-        cdef Request done = <Request>request
+        cdef Request done = <Request?>request
         cdef double now
         cdef bint failed = error is not None
         self.finished += 1
         self.pages += done.pages
         self.rows += done.row_count
         self.speculative_wins += done.speculation_won and not failed
-        if done.message.opcode == OP_PREPARE:
+        if done.message is not None and done.message.opcode == OP_PREPARE:
             self.prepares += 1
             return
         now = monotonic()

@@ -18,7 +18,7 @@ cdef class Routes:
     :param rotates: start with another replica each time, instead of the first
     """
 
-    def __init__(self, tuple local not None, tuple others not None, dict rings, want_keyspace, bint rotates=False):
+    def __cinit__(self, tuple local not None, tuple others not None, dict rings, want_keyspace, bint rotates=False):
         self.nodes = local + others
         self.local_count = len(local)
         self.rings = rings
@@ -50,7 +50,7 @@ cdef class PolicyPlan:
     :param nodes: host to its node
     """
 
-    def __init__(self, hosts, dict nodes not None):
+    def __cinit__(self, hosts, dict nodes not None):
         self.hosts = iter(hosts)
         self.nodes = nodes
         self.given = set()

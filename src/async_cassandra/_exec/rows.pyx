@@ -164,7 +164,7 @@ cdef class RowIterator:
         return self
 
     def __next__(self):
-        if self.index == self.rows.size:
+        if self.rows is None or self.index == self.rows.size:
             raise StopIteration
         self.index += 1
         return self.rows.row(self.index - 1)

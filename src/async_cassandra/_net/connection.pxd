@@ -54,8 +54,10 @@ cdef class Connection(EnvelopeSink):
     cdef Py_ssize_t inbox_end
     cdef Py_ssize_t inbox_capacity
     cdef bint starved
+    cdef bint is_reading
 
     cdef bint is_available(self) noexcept
+    cdef object rest_of_inbox(self)
     cdef int send(self, ResponseHandler handler, Message message) except -1
     cdef int orphan(self, int stream_id) except -1
     cdef int distrust(self) except -1

@@ -125,7 +125,7 @@ cdef class Connection(EnvelopeSink):
     :ivar late: responses that came when nobody waited for them any more, and were dropped
     """
 
-    def __init__(self, loop, str endpoint not None, uint8_t version, int max_in_flight=32767, compression=None):
+    def __cinit__(self, loop, str endpoint not None, uint8_t version, int max_in_flight=32767, compression=None):
         compress, decompress = compression if compression is not None else (None, None)
         self.loop = loop
         self.turn = Turn(loop)
@@ -295,6 +295,8 @@ cdef class Connection(EnvelopeSink):
         """Where the loop shall read to (asyncio's buffered protocol)."""
         cdef Py_ssize_t capacity
         cdef unsigned char* inbox
+        if self.is_reading:
+            return self.rest_of_inbox()
         if self.inbox_capacity - self.inbox_end < MIN_READ_BYTES and self.inbox_start > 0:
             memmove(self.inbox, self.inbox + self.inbox_start, self.inbox_end - self.inbox_start)
             self.inbox_end -= self.inbox_start
@@ -306,12 +308,20 @@ cdef class Connection(EnvelopeSink):
                 raise MemoryError()
             self.inbox = inbox
             self.inbox_capacity = capacity
+        return self.rest_of_inbox()
+
+    cdef object rest_of_inbox(self):
+        """The room behind what has arrived, which stays where it is: a handler may be reading it."""
+        if self.inbox_end == self.inbox_capacity:
+            raise BufferError(f"no room for what {self.endpoint} sends while an answer of it is handled")
         return PyMemoryView_FromMemory(
             <char*>self.inbox + self.inbox_end, self.inbox_capacity - self.inbox_end, PyBUF_WRITE
         )
 
     def buffer_updated(self, Py_ssize_t nbytes):
         """Parse what has arrived (asyncio's buffered protocol)."""
+        if nbytes < 0 or nbytes > self.inbox_capacity - self.inbox_end:
+            raise ValueError(f"{nbytes} bytes cannot have come into {self.inbox_capacity - self.inbox_end}")
         self.inbox_end += nbytes
         self.reads += 1
         self.suspect = False
@@ -357,10 +367,20 @@ cdef class Connection(EnvelopeSink):
             self.read_some(RESPONSES_PER_TURN)
 
     cdef int read_inbox(self, int most) except -1:
-        cdef Py_ssize_t used
+        cdef Py_ssize_t end
         cdef unsigned char* inbox
-        used = self.reader.read(self.inbox + self.inbox_start, self.inbox_end - self.inbox_start, self, most)
-        self.inbox_start += used
+        if self.is_reading:
+            # A handler runs the loop: the read that called it goes on with what arrives meanwhile.
+            return 0
+        self.is_reading = True
+        try:
+            while True:
+                end = self.inbox_end
+                self.inbox_start += self.reader.read(self.inbox + self.inbox_start, end - self.inbox_start, self, most)
+                if self.inbox_end == end or self.reader.budget <= 0:
+                    break
+        finally:
+            self.is_reading = False
         if self.reader.budget <= 0 and self.inbox_start < self.inbox_end:
             return 0
         if self.inbox_start == self.inbox_end:

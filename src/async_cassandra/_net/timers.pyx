@@ -119,7 +119,8 @@ cdef class TimerQueue:
         cdef TimerList timers
         for timers in list(self.lists.values()):
             budget = self.fire_list(timers, now, budget)
-            if timers.head is None:
+            # A timer that runs the loop may have dropped the list already, or had another one made.
+            if timers.head is None and self.lists.get(timers.delay) is timers:
                 del self.lists[timers.delay]
                 # Whatever is due next may start a timer of this delay.
                 self.recent = None

@@ -13,7 +13,7 @@ cdef class Turn:
     Concurrency: the loop's thread only; no task may be running when one begins.
     """
 
-    def __init__(self, loop):
+    def __cinit__(self, loop):
         self.loop = loop
         self.flushes = []
 

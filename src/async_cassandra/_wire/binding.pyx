@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Parameters to the values section of a request, and to the token that routes it."""
 
 from collections.abc import Mapping, Sequence
@@ -51,6 +50,8 @@ cdef class BoundValues:
 
     def encoded_values(self):
         """The values as a list of ``bytes``, ``None`` and unset."""
+        if self.plan is None:
+            return []
         cdef const unsigned char* at = <const unsigned char*>PyBytes_AS_STRING(self.payload)
         cdef Py_ssize_t position = 2
         cdef int32_t length
@@ -65,6 +66,7 @@ cdef class BoundValues:
                 values.append(None if length == -1 else self.plan.unset)
         return values
 
+    @cython.nonecheck(True)
     def __repr__(self):
         return f"<BoundValues of {self.plan.count} parameters, {len(self.payload)} bytes>"
 
@@ -79,18 +81,21 @@ cdef class BindPlan:
     :param markers_named: whether the parameters' names are those of markers, and not of columns
     """
 
-    def __init__(self, columns, CodecRegistry registry not None, partition_key_indexes=None, bint markers_named=False):
+    def __cinit__(self, columns, CodecRegistry registry not None, partition_key_indexes=None, bint markers_named=False):
         self.columns = tuple(columns)
         self.count = len(self.columns)
         if self.count > 0xFFFF:
             raise ValueError(f"a statement has at most 65535 parameters, got {self.count}")
         self.codecs = tuple([parameter_codec(registry, <Column?>column, markers_named) for column in self.columns])
         self.unset = registry.python_types.unset
-        indexes = tuple(partition_key_indexes or ())
-        for index in indexes:
-            if not 0 <= index < self.count:
-                raise ValueError(f"no parameter {index} for the partition key")
-        self.partition_key_indexes = indexes or None
+        cdef Py_ssize_t place
+        cdef list indexes = []
+        for index in partition_key_indexes or ():
+            place = index
+            if not 0 <= place < self.count:
+                raise ValueError(f"no parameter {place} for the partition key")
+            indexes.append(place)
+        self.partition_key_indexes = tuple(indexes) if indexes else None
 
     cpdef BoundValues bind(self, values, bint partial=False):
         """Encode parameters given by position or by name.
@@ -162,24 +167,31 @@ cdef class BindPlan:
         """Append [short] count and the [value]s; on an error nothing stays behind."""
         cdef Py_ssize_t start = out.size
         cdef Py_ssize_t index = 0
+        cdef Py_ssize_t given
         cdef object failure = None
         if type(values) is not list and type(values) is not tuple:
             values = self.in_order(values)
         try:
-            self.check_count(len(values), partial)
+            given = len(values)
+            self.check_count(given, partial)
             write_short(out, <uint16_t>self.count)
             while index < self.count:
                 if index < len(values):
                     self.write_value(out, index, values[index])
                 else:
-                    # What is bound may have changed the list that it is in.
-                    self.check_count(index, partial)
                     self.write_value(out, index, self.unset)
                 index += 1
+            if len(values) != given:
+                raise ParameterValueError(
+                    f"the list of parameters had {given} values, and {len(values)} after they were read"
+                )
         except ParameterError:
             out.size = start
             raise
-        except (TypeError, AttributeError, ValueError, ArithmeticError, LookupError) as error:
+        except MemoryError:
+            out.size = start
+            raise
+        except Exception as error:  # noqa: BLE001  a value of the application's own class may raise anything
             out.size = start
             failure = self.parameter_error(index, error, values[index : index + 1])
         except BaseException:
@@ -200,9 +212,11 @@ cdef class BindPlan:
             return self.by_name(values) if isinstance(values, Mapping) else list(values)
         except ParameterError:
             raise
+        except MemoryError:
+            raise
         except (TypeError, AttributeError) as error:
             kind, said = ParameterTypeError, f"cannot be read: {type(error).__name__}"
-        except (ValueError, ArithmeticError, LookupError) as error:
+        except Exception as error:  # noqa: BLE001  as in write_values
             kind, said = ParameterValueError, f"cannot be read: {type(error).__name__}"
         raise kind(f"parameters {said}")
 

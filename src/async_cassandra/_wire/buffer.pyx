@@ -144,11 +144,16 @@ cdef int write_string_map(WriteBuffer out, dict value) except -1:
 
 
 cdef int write_bytes_map(WriteBuffer out, dict value) except -1:
-    """Append a [bytes map]."""
+    """Append a [bytes map].
+
+    Of exact ``bytes`` only: no other code may run while a request is being written.
+    """
     if len(value) > 0xFFFF:
         raise ValueError(f"a [bytes map] holds at most 65535 entries, got {len(value)}")
     write_short(out, <uint16_t>len(value))
     for key, item in value.items():
+        if item is not None and type(item) is not bytes:
+            raise TypeError(f"a [bytes map] holds bytes, not {type(item).__name__}")
         write_string(out, key)
         write_bytes(out, item)
     return 0

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """What every codec does: one CQL type's values to bytes and back."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -18,7 +17,7 @@ cdef class Codec:
     OverflowError for a value that Python cannot hold.
     """
 
-    def __init__(self, CqlType cql_type not None):
+    def __cinit__(self, CqlType cql_type not None, *_):
         self.cql_type = cql_type
 
     cdef int write(self, WriteBuffer out, object value) except -1:

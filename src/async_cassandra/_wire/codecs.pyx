@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """The codec of every CQL type."""
 
 cimport cython
@@ -44,7 +43,7 @@ cdef class CodecRegistry:
     :param encryption: knows the columns that the client encrypts, ``None`` for no such columns
     """
 
-    def __init__(self, python_types not None, user_types=None, encryption=None):
+    def __cinit__(self, python_types not None, user_types=None, encryption=None):
         self.python_types = python_types
         self.user_types = dict(user_types or {})
         self.encryption = encryption
@@ -82,7 +81,7 @@ cdef class CodecRegistry:
                 codec = encrypted.UnusableCodec(cql_type, value_type)
             else:
                 described = self.encryption.described(keyspace, table, name)
-                codec = encrypted.EncryptedCodec(self.codec(value_type), self.encryption, described)
+                codec = encrypted.EncryptedCodec(value_type, self.codec(value_type), self.encryption, described)
             if len(self.encrypted) >= MAX_ENCRYPTED:
                 self.encrypted.clear()
             self.encrypted[key] = codec
@@ -93,7 +92,7 @@ cdef class CodecRegistry:
         cdef Codec codec = self.codec(cql_type)
         if self.encryption is None:
             return codec
-        return encrypted.ParameterCodec(self, keyspace, table, name, codec, is_marker)
+        return encrypted.ParameterCodec(cql_type, self, keyspace, table, name, codec, is_marker)
 
     def register_user_type(self, str keyspace not None, str name not None, python_class):
         """Decode a user-defined type to ``python_class``, in plans that exist too.
@@ -105,12 +104,14 @@ cdef class CodecRegistry:
             self.user_types.pop(key, None)
         else:
             self.user_types[key] = python_class
-        for codec in self.codecs.values():
+        for codec in list(self.codecs.values()):
             cql_type = codec.cql_type
             if cql_type.code == UDT and (cql_type.keyspace, cql_type.name) == key:
                 codec.register(python_class)
 
     cdef Codec build(self, CqlType cql_type):
+        if cql_type is None:
+            raise TypeError("a CQL type is required, not None")
         cdef int code = cql_type.code
         python_types = self.python_types
         if code in PLAIN:

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Codecs of collections, tuples, user-defined types and vectors.
 
 Source: native protocol v5, section 6. Counts from the network are compared with the bytes that
@@ -34,6 +33,9 @@ cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
         allocfunc tp_alloc
     bint PyObject_CheckBuffer(object value)
+    bint PyObject_GC_IsTracked(object instance)
+    void PyObject_GC_Track(void* instance)
+    void PyObject_GC_UnTrack(void* instance)
     int PyObject_GetBuffer(object value, Py_buffer* view, int flags) except -1
     void PyBuffer_Release(Py_buffer* view)
     int PyBUF_FORMAT
@@ -49,6 +51,20 @@ cdef extern from *:
     #endif
     """
     bint AC_BIG_ENDIAN
+
+
+# What is being filled has places without an item, and making the items may run any code.
+
+cdef inline bint hide(object container) noexcept:
+    """Keep a container from those who look for objects through ``gc``; return whether it was to be found."""
+    cdef bint was_tracked = PyObject_GC_IsTracked(container)
+    PyObject_GC_UnTrack(<void*>container)
+    return was_tracked
+
+
+cdef inline void show(object container, bint was_tracked) noexcept:
+    if was_tracked:
+        PyObject_GC_Track(<void*>container)
 
 
 # Items with an [int] length each
@@ -102,8 +118,7 @@ cdef class ListCodec(Codec):
 
     cdef Codec element
 
-    def __init__(self, CqlType cql_type not None, Codec element not None):
-        Codec.__init__(self, cql_type)
+    def __cinit__(self, CqlType cql_type not None, Codec element not None, *_):
         self.element = element
 
     cdef int write(self, WriteBuffer out, object value) except -1:
@@ -115,7 +130,9 @@ cdef class ListCodec(Codec):
         write_int(out, <int32_t>count)
         if type(value) is list:
             while written < PyList_GET_SIZE(value):
-                self.write_item(out, codec, <object>PyList_GET_ITEM(value, written), written)
+                # A reference of its own: what runs when it is written may take it out of the list.
+                item = <object>PyList_GET_ITEM(value, written)
+                self.write_item(out, codec, item, written)
                 written += 1
         else:
             for item in value:
@@ -138,14 +155,17 @@ cdef class ListCodec(Codec):
         cdef Codec codec = self.element
         cdef Py_ssize_t index, count
         cdef list items
+        cdef bint was_tracked
         cursor.at = at
         cursor.end = at + size
         count = read_count(&cursor, self, 4)
         items = PyList_New(count)
+        was_tracked = hide(items)
         for index in range(count):
             item = read_item(&cursor, codec)
             Py_INCREF(item)
             PyList_SET_ITEM(items, index, item)
+        show(items, was_tracked)
         check_end(&cursor, self)
         return items
 
@@ -168,8 +188,7 @@ cdef class SetCodec(ListCodec):
     cdef object make
     cdef object make_presorted
 
-    def __init__(self, CqlType cql_type not None, Codec element not None, python_types):
-        ListCodec.__init__(self, cql_type, element)
+    def __cinit__(self, CqlType cql_type not None, Codec element not None, python_types not None):
         self.make = python_types.sorted_set
         self.make_presorted = python_types.presorted_set
 
@@ -204,10 +223,9 @@ cdef class MapCodec(Codec):
     cdef object make
     cdef object make_key
 
-    def __init__(
-        self, CqlType cql_type not None, Codec key not None, Codec value not None, python_types
+    def __cinit__(
+        self, CqlType cql_type not None, Codec key not None, Codec value not None, python_types not None
     ):
-        Codec.__init__(self, cql_type)
         self.key = key
         self.value = value
         self.make = python_types.ordered_map
@@ -268,8 +286,7 @@ cdef class TupleCodec(Codec):
 
     cdef tuple codecs
 
-    def __init__(self, CqlType cql_type not None, tuple codecs not None):
-        Codec.__init__(self, cql_type)
+    def __cinit__(self, CqlType cql_type not None, tuple codecs not None, *_):
         for codec in codecs:
             (<Codec?>codec)
         self.codecs = codecs
@@ -306,6 +323,7 @@ cdef class TupleCodec(Codec):
         """Put the fields into ``row``, a tuple of their number without items."""
         cdef Cursor cursor
         cdef Py_ssize_t index
+        cdef bint was_tracked = hide(row)
         cursor.at = at
         cursor.end = at + size
         for index in range(PyTuple_GET_SIZE(self.codecs)):
@@ -314,6 +332,7 @@ cdef class TupleCodec(Codec):
                 item = read_item(&cursor, self.codec_at(index))
             Py_INCREF(item)
             PyTuple_SET_ITEM(row, index, item)
+        show(row, was_tracked)
         return row
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
@@ -353,10 +372,9 @@ cdef class UserTypeCodec(TupleCodec):
     cdef object python_class
     cdef object tuple_class
 
-    def __init__(
-        self, CqlType cql_type not None, tuple codecs not None, python_types, python_class
+    def __cinit__(
+        self, CqlType cql_type not None, tuple codecs not None, python_types not None, python_class
     ):
-        TupleCodec.__init__(self, cql_type, codecs)
         self.python_class = python_class
         self.tuple_class = python_types.user_tuple(cql_type)
         if self.tuple_class is not None and not issubclass(self.tuple_class, tuple):
@@ -411,8 +429,7 @@ cdef class VectorCodec(Codec):
     cdef Py_ssize_t dimension
     cdef Py_ssize_t element_size
 
-    def __init__(self, CqlType cql_type not None, Codec element not None):
-        Codec.__init__(self, cql_type)
+    def __cinit__(self, CqlType cql_type not None, Codec element not None):
         self.element = element
         self.dimension = cql_type.dimension
         self.element_size = element.cql_type.fixed_size
@@ -518,6 +535,7 @@ cdef class VectorCodec(Codec):
         self.check_size(size)
         cdef Py_ssize_t index
         cdef list items = PyList_New(self.dimension)
+        cdef bint was_tracked = hide(items)
         cdef int code = self.element.cql_type.code
         for index in range(self.dimension):
             if code == FLOAT:
@@ -529,6 +547,7 @@ cdef class VectorCodec(Codec):
             Py_INCREF(item)
             PyList_SET_ITEM(items, index, item)
             at += self.element_size
+        show(items, was_tracked)
         return items
 
     cdef list read_variable(self, const unsigned char* at, const unsigned char* end):
@@ -552,8 +571,7 @@ cdef class ArrayVectorCodec(VectorCodec):
 
     cdef str typecode
 
-    def __init__(self, CqlType cql_type not None, Codec element not None):
-        VectorCodec.__init__(self, cql_type, element)
+    def __cinit__(self, CqlType cql_type not None, Codec element not None):
         self.atomic = True
         self.typecode = TYPECODES[element.cql_type.code]
 
@@ -570,8 +588,7 @@ cdef class ArrayVectorCodec(VectorCodec):
 cdef class ViewVectorCodec(VectorCodec):
     """A vector of numbers as a ``memoryview`` of the server's bytes, which it takes too."""
 
-    def __init__(self, CqlType cql_type not None, Codec element not None):
-        VectorCodec.__init__(self, cql_type, element)
+    def __cinit__(self, CqlType cql_type not None, Codec element not None):
         self.atomic = self.views = True
 
     cdef int write(self, WriteBuffer out, object value) except -1:

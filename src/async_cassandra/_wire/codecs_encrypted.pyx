@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Codecs of columns that the client encrypts.
 
 What a policy and its user's classes raise may quote what is to stay secret: none of it is repeated.
@@ -24,8 +23,7 @@ cdef class EncryptedCodec(Codec):
     cdef object encryption
     cdef object described
 
-    def __init__(self, Codec inner not None, encryption, described):
-        Codec.__init__(self, inner.cql_type)
+    def __cinit__(self, CqlType cql_type not None, Codec inner not None, encryption, described):
         self.inner = inner
         self.encryption = encryption
         self.described = described
@@ -84,9 +82,8 @@ cdef class ParameterCodec(Codec):
     cdef str element
     cdef bint is_marker
 
-    def __init__(self, registry, str keyspace not None, str table not None, str name not None, Codec plain not None,
-                 bint is_marker):
-        Codec.__init__(self, plain.cql_type)
+    def __cinit__(self, CqlType cql_type not None, registry not None, str keyspace not None, str table not None,
+                  str name not None, Codec plain not None, bint is_marker):
         self.registry = registry
         self.keyspace = keyspace
         self.table = table
@@ -135,8 +132,7 @@ cdef class UnusableCodec(Codec):
 
     cdef str reason
 
-    def __init__(self, CqlType cql_type not None, str reason not None):
-        Codec.__init__(self, cql_type)
+    def __cinit__(self, CqlType cql_type not None, str reason not None):
         self.reason = reason
         self.secret = True
 

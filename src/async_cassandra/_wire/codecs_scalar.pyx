@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Codecs of numbers, text, blobs, UUIDs and addresses.
 
 Source: native protocol v5, section 6; integers are big-endian two's complement.
@@ -351,6 +350,8 @@ cdef class DecimalCodec(Codec):
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         sign, digits, exponent = self.parts(value)
+        # The digits of a subclass may be anything, also what tells another length than it has.
+        digits = tuple(digits)
         if not isinstance(exponent, int):
             raise ValueError(f"decimal has no {value}")
         cdef int64_t scale = as_integer(self, -exponent, -0x80000000LL, 0x7FFFFFFFLL)
@@ -528,8 +529,7 @@ cdef class InetCodec(Codec):
     cdef object pack
     cdef object format
 
-    def __init__(self, CqlType cql_type not None, python_types):
-        Codec.__init__(self, cql_type)
+    def __cinit__(self, CqlType cql_type not None, python_types not None):
         self.atomic = self.ordered = self.shared = True
         self.pack = python_types.pack_inet
         self.format = python_types.format_inet

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Codecs of dates, times and durations.
 
 Source: native protocol v5, section 6; days are counted in the proleptic Gregorian calendar.
@@ -194,8 +193,7 @@ cdef class DateCodec(Codec):
 
     cdef object make_date
 
-    def __init__(self, CqlType cql_type not None, python_types):
-        Codec.__init__(self, cql_type)
+    def __cinit__(self, CqlType cql_type not None, python_types not None):
         self.ordered = True
         self.make_date = python_types.date
 
@@ -248,8 +246,7 @@ cdef class TimeCodec(Codec):
 
     cdef object make_time
 
-    def __init__(self, CqlType cql_type not None, python_types):
-        Codec.__init__(self, cql_type)
+    def __cinit__(self, CqlType cql_type not None, python_types not None):
         self.ordered = True
         self.make_time = python_types.time
 
@@ -293,8 +290,7 @@ cdef class DurationCodec(Codec):
 
     cdef object make_duration
 
-    def __init__(self, CqlType cql_type not None, python_types):
-        Codec.__init__(self, cql_type)
+    def __cinit__(self, CqlType cql_type not None, python_types not None):
         self.make_duration = python_types.duration
 
     cdef int write(self, WriteBuffer out, object value) except -1:

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """CQL types, read from result metadata or from the names of Cassandra's marshal classes.
 
 Source: native protocol v5, section 4.2.5.2 (the ``[option]`` of a column).
@@ -35,6 +34,8 @@ cdef dict SCALAR_CLASSES = {
     "TimeType": TIME, "ShortType": SMALLINT, "ByteType": TINYINT, "DurationType": DURATION,
 }
 
+cdef dict PART_COUNTS = {LIST: 1, SET: 1, MAP: 2, VECTOR: 1}
+
 # The sizes that a vector leaves out before its elements. Cassandra counts date, time, smallint
 # and tinyint as variable (``AbstractType.valueLengthIfFixed``).
 cdef dict FIXED_SIZES = {
@@ -56,15 +57,16 @@ cdef class CqlType:
     :ivar fixed_size: bytes of each value inside a vector; -1 if they differ
     """
 
-    def __init__(
+    def __cinit__(
         self,
         int code,
-        str name,
-        tuple subtypes=(),
+        str name not None,
+        tuple subtypes not None=(),
         keyspace=None,
-        tuple field_names=(),
+        tuple field_names not None=(),
         Py_ssize_t dimension=0,
     ):
+        check_parts(code, subtypes, field_names, dimension)
         self.code = code
         self.name = name
         self.subtypes = subtypes
@@ -113,6 +115,18 @@ cdef class CqlType:
 
     def __repr__(self):
         return f"<CqlType {self}>"
+
+
+cdef int check_parts(int code, tuple subtypes, tuple field_names, Py_ssize_t dimension) except -1:
+    """See that a type has the parts which its codec will look for."""
+    cdef Py_ssize_t wanted = PART_COUNTS.get(code, len(subtypes))
+    for subtype in subtypes:
+        (<CqlType?>subtype)
+    if len(subtypes) != wanted or (code == UDT and len(field_names) != len(subtypes)) or dimension < 0:
+        raise ValueError(
+            f"no type of code {code:#x} has {len(subtypes)} types, {len(field_names)} names, {dimension} elements"
+        )
+    return 0
 
 
 cdef Py_ssize_t vector_size(Py_ssize_t element_size, Py_ssize_t dimension) except -2:

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Tokens of Cassandra's Murmur3Partitioner."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE

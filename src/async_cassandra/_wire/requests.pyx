@@ -270,7 +270,8 @@ cdef class Batch(Statement):
             raise ValueError(f"a batch holds at most 65535 statements, got {len(self.entries)}")
         write_byte(out, self.batch_type)
         write_short(out, <uint16_t>len(self.entries))
-        for query, values in self.entries:
+        for entry in self.entries:
+            query, values = <tuple?>entry
             if type(query) is str:
                 write_byte(out, 0)
                 write_long_string(out, query)

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Rows: tuples whose fields are found by position, by attribute and by column name."""
 
 import keyword
@@ -15,6 +14,7 @@ cdef extern from "Python.h":
     ctypedef struct PyMappingMethods:
         object (*mp_subscript)(object instance, object key)
     ctypedef struct PyTypeObject:
+        unsigned long tp_flags
         PyMappingMethods* tp_as_mapping
         int (*tp_traverse)(PyObject* instance, visitproc visit, void* argument) noexcept
         object (*tp_new)(PyTypeObject* kind, PyObject* arguments, PyObject* named)
@@ -44,7 +44,9 @@ cdef extern from "Python.h":
     int Py_tp_new
     int Py_tp_traverse
     unsigned int Py_TPFLAGS_DEFAULT
-    unsigned int Py_TPFLAGS_BASETYPE
+    unsigned long Py_TPFLAGS_BASETYPE
+    unsigned long Py_TPFLAGS_IMMUTABLETYPE
+    void PyType_Modified(PyTypeObject* kind)
     unsigned int Py_TPFLAGS_HAVE_GC
 
 
@@ -67,6 +69,7 @@ cdef object row_new(PyTypeObject* kind, PyObject* arguments, PyObject* named):
 cdef object row_subscript(object row, object key):
     """``row[0]``, ``row[1:]``, ``row["name"]``: in C, because a ``__getitem__`` is a slow call."""
     cdef object kind
+    cdef Py_ssize_t index
     if not PyUnicode_Check(key):
         try:
             return PyTuple_Type.tp_as_mapping.mp_subscript(row, key)
@@ -76,7 +79,10 @@ cdef object row_subscript(object row, object key):
     position = kind._positions.get(key)
     if position is None:
         raise KeyError(f"no column {key!r}, there are: {', '.join(kind._column_names)}")
-    return (<tuple>row)[<Py_ssize_t>position]
+    index = position
+    if not 0 <= index < PyTuple_GET_SIZE(row):
+        raise IndexError(f"column {key!r} is said to be at {index}: the row has {len(row)} columns")
+    return (<tuple>row)[index]
 
 
 cdef int row_traverse(PyObject* row, visitproc visit, void* argument) noexcept:
@@ -184,7 +190,8 @@ class Row(_RowBase):
 cdef class Fields:
     """The fields of a Row subclass as descriptors of slots, which the interpreter reads without a call.
 
-    Each item of a tuple lies at a fixed place, as a slot does.
+    Each item of a tuple lies at a fixed place, as a slot does. So each instance of the class must have all items:
+    none is made with fewer, see ``row_new``, and no other class's instances become its own, see ``seal``.
     """
 
     cdef PyMemberDef* members
@@ -228,7 +235,16 @@ def row_type(tuple column_names not None):
     })
     for position, name in enumerate(fields):
         setattr(kind, name, slots.descriptor(kind, position))
+    seal(kind)
     return kind
+
+
+cdef int seal(kind) except -1:
+    """Let nobody change a class, derive from it or assign it to an instance of another one."""
+    cdef PyTypeObject* sealed = <PyTypeObject*>kind
+    sealed.tp_flags = (sealed.tp_flags | Py_TPFLAGS_IMMUTABLETYPE) & ~Py_TPFLAGS_BASETYPE
+    PyType_Modified(sealed)
+    return 0
 
 
 def rebuild_row(tuple column_names not None, tuple values not None):

@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Result metadata, and pages of rows that decode on demand.
 
 Source: native protocol v5, sections 4.2.5.2 (Rows) and 4.2.5.4 (Prepared).
@@ -28,6 +27,7 @@ cdef extern from "Python.h":
     ctypedef object (*allocfunc)(PyTypeObject* kind, Py_ssize_t count)
     ctypedef struct PyTypeObject:
         allocfunc tp_alloc
+    void PyObject_GC_Track(void* instance)
     void PyObject_GC_UnTrack(void* instance)
     int PySlice_Unpack(
         object slice, Py_ssize_t* start, Py_ssize_t* stop, Py_ssize_t* step
@@ -48,8 +48,8 @@ cdef enum:
 cdef class Column:
     """A column of a result, or a parameter of a prepared statement; hashable."""
 
-    def __init__(self, str keyspace not None, str table not None, str name not None,
-                 CqlType type not None):
+    def __cinit__(self, str keyspace not None, str table not None, str name not None,
+                  CqlType type not None):
         self.keyspace = keyspace
         self.table = table
         self.name = name
@@ -220,7 +220,7 @@ cdef class RowPlan:
     :ivar readers: what the layers above make of such rows, by keys of their own
     """
 
-    def __init__(self, columns, CodecRegistry registry not None, str row_type="row", tuple codecs=None):
+    def __cinit__(self, columns, CodecRegistry registry not None, str row_type="row", tuple codecs=None):
         self.columns = tuple(columns)
         if not self.columns:
             raise ValueError("rows have at least one column")
@@ -271,6 +271,8 @@ cdef class RowPlan:
             row = PyTuple_New(self.column_count)
         else:
             row = kind.tp_alloc(kind, self.column_count)
+        # Nobody shall find it through gc while it has places without a value.
+        PyObject_GC_UnTrack(<void*>row)
         for index in range(self.column_count):
             column[0] = index
             take_size(&at, end, &size)
@@ -286,8 +288,8 @@ cdef class RowPlan:
                 earlier += 4 + max(<int32_t>get_int(earlier), 0)
             Py_INCREF(value)
             PyTuple_SET_ITEM(row, index, value)
-        if self.atomic:
-            PyObject_GC_UnTrack(<void*>row)
+        if not self.atomic:
+            PyObject_GC_Track(<void*>row)
         place[0] = at - base
         return row
 
@@ -471,7 +473,7 @@ cdef class PageCursor:
     :ivar position: the row that comes next
     """
 
-    def __init__(self, Page page not None, Py_ssize_t position=0):
+    def __cinit__(self, Page page not None, Py_ssize_t position=0):
         self.page = page
         self.position = max(position, 0)
 

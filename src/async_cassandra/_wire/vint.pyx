@@ -1,4 +1,3 @@
-# cython: auto_pickle=False
 """Unsigned variable-length integers.
 
 Layout: the leading one bits of the first byte count the bytes after it; the remaining bits are
