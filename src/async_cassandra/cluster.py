@@ -463,7 +463,7 @@ def _checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:
     for observer in observers:
         if not isinstance(observer, Observer):
             raise ConfigurationError(
-                f"observers takes async_cassandra.observers.Observer objects, not {observer!r}"
+                f"observers takes async_cassandra.observers.Observer objects, not {shown(observer)}"
             )
     return tuple(observers)
 

@@ -42,6 +42,11 @@ class TlsOptions:
         for name in ("verify", "check_hostname"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ConfigurationError(f"tls: {name} takes True or False, not {shown(value)}")
+        hostname = self.server_hostname
+        if hostname is not None and not callable(hostname) and not isinstance(hostname, str):
+            raise ConfigurationError(
+                f"tls: server_hostname takes a name, a function or None, not {shown(hostname)}"
+            )
 
     def context(self) -> ssl.SSLContext:
         """Read the files.

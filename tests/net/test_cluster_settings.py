@@ -123,7 +123,7 @@ async def contact_points() -> None:
                 await asked(peer, session)
     wrong: object
     for wrong in ("10.0.0.1", [None], [1], [""], [], {}, 5):
-        await refused("contact_points", wrong, "takes a list")()
+        await refused("contact_points", wrong, "(takes a|is neither a name)")()
 
 
 async def port() -> None:
@@ -237,7 +237,7 @@ async def metrics_enabled() -> None:
 async def ssl_options() -> None:
     await over_tls(lambda path: {"ssl_options": {"ca_certs": path, "check_hostname": True}})
     await refused("ssl_options", {"password": "p"}, "has no password")()
-    with pytest.raises(ConfigurationError, match=r"ssl_options.*ca_certs"):
+    with pytest.raises(ConfigurationError, match=r"tls and ssl_options contradict"):
         AsyncCluster(tls=True, ssl_options={"ca_certs": "ca.pem"})
 
 

@@ -261,7 +261,9 @@ async def told_of_cluster(settings: dict[str, Any]) -> list[str]:
             create_metrics_system,
         )
         for name in settings_of(kind)
-        if not (kind is TlsOptions and name.endswith("file"))  # paths are shown
+        if not (
+            kind is TlsOptions and name.endswith(("file", "hostname"))
+        )  # paths, names are shown
     ],
 )
 def test_option_of_the_wrong_kind_is_not_shown(kind: Any, name: str) -> None:
@@ -352,7 +354,16 @@ async def test_tls_failure_tells_no_secret_of_the_options(records: Records) -> N
                     **more,
                 )
             except AsyncCassandraError as error:
-                told = said_by(error)
+                # The caller is among the frames, with all that it passed.
+                told = said_by(error, frames=False)
             else:
                 told = await failure_of(cluster)
             assert leaks(told + records.texts, secret) == []
+
+
+def test_server_name_of_the_wrong_kind_is_not_shown() -> None:
+    secret = SECRETS["plain"]
+    for wrong in ({"password": secret}, [secret], secret.encode()):
+        with pytest.raises(AsyncCassandraError, match="server_hostname") as failure:
+            TlsOptions(server_hostname=wrong)  # type: ignore[arg-type]
+        assert leaks(said_by(failure.value, frames=False), secret) == []

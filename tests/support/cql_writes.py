@@ -4,6 +4,7 @@ They fit the tables below, so that a real server takes them. Names are keywords 
 allows that; texts look like CQL; comments and odd spaces are everywhere.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
@@ -20,6 +21,14 @@ TABLE: Final = (
     " i map<int, text>, f frozen<list<int>>, tu tuple<int, text>, a {type}, PRIMARY KEY (key, ttl)"
 )
 COUNTERS: Final = 'key int, ttl int, count counter, "set n = 1" counter, PRIMARY KEY (key, ttl)'
+
+
+# Spaces in a literal belong to it.
+_TOKEN = re.compile(r"(?:'[^']*'|[^\s'])+")
+
+
+def _tokens(text: str) -> tuple[str, ...]:
+    return tuple(_TOKEN.findall(text))
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class Write:
 
     def __add__(self, other: "Write | str") -> "Write":
         if isinstance(other, str):
-            return self + Write(tuple(other.split()))
+            return self + Write(_tokens(other))
         return Write(
             self.tokens + other.tokens,
             self.counts or other.counts,
@@ -57,18 +66,16 @@ class Write:
 
 def _plain(*texts: str) -> st.SearchStrategy[Write]:
     """One of some values, each a single token or tokens with spaces between."""
-    return st.sampled_from([Write(tuple(text.split(" "))) for text in texts])
+    return st.sampled_from([Write(_tokens(text)) for text in texts])
 
 
 def _opaque(*texts: str) -> st.SearchStrategy[Write]:
     """The same of what has no harm in it but could have by its grammar."""
-    return st.sampled_from([Write(tuple(text.split(" ")), is_plain=False) for text in texts])
+    return st.sampled_from([Write(_tokens(text), is_plain=False) for text in texts])
 
 
 def _impure(*texts: str) -> st.SearchStrategy[Write]:
-    return st.sampled_from(
-        [Write(tuple(text.split(" ")), repeats=True, is_plain=False) for text in texts]
-    )
+    return st.sampled_from([Write(_tokens(text), repeats=True, is_plain=False) for text in texts])
 
 
 _LOOKALIKES: Final = (
@@ -145,7 +152,7 @@ def _inserts(draw: st.DrawFn) -> Write:
 def _end(draw: st.DrawFn, is_insert: bool) -> Write:
     if draw(_ONE_OF_FOUR):
         condition = "IF NOT EXISTS" if is_insert else "IF EXISTS"
-        return Write(tuple(condition.split()), is_conditional=True)
+        return Write(_tokens(condition), is_conditional=True)
     return draw(_USING) if is_insert else Write(())
 
 
@@ -203,7 +210,7 @@ _WHERE: Final = st.sampled_from(
         "WHERE key = {key} AND ( ttl ) = ( 1 )",
         "WHERE key = {key} AND ( ttl ) IN ( ( 1 ) , ( 2 ) )",
     ]
-).map(lambda text: Write(tuple(text.split())))
+).map(lambda text: Write(_tokens(text)))
 
 
 @st.composite
@@ -289,7 +296,7 @@ _SEVERAL_COUNTS: Final = st.lists(_COUNTER_UPDATES, min_size=1, max_size=2)
 @st.composite
 def _batches(draw: st.DrawFn) -> Write:
     head = draw(_HEADS)
-    whole = Write(tuple(head.split()))
+    whole = Write(_tokens(head))
     for write in draw(_SEVERAL_COUNTS if "COUNTER" in head else _SEVERAL):
         whole = whole + write + draw(_SEPARATORS)
     return whole + "APPLY BATCH"

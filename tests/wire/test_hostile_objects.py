@@ -117,18 +117,19 @@ def test_error_of_an_instance_check_is_no_mapping() -> None:
         def __class__(self) -> Any:
             raise LookupError("no class")
 
-    with pytest.raises(ParameterError, match="no class"):
+    with pytest.raises(ParameterError, match="LookupError"):
         plan(INT).bind(Odd())  # type: ignore[arg-type]
 
 
-def test_error_of_any_class_is_a_parameter_error_with_its_cause() -> None:
+def test_error_of_any_class_is_a_parameter_error_that_names_it() -> None:
     class Stopping:
         def __index__(self) -> int:
             raise StopIteration
 
-    with pytest.raises(ParameterError) as caught:
+    with pytest.raises(ParameterError, match="raised StopIteration") as caught:
         plan(INT).bind([Stopping()])
-    assert isinstance(caught.value.__cause__, StopIteration)
+    # What a value's own code says may show the value.
+    assert caught.value.__cause__ is None
 
 
 KIND = row_type(("a", "b"))

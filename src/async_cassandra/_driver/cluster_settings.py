@@ -218,7 +218,9 @@ def _check_contact_points(points: Any) -> None:
         raise ConfigurationError(
             f"contact_points takes a list of names or addresses, not a {type(points).__name__}"
         )
-    for index, point in enumerate(points or ()):
+    if not isinstance(points, Collection):
+        return
+    for index, point in enumerate(points):
         name = point[0] if isinstance(point, tuple) and point else point
         if not isinstance(name, str | EndPoint):
             raise ConfigurationError(
@@ -245,7 +247,9 @@ def _is_host(name: str) -> bool:
 def _check_tls(options: Mapping[str, Any], has_context: bool) -> None:
     """Refuse what connections would not look at."""
     known = _OF_CONNECTIONS if has_context else _OF_CONNECTIONS | _OF_CONTEXTS
-    unused = ", ".join(sorted(options.keys() - known))
+    # What is no name at all may be a secret in the wrong place.
+    names = {key if str(key).isidentifier() else shown(key) for key in options.keys() - known}
+    unused = ", ".join(sorted(map(str, names)))
     if unused and has_context:
         raise ConfigurationError(
             f"ssl_options and a context of TLS contradict each other: set {unused} in the context"

@@ -123,13 +123,15 @@ class SessionKeyspace:
                     self._commit(*await self._nodes.open_with(keyspace), at_once=False)
                 else:
                     await self._change_alone(keyspace)
+                # It is done: what is left of the time is for the connections.
+                deadline = limit.when()
+                limit.reschedule(None)
+                left = None if deadline is None else max(deadline - loop.time(), 0.0)
+                await self._nodes.wait_for_keyspace(left)
         except ConnectFailed as error:
             raise faults.connect_fault(error) from error
         except TimeoutError as error:
             raise faults.keyspace_timeout(keyspace, seconds) from error
-        deadline = limit.when()
-        left = None if deadline is None else max(deadline - loop.time(), 0.0)
-        await self._nodes.wait_for_keyspace(left)
 
     async def _change_alone(self, keyspace: str) -> None:
         """Change it when no request is under way that relies on its connection's, and hold back further ones."""

@@ -225,6 +225,7 @@ def _bound_whole(statement: driver.PreparedStatement, parameters: Parameters) ->
     return statement.bind(values)
 
 
+_PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
 _OWN_PREPARED = (PreparedStatement, BoundStatement)
 
 
@@ -284,10 +285,15 @@ class BatchStatement(OwnMark, driver.BatchStatement):
         if simple:
             self._take_keyspace(statement.keyspace)
         if parameters and isinstance(text, str):
-            if _markers(text) is MarkerStyle.NONE:
+            style = _markers(text)
+            if style is MarkerStyle.NONE:
                 raise ParameterValueError(
                     f"parameters were given for a query without markers: {text[:200]}"
                 )
+            if self._session is not None and style not in _PREPARED_MARKERS:
+                # The application names the session whose encoder writes them.
+                super().add(statement, parameters)
+                return self
             if simple:
                 self._update_state(statement)
             self._add_statement_and_params(False, text, parameters)

@@ -207,8 +207,8 @@ cdef class BindPlan:
             return []
         if type(values) is dict:
             return self.by_name(values)
-        check_parameters(values)
         try:
+            check_parameters(values)
             return self.by_name(values) if isinstance(values, Mapping) else list(values)
         except ParameterError:
             raise
