@@ -153,7 +153,8 @@ cdef class RequestBuilder:
     def prepared(self, query, parameters, CallOptions options not None):
         """The request of a :class:`PreparedStatement` with its parameters.
 
-        ``None`` if ``query`` is something else, or is first to be compared with what the server has.
+        ``None`` if ``query`` is something else or of another session, or is first to be compared with what the server
+        has.
 
         :raises ~async_cassandra.exceptions.ConnectionError: after close or fork, or on another loop
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
@@ -167,7 +168,7 @@ cdef class RequestBuilder:
         prepared = (<PreparedOptions>query).prepared
         if prepared is None:
             raise ConfigurationError("the statement has not been prepared: take what prepare() gives")
-        if not prepared.is_trusted:
+        if not prepared.is_trusted or prepared.plans is not self.executor.plans:
             return None
         return self.execute(query, prepared, prepared.bind(parameters), options)
 

@@ -385,18 +385,18 @@ class SessionCore:
                 return await self._string(unmarked, query, parameters, keyspace, options)
             case BoundStatement():
                 _refuse_parameters(parameters)
-                prepared = query.prepared_statement.prepared
-                if not prepared.is_trusted:
-                    await self.preparer.confirm(prepared, options)
-                return self.builder.execute(query, prepared, query.bound, options)
+                prepared, bound = query.prepared_statement.prepared, query.bound
+                if not prepared.is_ready(self.plans):
+                    prepared, bound = await self._own(prepared, bound, options)
+                return self.builder.execute(query, prepared, bound, options)
             case DriverBoundStatement():
                 _refuse_parameters(parameters)
                 return await self._foreign_bound(query, keyspace, options)
             case PreparedStatement():
                 # Its values are to be bound by the types that the server has.
-                await self.preparer.confirm(query.prepared, options)
-                bound = query.prepared.bind(parameters)
-                return self.builder.execute(query, query.prepared, bound, options)
+                prepared = await self._own_query(query.prepared, options)
+                bound = prepared.bind(parameters)
+                return self.builder.execute(query, prepared, bound, options)
             case DriverPreparedStatement():
                 statement = await self._adopt(query, keyspace, options)
                 bound = statement.prepared.bind(parameters)
@@ -465,6 +465,33 @@ class SessionCore:
         statement = await self._prepared_string(keyspace, text, options)
         return statement, statement.prepared.bind(parameters)
 
+    async def _own_query(self, prepared: PreparedQuery, options: CallOptions) -> PreparedQuery:
+        """This session's counterpart of a query, compared with what the server has.
+
+        Of another session, the events that it hears would be that one's, and so would its classes for user-defined
+        types, and its keys for columns.
+        """
+        if prepared.plans is not self.plans:
+            own = await self._prepared_string(prepared.keyspace, prepared.query, options)
+            prepared = own.prepared
+        if not prepared.is_trusted:
+            await self.preparer.confirm(prepared, options)
+        return prepared
+
+    async def _own(
+        self, prepared: PreparedQuery, bound: BoundValues, options: CallOptions
+    ) -> tuple[PreparedQuery, BoundValues]:
+        """The same with values that were bound before."""
+        own = await self._own_query(prepared, options)
+        if own is prepared:
+            return prepared, bound
+        if own.bind_columns != prepared.bind_columns:
+            raise StatementChangedError(
+                "The schema changed since another session prepared this statement: its parameters have other "
+                f"types now. Nothing was executed. Prepare it again: {prepared.query[:200]}"
+            )
+        return own, own.bind_encoded(bound.encoded_values())
+
     async def _adopt(
         self, foreign: DriverPreparedStatement, keyspace: str | None, options: CallOptions
     ) -> PreparedStatement:
@@ -503,9 +530,11 @@ class SessionCore:
         deadline = self.loop.time() + seconds_of(options)
         for _, statement, values in batch._statements_and_parameters:
             if isinstance(statement, PreparedStatement):
-                prepared, payload = statement.prepared, values.payload
-                if not prepared.is_trusted:
-                    await self.preparer.confirm(prepared, self._left(options, deadline))
+                prepared, bound = statement.prepared, values
+                if not prepared.is_ready(self.plans):
+                    left = self._left(options, deadline)
+                    prepared, bound = await self._own(prepared, bound, left)
+                payload = bound.payload
             elif isinstance(statement, str) and not (values and _is_to_prepare(statement)):
                 info = _described(statement)
                 if values:
@@ -541,10 +570,10 @@ class SessionCore:
         """A batch entry's prepared query and encoded values."""
         left = self._left(options, deadline)
         if isinstance(statement, BoundStatement):
-            prepared = statement.prepared_statement.prepared
-            if not prepared.is_trusted:
-                await self.preparer.confirm(prepared, left)
-            return prepared, statement.bound.payload
+            prepared, bound = await self._own(
+                statement.prepared_statement.prepared, statement.bound, left
+            )
+            return prepared, bound.payload
         if isinstance(statement, DriverBoundStatement):
             prepared, bound = await self._adopted(statement, keyspace, left)
             return prepared, bound.payload
@@ -554,9 +583,9 @@ class SessionCore:
                     "a batch holds a statement that the driver prepared, and only its id: prepare it "
                     "with this session, or use async_cassandra's BatchStatement"
                 )
-            prepared = statement.prepared
-            await self.preparer.confirm(prepared, left)
-            return prepared, prepared.bind_encoded(values).payload
+            encoded = statement.prepared.bind_encoded(values)
+            prepared, bound = await self._own(statement.prepared, encoded, left)
+            return prepared, bound.payload
         hidden, bound = await self._bound_string(keyspace, statement, values, left)
         return hidden.prepared, bound.payload
 

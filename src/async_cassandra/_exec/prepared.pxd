@@ -25,7 +25,7 @@ cdef class PreparedQuery:
     cdef readonly object encryption
     cdef readonly ResultShape shape
     cdef readonly tuple bind_columns
-    cdef RowPlans plans
+    cdef readonly RowPlans plans
     cdef bint markers_named
     cdef readonly tuple partition_key
     cdef readonly str routing_keyspace

@@ -87,6 +87,10 @@ cdef class PreparedQuery:
         self.bind_plan = BindPlan(bound.columns, self.plans.registry, bound.partition_key_indexes, self.markers_named)
         return 0
 
+    def is_ready(self, RowPlans plans):
+        """Whether it is of the session that has ``plans``, and need not be compared with what the server has."""
+        return self.is_trusted and self.plans is plans
+
     def doubt(self):
         """Have it compared with the server's before it is executed again."""
         self.doubts += 1
