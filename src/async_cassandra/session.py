@@ -85,6 +85,10 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         """
         return self._core.encoder
 
+    @encoder.setter
+    def encoder(self, encoder: object) -> None:
+        raise ConfigurationError("encoder cannot be replaced: change what is in its mapping")
+
     @property
     def is_closed(self) -> bool:
         """Whether :meth:`close` was called, or the process was forked."""
@@ -172,7 +176,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
             )
         request = core.builder.prepared(query, parameters, options)
         if request is None:
-            request = await core.resolve(query, parameters, options)
+            request = await core.resolver.resolve(query, parameters, options)
         else:
             # They are encoded: a large value need not stay as long as the request.
             parameters = None
@@ -196,7 +200,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         if isinstance(query, PreparedStatement | BoundStatement):
             await run(request)
             return request
-        again = await self._core.resolve(query, parameters, options)
+        again = await self._core.resolver.resolve(query, parameters, options)
         await run(again)
         return again
 
@@ -258,7 +262,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         options.is_stream = True
         request = core.builder.prepared(query, parameters, options)
         if request is None:
-            request = await core.resolve(query, parameters, options)
+            request = await core.resolver.resolve(query, parameters, options)
         response = await run(request)
         if response is not None and response.page is None:
             await core.follow_up(response, request.coordinator)
@@ -313,7 +317,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         options = core.call_options(
             False, custom_payload, timeout, EXEC_PROFILE_DEFAULT, None, None, None
         )
-        return await core.prepare(query, options, self._own_keyspace(keyspace))
+        return await core.resolver.prepare(query, options, self._own_keyspace(keyspace))
 
     def _own_keyspace(self, keyspace: str | None) -> str | None:
         """The keyspace of a statement, which protocol v4 cannot say."""

@@ -66,7 +66,7 @@ async def decided(
 ) -> bool:
     """Whether the session would send this again; it is not sent."""
     options = session._core.call_options(False, None, None, profile, None, None, None)
-    request = await session._core.resolve(query, parameters, options)
+    request = await session._core.resolver.resolve(query, parameters, options)
     return request.idempotent
 
 

@@ -1,0 +1,385 @@
+"""How a statement of any kind becomes a request.
+
+Prepared statements take the short way through :meth:`.build.RequestBuilder.prepared`; everything
+else is brought to a message here, for which it may have to be prepared first.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cassandra.query import BatchStatement as DriverBatchStatement
+from cassandra.query import BatchType, SimpleStatement
+from cassandra.query import BoundStatement as DriverBoundStatement
+from cassandra.query import PreparedStatement as DriverPreparedStatement
+
+from async_cassandra._exec.build import CallOptions, RequestBuilder, seconds_of
+from async_cassandra._exec.cql import (
+    MarkerStyle,
+    MixedMarkersError,
+    Repetition,
+    StatementInfo,
+    analyze,
+    describe,
+)
+from async_cassandra._exec.keyspace import SessionKeyspace
+from async_cassandra._exec.literals import LiteralEncoder, write_parameters
+from async_cassandra._exec.prepare import Preparer
+from async_cassandra._exec.prepared import PreparedQuery, other_keyspace
+from async_cassandra._exec.request import Request
+from async_cassandra._exec.statements import (
+    BatchStatement,
+    BoundStatement,
+    Parameters,
+    PreparedId,
+    PreparedStatement,
+    has_types_of,
+)
+from async_cassandra._wire.binding import BoundValues
+from async_cassandra.exceptions import (
+    ConfigurationError,
+    ParameterTypeError,
+    ParameterValueError,
+    StatementChangedError,
+)
+
+NO_VALUES = b"\x00\x00"
+
+_PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
+
+
+class Resolver:
+    """The way from what a user passes to a request of one session.
+
+    Concurrency: the loop's thread only.
+
+    :param encoder: writes parameters for ``%s``
+    """
+
+    def __init__(
+        self,
+        builder: RequestBuilder,
+        preparer: Preparer,
+        keyspaces: SessionKeyspace,
+        encoder: LiteralEncoder,
+    ) -> None:
+        self.builder = builder
+        self.preparer = preparer
+        self.keyspaces = keyspaces
+        self.encoder = encoder
+        self.executor = builder.executor
+        self.plans = self.executor.plans
+        self.loop = self.executor.loop
+
+    async def resolve(self, query: Any, parameters: Parameters, options: CallOptions) -> Request:
+        """The request of any statement; may have to prepare first, within the same timeout.
+
+        :raises TypeError: if ``query`` is no statement
+        """
+        started = self.loop.time()
+        used_keyspace = _used_keyspace(query)
+        if used_keyspace is not None:
+            return await self._use(query, used_keyspace, parameters, options)
+        keyspace = await self.keyspaces.enter(seconds_of(options))
+        try:
+            request = await self._request_of(query, parameters, keyspace, options)
+        finally:
+            self.keyspaces.leave()
+        request.spent = self.loop.time() - started
+        return request
+
+    async def _use(
+        self, query: Any, keyspace: str, parameters: Parameters, options: CallOptions
+    ) -> Request:
+        """The request of a USE, once the session has its keyspace."""
+        _refuse_parameters(parameters)
+        for name, given in (
+            ("host", options.pinned),
+            ("trace", options.trace),
+            ("custom_payload and execute_as", options.custom_payload),
+            ("paging_state", not options.wants_all and not options.is_stream),
+        ):
+            if given:
+                raise ConfigurationError(
+                    f"{name}: USE changes the keyspace of the whole session, and takes none"
+                )
+        await self.keyspaces.change(keyspace, seconds_of(options))
+        statement = SimpleStatement(_text_of(query))
+        return self.builder.answered(statement, keyspace, options)
+
+    async def _request_of(
+        self, query: Any, parameters: Parameters, keyspace: str | None, options: CallOptions
+    ) -> Request:
+        match query:
+            case str():
+                unmarked = SimpleStatement(query, is_idempotent=None)
+                return await self._string(unmarked, query, parameters, keyspace, options)
+            case BoundStatement():
+                _refuse_parameters(parameters)
+                prepared, bound = query.prepared_statement.prepared, query.bound
+                if not prepared.is_ready(self.plans):
+                    prepared, bound = await self._own(prepared, bound, options)
+                return self.builder.execute(query, prepared, bound, options)
+            case DriverBoundStatement():
+                _refuse_parameters(parameters)
+                return await self._foreign_bound(query, keyspace, options)
+            case PreparedStatement():
+                # Its values are to be bound by the types that the server has.
+                prepared = await self._own_query(query.prepared, options)
+                bound = prepared.bind(parameters)
+                return self.builder.execute(query, prepared, bound, options)
+            case DriverPreparedStatement():
+                statement = await self._adopt(query, keyspace, options)
+                bound = statement.prepared.bind(parameters)
+                return self.builder.execute(query, statement.prepared, bound, options)
+            case DriverBatchStatement():
+                _refuse_parameters(parameters)
+                return await self._batch(query, keyspace, options)
+            case SimpleStatement():
+                return await self._string(
+                    query, query.query_string, parameters, query.keyspace or keyspace, options
+                )
+        raise TypeError(
+            "query takes a str, SimpleStatement, PreparedStatement, BoundStatement or "
+            f"BatchStatement, not {type(query).__name__}"
+        )
+
+    async def _string(
+        self,
+        statement: SimpleStatement,
+        text: str,
+        parameters: Parameters,
+        keyspace: str | None,
+        options: CallOptions,
+    ) -> Request:
+        info = _described(text)
+        if parameters is not None and info.markers in _PREPARED_MARKERS:
+            prepared, bound = await self._bound_string(keyspace, text, parameters, options)
+            return self.builder.execute(statement, prepared.prepared, bound, options)
+        if parameters is not None:
+            text, info = self._formatted(text, info, parameters)
+        return self.builder.query(statement, text, info, keyspace, options)
+
+    def _formatted(
+        self, text: str, info: StatementInfo, parameters: Sequence[Any] | Mapping[str, Any]
+    ) -> tuple[str, StatementInfo]:
+        """A string with its parameters written into it, and what it says then."""
+        formatted = write_parameters(text, parameters, info.markers, self.encoder)
+        return formatted, formatted_info(info, parameters, formatted, self.encoder)
+
+    async def _prepared_string(
+        self, keyspace: str | None, text: str, options: CallOptions
+    ) -> PreparedStatement:
+        # Whether it was prepared when the session's keyspace was the same must make no difference.
+        if keyspace not in (None, self.keyspaces.name) and not self.executor.can_name_keyspaces:
+            raise other_keyspace(text, keyspace, self.keyspaces.name)
+        statement = self.preparer.cached(keyspace, text)
+        return statement or await self.preparer.for_string(keyspace, text, options)
+
+    async def _bound_string(
+        self, keyspace: str | None, text: str, parameters: Parameters, options: CallOptions
+    ) -> tuple[PreparedStatement, BoundValues]:
+        """A string's hidden statement and its encoded parameters.
+
+        Another client may have created the table again with other types, and its schema event is
+        still to come: what was prepared before is prepared once more before a parameter is refused.
+        """
+        known = self.preparer.cached(keyspace, text)
+        statement = known or await self._prepared_string(keyspace, text, options)
+        try:
+            return statement, statement.prepared.bind(parameters)
+        except (ParameterTypeError, ParameterValueError) as error:
+            is_miscounted = error.index < 0
+            if known is None or is_miscounted or self.preparer.has_confirmed(known):
+                raise
+            self.preparer.forget(known)
+        statement = await self._prepared_string(keyspace, text, options)
+        return statement, statement.prepared.bind(parameters)
+
+    async def _own_query(self, prepared: PreparedQuery, options: CallOptions) -> PreparedQuery:
+        """This session's counterpart of a query, compared with what the server has.
+
+        Of another session, the events that it hears would be that one's, and so would its classes for user-defined
+        types, and its keys for columns.
+        """
+        if prepared.plans is not self.plans:
+            own = await self._prepared_string(prepared.keyspace, prepared.query, options)
+            prepared = own.prepared
+        if not prepared.is_trusted:
+            await self.preparer.confirm(prepared, options)
+        return prepared
+
+    async def _own(
+        self, prepared: PreparedQuery, bound: BoundValues, options: CallOptions
+    ) -> tuple[PreparedQuery, BoundValues]:
+        """The same with values that were bound before."""
+        own = await self._own_query(prepared, options)
+        if own is prepared:
+            return prepared, bound
+        if own.bind_columns != prepared.bind_columns:
+            raise StatementChangedError(
+                "The schema changed since another session prepared this statement: its parameters have other "
+                f"types now. Nothing was executed. Prepare it again: {prepared.query[:200]}"
+            )
+        return own, own.bind_encoded(bound.encoded_values())
+
+    async def _adopt(
+        self, foreign: DriverPreparedStatement, keyspace: str | None, options: CallOptions
+    ) -> PreparedStatement:
+        """Our counterpart of a statement that the driver prepared."""
+        keyspace = foreign.keyspace or keyspace
+        return await self._prepared_string(keyspace, foreign.query_string, options)
+
+    async def _foreign_bound(
+        self, bound: DriverBoundStatement, keyspace: str | None, options: CallOptions
+    ) -> Request:
+        prepared, values = await self._adopted(bound, keyspace, options)
+        return self.builder.execute(bound, prepared, values, options)
+
+    async def _adopted(
+        self, bound: DriverBoundStatement, keyspace: str | None, options: CallOptions
+    ) -> tuple[PreparedQuery, BoundValues]:
+        """Our counterpart of a statement that the driver prepared, and the values that it has encoded."""
+        foreign = bound.prepared_statement
+        prepared = (await self._adopt(foreign, keyspace, options)).prepared
+        if not has_types_of(foreign, prepared):
+            raise StatementChangedError(
+                "The schema changed since the driver prepared this statement: its parameters have other "
+                f"types now. Nothing was executed. Prepare it again: {prepared.query[:200]}"
+            )
+        return prepared, prepared.bind_encoded(bound.values)
+
+    async def _batch(
+        self, batch: DriverBatchStatement, keyspace: str | None, options: CallOptions
+    ) -> Request:
+        entries: list[tuple[str | bytes, bytes]] = []
+        queries: dict[bytes, PreparedQuery] = {}
+        counts = batch.batch_type is BatchType.COUNTER
+        repetition: int = Repetition.NEVER if counts else Repetition.HARMLESS
+        keyspace = batch.keyspace or keyspace
+        has_strings = False
+        deadline = self.loop.time() + seconds_of(options)
+        for _, statement, values in batch._statements_and_parameters:
+            if isinstance(statement, PreparedStatement):
+                prepared, bound = statement.prepared, values
+                if not prepared.is_ready(self.plans):
+                    left = self._left(options, deadline)
+                    prepared, bound = await self._own(prepared, bound, left)
+                payload = bound.payload
+            elif isinstance(statement, str) and not (values and _is_to_prepare(statement)):
+                info = _described(statement)
+                if values:
+                    statement, info = self._formatted(statement, info, values)
+                repetition = min(repetition, info.repetition)
+                entries.append((statement, NO_VALUES))
+                has_strings = True
+                continue
+            else:
+                prepared, payload = await self._batched(
+                    statement, values, keyspace, options, deadline
+                )
+            prepared_id = prepared.prepared_id
+            if prepared_id not in queries:
+                queries[prepared_id] = prepared
+                repetition = min(repetition, prepared.repetition)
+            entries.append((prepared_id, payload))
+        request = self.builder.batch(
+            batch, entries, queries, repetition, keyspace, has_strings, options
+        )
+        if isinstance(batch, BatchStatement) and batch.routing_keyspace is not None:
+            request.routing_keyspace = batch.routing_keyspace
+        return request
+
+    async def _batched(
+        self,
+        statement: Any,
+        values: Any,
+        keyspace: str | None,
+        options: CallOptions,
+        deadline: float,
+    ) -> tuple[PreparedQuery, bytes]:
+        """A batch entry's prepared query and encoded values."""
+        left = self._left(options, deadline)
+        if isinstance(statement, BoundStatement):
+            prepared, bound = await self._own(
+                statement.prepared_statement.prepared, statement.bound, left
+            )
+            return prepared, bound.payload
+        if isinstance(statement, DriverBoundStatement):
+            prepared, bound = await self._adopted(statement, keyspace, left)
+            return prepared, bound.payload
+        if isinstance(statement, bytes):
+            if not isinstance(statement, PreparedId):
+                raise ConfigurationError(
+                    "a batch holds a statement that the driver prepared, and only its id: prepare it "
+                    "with this session, or use async_cassandra's BatchStatement"
+                )
+            encoded = statement.prepared.bind_encoded(values)
+            prepared, bound = await self._own(statement.prepared, encoded, left)
+            return prepared, bound.payload
+        hidden, bound = await self._bound_string(keyspace, statement, values, left)
+        return hidden.prepared, bound.payload
+
+    def _left(self, options: CallOptions, deadline: float) -> CallOptions:
+        """Options that leave a PREPARE the time until ``deadline``."""
+        left = CallOptions(options.profile)
+        left.timeout = max(deadline - self.loop.time(), 0.001)
+        return left
+
+    async def prepare(
+        self, query: str, options: CallOptions, keyspace: str | None = None
+    ) -> PreparedStatement:
+        """Prepare a statement for the user; its keyspace is the session's if it is not given."""
+        current = await self.keyspaces.enter(seconds_of(options))
+        try:
+            return await self.preparer.prepare(keyspace or current, query, options)
+        finally:
+            self.keyspaces.leave()
+
+
+def formatted_info(
+    info: StatementInfo,
+    parameters: Sequence[Any] | Mapping[str, Any],
+    formatted: str,
+    encoder: LiteralEncoder,
+) -> StatementInfo:
+    """What a string says with its parameters written into it, where they can make a difference."""
+    if not info.joins_text:
+        if info.repetition in (Repetition.READ, Repetition.NEVER):
+            return info
+        plain = parameters.values() if isinstance(parameters, Mapping) else parameters
+        if info.repetition is Repetition.HARMLESS and all(map(encoder.is_plain, plain)):
+            return info
+    return _described(formatted, analyze)
+
+
+def _described(text: str, reader: Callable[[str], StatementInfo] = describe) -> StatementInfo:
+    try:
+        return reader(text)
+    except MixedMarkersError as error:
+        raise ParameterValueError(f"query: {error}", error) from error
+
+
+def _text_of(query: Any) -> str:
+    """The CQL of one statement of any class; empty for a batch, and for what is not a statement."""
+    statement = getattr(query, "prepared_statement", query)
+    text = statement if isinstance(statement, str) else getattr(statement, "query_string", None)
+    return text if isinstance(text, str) else ""
+
+
+def _used_keyspace(query: Any) -> str | None:
+    """The keyspace that a USE names, whatever its class; ``None`` for any other statement."""
+    statement = getattr(query, "prepared_statement", query)
+    if isinstance(statement, PreparedStatement):
+        return statement.prepared.used_keyspace
+    return _described(_text_of(statement)).keyspace_change
+
+
+def _is_to_prepare(text: str) -> bool:
+    return _described(text).markers in _PREPARED_MARKERS
+
+
+def _refuse_parameters(parameters: Parameters) -> None:
+    if parameters:
+        raise ParameterValueError(
+            "parameters: the statement has its values already; pass them to bind() or add()"
+        )
