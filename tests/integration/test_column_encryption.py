@@ -391,14 +391,14 @@ async def test_batches(
     batch.add(ours, (1, "ours", 1))
     batch.add(ours.bind((2, "ours, bound", 2)))
     batch.add(DriverBoundStatement(ours).bind((3, "ours, bound by the driver's class", 3)))
-    batch.add(theirs, (4, "the driver's", 4))
-    batch.add(theirs.bind((5, "the driver's, bound", 5)))
     if batch_class is BatchStatement:
+        batch.add(theirs, (4, "the driver's", 4))
+        batch.add(theirs.bind((5, "the driver's, bound", 5)))
         batch.add(insert, (6, "string", 6))
     await encrypting.execute(batch)
     query = f"SELECT k, name, age FROM {people}"
     expected = sorted(tuple(row) for row in await in_thread(encrypting_driver, query))
-    assert len(expected) == (6 if batch_class is BatchStatement else 5)
+    assert len(expected) == (6 if batch_class is BatchStatement else 3)
     assert [age for _, _, age in expected] == [key for key, _, _ in expected]
     assert sorted(tuple(row) for row in await encrypting.execute(query)) == expected
 

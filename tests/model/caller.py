@@ -447,7 +447,7 @@ class Caller:
             case StatementChangedError():
                 return changed or elsewhere
             case ParameterTypeError() | ParameterValueError():
-                return changed or not call.value_fits
+                return changed or not call.value_fits or self._may_mean_other_types(call)
             case ConfigurationError():
                 return call.may_conflict or elsewhere
             case ConnectionError():
@@ -457,7 +457,8 @@ class Caller:
             case InvalidRequest() | SyntaxException() | AlreadyExists():
                 if call.label == "define":
                     return True
-                return changed or elsewhere or not call.value_fits or self._is_missing(call)
+                may_not_fit = not call.value_fits or self._may_mean_other_types(call)
+                return changed or elsewhere or may_not_fit or self._is_missing(call)
             case QueryError() | AsyncCassandraError():
                 return disturbed or elsewhere
         return False
@@ -469,6 +470,16 @@ class Caller:
             for place in intention.keyspaces
             for change in self.model.schema.changes_of(place, intention.table, intention.since)
         )
+
+    def _may_mean_other_types(self, call: Call) -> bool:
+        """Whether a call may mean a keyspace whose table has other types than the one its value was made for."""
+        schema = self.model.schema
+        for intention in call.intentions:
+            tables = [schema.table(place, intention.table) for place in intention.keyspaces]
+            kinds = {repr(schema.types_of(table)) for table in tables if table is not None}
+            if len(kinds) > 1:
+                return True
+        return False
 
     def _is_missing(self, call: Call) -> bool:
         schema = self.model.schema

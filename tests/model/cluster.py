@@ -101,6 +101,8 @@ class ModelCluster:
         self.knowledge = Knowledge()
         self._unsent: list[Change] = []
         self._texts: dict[bytes, Statement] = {}
+        # By statement, the types that a PREPARED said, as of a change.
+        self._shown: dict[Statement, list[tuple[int, dict[str, CqlTypeName]]]] = {}
         for peer in peers:
             peer.automatic.discard(Automatic.USE)
             peer.respond_with(self._on_request)
@@ -377,6 +379,7 @@ class ModelCluster:
             )
             statement = (table.keyspace, prepared.text)
             self.knowledge.prepared[statement] = evaluated
+            self._shown.setdefault(statement, []).append((evaluated, dict(bound)))
             self.knowledge.tell(statement, evaluated)
 
         return reply
@@ -492,19 +495,30 @@ class ModelCluster:
         types = self.schema.types_of(table)
         for name, given in intention.values.items():
             if name not in row or not fits(types[name], row[name], given):
-                self._excuse(intention, table, f"{name} is stored as {row.get(name)!r}")
+                self._excuse(intention, table, data, f"{name} is stored as {row.get(name)!r}")
                 break
         intention.applied += 1
         if intention.applied > 1 and not intention.repeatable:
             self._find(found.SentTwice, intention, "it was carried out twice")
         self.rows.setdefault((table.keyspace, table.name), {})[intention.number] = row
 
-    def _excuse(self, intention: Intention, table: Table, what: str) -> None:
-        """Find fault with old bytes, unless the client cannot know better."""
+    def _excuse(
+        self, intention: Intention, table: Table, data: dict[str, bytes | None], what: str
+    ) -> None:
+        """Find fault with old bytes, unless the client cannot know better.
+
+        What happened before a PREPARED by whose types they are right does not matter.
+        """
         statement = (table.keyspace, intention.text)
+        fitted = [
+            number
+            for number, types in self._shown.get(statement, ())
+            if number > intention.since and _is_right(intention, types, data)
+        ]
+        since = max(fitted, default=intention.since)
         changes = [
             change
-            for change in self.schema.changes_of(table.keyspace, table.name, intention.since)
+            for change in self.schema.changes_of(table.keyspace, table.name, since)
             if not change.fits_before
         ]
         if changes and not any(self.knowledge.has(change, statement) for change in changes):
@@ -561,3 +575,17 @@ def _as_sequence(kind: CqlTypeName, cell: Any) -> Any:
     if isinstance(cell, list):
         return [_as_sequence(kind.element, part) for part in cell]  # type: ignore[union-attr]
     return cell
+
+
+def _is_right(
+    intention: Intention, types: dict[str, CqlTypeName], data: dict[str, bytes | None]
+) -> bool:
+    """Whether bytes are what was meant if the columns have these types."""
+    try:
+        return all(
+            fits(types[name], decode_value(types[name], data.get(name)), meant)
+            for name, meant in intention.values.items()
+            if name in types
+        )
+    except ValueError:
+        return False

@@ -533,7 +533,8 @@ async def column_encryption_policy() -> None:
     policy = AES256ColumnEncryptionPolicy()
     async with connected(column_encryption_policy=policy) as (_, session):
         assert driver_of(session).column_encryption_policy is policy
-    await refused("column_encryption_policy", AES256ColumnEncryptionPolicy, "not its class")()
+    for wrong in (AES256ColumnEncryptionPolicy, object(), {}):
+        await refused("column_encryption_policy", wrong, "")()
 
 
 PROOFS: dict[str, Proof] = {

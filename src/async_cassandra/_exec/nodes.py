@@ -100,10 +100,8 @@ class Nodes:
         :raises KeyspaceRefused: with the words of the first node asked
         :raises ConnectFailed: if no node can be reached, with the reason of one of them
         """
-        failure = ConnectFailed(
-            f"no node can be asked for keyspace {keyspace!r}: none has a connection"
-        )
-        for pool in [pool for pool in self.pools.values() if pool.is_open]:
+        failure = ConnectFailed(f"there is no node to ask for keyspace {keyspace!r}")
+        for pool in sorted(self.pools.values(), key=lambda pool: not pool.is_open):
             try:
                 connection = await pool.open_with(keyspace)
             except KeyspaceRefused:
