@@ -14,6 +14,7 @@ from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._exec import faults
 from async_cassandra._exec.awaited import Wakeups
 from async_cassandra._exec.build import RequestBuilder
+from async_cassandra._exec.cql import analyze
 from async_cassandra._exec.executor import Executor
 from async_cassandra._exec.latencies import LatencyTracker, PercentilePlan
 from async_cassandra._exec.observer import Observer, Observers
@@ -87,8 +88,8 @@ def tracker() -> LatencyTracker:
 
 
 def prepared() -> PreparedQuery:
-    info: Any = SimpleNamespace(is_read=False, repetition=0)
-    return PreparedQuery("SELECT", None, prepared_response().prepared, info, RowPlans(registry()))
+    plans = RowPlans(registry())
+    return PreparedQuery("SELECT", None, prepared_response().prepared, analyze("SELECT"), plans)
 
 
 SAMPLES: dict[str, Callable[[], object]] = {

@@ -332,7 +332,9 @@ def spaced(write: Write, names: Mapping[str, str], seed: int) -> str:
         for name, meaning in names.items():
             token = token.replace(f"{{{name}}}", meaning)
         touches = _may_touch(before, token) and choices.random() < 0.5
-        text += ("" if touches else choices.choice(_SPACES)) + token
+        space = "" if touches else choices.choice(_SPACES)
+        # A sign that touches a comment would be a part of it: "---", "-//", "/" and "/*".
+        text += (" " if before[-1] in "-/" else "") + space + token
         before = token
     return text + choices.choice(_ENDS)
 

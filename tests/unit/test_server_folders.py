@@ -295,9 +295,10 @@ def test_folders_that_come_and_go_are_held_by_one_at_a_time(tmp_path: Path) -> N
         assert holding.acquire(blocking=False)
         fill(folder, ["node1", "server.json"])
         running_pid(data)
-        assert folder.remove() == []
         next(inside)
+        # Its list is what goes last, and with it the folder is free for the next one.
         holding.release()
+        assert folder.remove() == []
         folder.release()
         return 1
 
