@@ -372,7 +372,8 @@ cdef class AsyncResultSet:
 
     def __repr__(self):
         more = ", more pages" if self.has_more_pages else ""
-        return f"<AsyncResultSet {len(self)} rows from {self.coordinator}{more}>"
+        source = "" if self.node is None else f" from {self.coordinator}"
+        return f"<AsyncResultSet {len(self)} rows{source}{more}>"
 
 
 def whole_result(Request request not None, core):
