@@ -43,7 +43,7 @@ class SessionKeyspace:
         self._lock = asyncio.Lock()
         self._calls = 0
         self._settled: asyncio.Future[None] | None = None
-        self._resumed: asyncio.Future[None] | None = None
+        self._held: list[asyncio.Future[str | None]] | None = None
         self._changes: set[asyncio.Task[None]] = set()
         executor.on_none_relying = self._on_settled
 
@@ -66,14 +66,27 @@ class SessionKeyspace:
         :param seconds: to wait at the most for a change that holds calls back
         :raises ~async_cassandra.exceptions.QueryTimeoutError: if they are over
         """
-        deadline = self._executor.loop.time() + seconds
-        while self._resumed is not None:
-            left = deadline - self._executor.loop.time()
-            await asyncio.wait([self._resumed], timeout=None if left == inf else max(left, 0.0))
-            if self._resumed is not None and left <= 0:
+        if self._held is None:
+            self._calls += 1
+            return self._executor.keyspace
+        place: asyncio.Future[str | None] = self._executor.loop.create_future()
+        self._held.append(place)
+        try:
+            await asyncio.wait([place], timeout=None if seconds == inf else seconds)
+            if not place.done():
                 raise faults.held_timeout(seconds)
-        self._calls += 1
-        return self._executor.keyspace
+        except BaseException:
+            if not place.cancel():
+                self.leave()
+            raise
+        return place.result()
+
+    def _let_in(self, held: list[asyncio.Future[str | None]]) -> None:
+        """Count the calls that were held back, before another change can begin: they mean what holds now."""
+        for place in held:
+            if not place.done():
+                self._calls += 1
+                place.set_result(self.name)
 
     def leave(self) -> None:
         """End a call: it has become a request, or nothing."""
@@ -136,16 +149,16 @@ class SessionKeyspace:
     async def _change_alone(self, keyspace: str) -> None:
         """Change it when no request is under way that relies on its connection's, and hold back further ones."""
         loop = self._executor.loop
-        self._resumed = loop.create_future()
+        held: list[asyncio.Future[str | None]] = []
+        self._held = held
         try:
             while not self._is_settled():
                 self._settled = loop.create_future()
                 await self._settled
             self._commit(*await self._nodes.open_with(keyspace), at_once=True)
         finally:
-            self._settled = None
-            self._resumed.set_result(None)
-            self._resumed = None
+            self._settled = self._held = None
+            self._let_in(held)
 
     def _commit(self, pool: NodePool, connection: ConnectionProtocol, *, at_once: bool) -> None:
         keyspace = connection.keyspace
