@@ -73,6 +73,7 @@ class Call:
     :ivar value_fits: whether what it gives was of the right type when the call was made
     :ivar may_conflict: whether its own keyspace may differ from the session's
     :ivar target: the keyspace that it changes to
+    :ivar moves: changes of the session's keyspace that had begun or ended when it began
     """
 
     label: str
@@ -85,6 +86,7 @@ class Call:
     value_fits: bool = True
     may_conflict: bool = False
     target: str | None = None
+    moves: int = 0
     settled: bool = False
 
 
@@ -105,6 +107,7 @@ class Caller:
     changing: list[Call] = field(default_factory=list)
     possible: set[str] = field(default_factory=set)
     closing: bool = False
+    moves: int = 0
     timeout: float | None = None
     _numbers: Any = field(default_factory=lambda: itertools.count(1))
 
@@ -160,6 +163,7 @@ class Caller:
             self.model.schema.number,
             self.model.past_disturbances,
             self.timeout,
+            moves=self.moves,
             **facts,
         )
         self.calls.append(call)
@@ -365,6 +369,7 @@ class Caller:
         call = self.start(form, changing, target=target)
         self.possible.add(target)
         self.changing.append(call)
+        self.moves += 1
         return call
 
     def define(self, text: str) -> Call:
@@ -399,6 +404,7 @@ class Caller:
     def _judge_result(self, call: Call) -> None:
         if call.target is not None:
             self.changing.remove(call)
+            self.moves += 1
             if not self.changing and call.target != self.session.keyspace:
                 said = f"{call.label} to {call.target} returned; the session is in {self.session.keyspace}"
                 self._find(found.KeyspacesDisagree, said)
@@ -435,9 +441,13 @@ class Caller:
     def _is_excused(self, call: Call, error: BaseException) -> bool:
         disturbed = self.model.disturbances != call.disturbances
         changed = any(self._has_changed(intention) for intention in call.intentions)
-        # On v4 nothing can be prepared again once the connections are in another keyspace.
-        elsewhere = self.version < 5 and any(
-            self.session.keyspace not in intention.keyspaces for intention in call.intentions
+        # On v4 nothing can be prepared again while the connections are in another keyspace.
+        elsewhere = self.version < 5 and (
+            self.moves != call.moves
+            or bool(self.changing)
+            or any(
+                self.session.keyspace not in intention.keyspaces for intention in call.intentions
+            )
         )
         if call.target is not None and call.target not in self.model.schema.keyspaces:
             return isinstance(error, AsyncCassandraError)
