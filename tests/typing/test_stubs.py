@@ -40,8 +40,8 @@ def source_constructors(path: Path) -> dict[str, Parameters]:
 
 
 def source_parameter(parameter: str) -> tuple[str, bool]:
-    """Of ``str name not None`` or ``int size=0``."""
-    declared, equals, _ = parameter.removesuffix(" not None").partition("=")
+    """Of ``str name not None``, ``int size=0`` or ``str name not None=""``."""
+    declared, equals, _ = parameter.replace(" not None", "").partition("=")
     return declared.split()[-1], bool(equals)
 
 

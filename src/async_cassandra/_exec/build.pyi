@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from cassandra.cluster import ExecutionProfile
 from cassandra.query import BatchStatement as DriverBatchStatement
@@ -45,15 +45,15 @@ class RequestBuilder:
     default_fetch_size: int
     timestamps: Callable[[], int] | None
     infers_idempotence: bool
-    def __init__(
-        self,
+    def __new__(
+        cls,
         executor: Executor,
         version: int,
         *,
         default_fetch_size: int = 5000,
         timestamps: Callable[[], int] | None = None,
         infers_idempotence: bool = False,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def executor(self) -> Executor: ...
     @property

@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, Self
 
 from cassandra.policies import LoadBalancingPolicy
 from cassandra.pool import Host
@@ -56,8 +56,8 @@ class Executor:
     on_idle: Callable[[], object] | None
     on_none_relying: Callable[[], object] | None
     refuse: Callable[[], object]
-    def __init__(
-        self,
+    def __new__(
+        cls,
         loop: asyncio.AbstractEventLoop,
         timers: TimerQueue,
         plans: RowPlans,
@@ -67,7 +67,7 @@ class Executor:
         attempt_fraction: float = 0.3,
         budget: Budget | None = None,
         can_name_keyspaces: bool = True,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def can_name_keyspaces(self) -> bool: ...
     @property

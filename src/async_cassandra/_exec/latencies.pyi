@@ -1,12 +1,13 @@
 from collections.abc import Hashable
+from typing import Self
 
 class Latencies:
     @property
     def delay(self) -> float: ...
 
 class LatencyTracker:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         share: float,
         *,
         per_host: bool,
@@ -15,7 +16,7 @@ class LatencyTracker:
         min_delay: float,
         max_delay: float,
         warm_up_delay: float,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def share(self) -> float: ...
     @property
@@ -34,5 +35,5 @@ class LatencyTracker:
     def delay(self, host: Hashable) -> float: ...
 
 class PercentilePlan:
-    def __init__(self, tracker: LatencyTracker, remaining: int) -> None: ...
+    def __new__(cls, tracker: LatencyTracker, remaining: int) -> Self: ...
     def next_execution(self, host: Hashable) -> float: ...

@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from typing import Self
 
 from async_cassandra._exec.request import Request
 
@@ -19,6 +20,6 @@ class Observer:
 
 class Observers(Observer):
     enabled: bool
-    def __init__(self, members: Iterable[Observer]) -> None: ...
+    def __new__(cls, members: Iterable[Observer]) -> Self: ...
     @property
     def members(self) -> tuple[Observer, ...]: ...

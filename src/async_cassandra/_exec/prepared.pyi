@@ -1,5 +1,5 @@
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from async_cassandra._driver.column_encryption import ColumnEncryption
 from async_cassandra._exec.cql import StatementInfo
@@ -11,7 +11,7 @@ from async_cassandra._wire.rows import Column, ResultMetadata
 from async_cassandra.exceptions import ConfigurationError, StatementChangedError
 
 class ResultShape:
-    def __init__(self, metadata_id: bytes | None, columns: tuple[Column, ...] | None) -> None: ...
+    def __new__(cls, metadata_id: bytes | None, columns: tuple[Column, ...] | None) -> Self: ...
     @property
     def metadata_id(self) -> bytes | None: ...
     @property
@@ -19,15 +19,15 @@ class ResultShape:
 
 class PreparedQuery:
     shape: ResultShape
-    def __init__(
-        self,
+    def __new__(
+        cls,
         query: str,
         keyspace: str | None,
         prepared: Prepared,
         info: StatementInfo,
         plans: RowPlans,
         mark: str = "",
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def query(self) -> str: ...
     @property
@@ -85,9 +85,9 @@ class OwnMark: ...
 class Preparing(ResponseHandler): ...
 
 class PrepareFlight(ResponseHandler):
-    def __init__(
-        self, prepared: PreparedQuery, flights: PrepareFlights, key: tuple[int, bytes]
-    ) -> None: ...
+    def __new__(
+        cls, prepared: PreparedQuery, flights: PrepareFlights, key: tuple[int, bytes]
+    ) -> Self: ...
 
 class PrepareFlights:
     informed: NodeConnections | None

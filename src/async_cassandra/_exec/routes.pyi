@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterable, Mapping
+from typing import Self
 
 from cassandra.pool import Host
 
@@ -7,14 +8,14 @@ from async_cassandra._exec.queue import QueueEntry
 from async_cassandra._net.connection import NodeConnections
 
 class Routes:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         local: tuple[NodeConnections, ...],
         others: tuple[NodeConnections, ...],
         rings: dict[str, TokenRing] | None,
         want_keyspace: Callable[[str], object],
         rotates: bool = False,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def nodes(self) -> tuple[NodeConnections, ...]: ...
     @property
@@ -25,7 +26,7 @@ class Routes:
     def rotates(self) -> bool: ...
 
 class PolicyPlan:
-    def __init__(self, hosts: Iterable[object], nodes: Mapping[Host, NodeConnections]) -> None: ...
+    def __new__(cls, hosts: Iterable[object], nodes: Mapping[Host, NodeConnections]) -> Self: ...
 
 class Routed(QueueEntry):
     token: int

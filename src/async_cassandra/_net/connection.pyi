@@ -22,15 +22,15 @@ class Connection(EnvelopeSink):
     on_closed: Callable[[Connection], object] | None
     on_available: Callable[[], object] | None
     on_worn: Callable[[Connection], object] | None
-    def __init__(
-        self,
+    def __new__(
+        cls,
         loop: asyncio.AbstractEventLoop,
         endpoint: str,
         version: int,
         max_in_flight: int = 32767,
         compression: tuple[Callable[[memoryview], bytes], Callable[[memoryview, int], bytes]]
         | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def loop(self) -> asyncio.AbstractEventLoop: ...
     @property

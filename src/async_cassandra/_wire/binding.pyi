@@ -1,5 +1,5 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, final
+from typing import Any, Self, final
 
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.rows import Column
@@ -18,13 +18,13 @@ class BoundValues:
 
 @final
 class BindPlan:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         columns: Iterable[Column],
         registry: CodecRegistry,
         partition_key_indexes: Iterable[int] | None = None,
         markers_named: bool = False,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def columns(self) -> tuple[Column, ...]: ...
     @property

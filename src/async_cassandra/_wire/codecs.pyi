@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from typing import Any, final
+from typing import Any, Self, final
 
 from async_cassandra._wire.codec import Codec as Codec
 from async_cassandra._wire.cqltypes import CqlType
@@ -8,12 +8,12 @@ from async_cassandra._wire.python_types import PythonTypes
 
 @final
 class CodecRegistry:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         python_types: PythonTypes,
         user_types: Mapping[tuple[str, str], type[Any]] | None = None,
         encryption: Encryption | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def python_types(self) -> PythonTypes: ...
     @property

@@ -1,5 +1,5 @@
 from enum import IntEnum
-from typing import final
+from typing import Self, final
 
 class TypeCode(IntEnum):
     CUSTOM = 0x0000
@@ -34,15 +34,15 @@ class TypeCode(IntEnum):
 
 @final
 class CqlType:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         code: int,
         name: str,
         subtypes: tuple[CqlType, ...] = (),
         keyspace: str | None = None,
         field_names: tuple[str, ...] = (),
         dimension: int = 0,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def code(self) -> int: ...
     @property

@@ -7,7 +7,7 @@ from async_cassandra._wire.cqltypes import CqlType
 
 @final
 class Column:
-    def __init__(self, keyspace: str, table: str, name: str, type: CqlType) -> None: ...
+    def __new__(cls, keyspace: str, table: str, name: str, type: CqlType) -> Self: ...
     @property
     def keyspace(self) -> str: ...
     @property
@@ -40,13 +40,13 @@ def decode_metadata(data: bytes, *, prepared: bool = False) -> tuple[ResultMetad
 
 @final
 class RowPlan:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         columns: Iterable[Column],
         registry: CodecRegistry,
         row_type: Literal["row", "tuple"] = "row",
         codecs: tuple[Codec, ...] | None = None,
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def columns(self) -> tuple[Column, ...]: ...
     @property
@@ -81,7 +81,7 @@ class Page:
 
 @final
 class PageCursor(Iterator[Any]):
-    def __init__(self, page: Page, position: int = 0) -> None: ...
+    def __new__(cls, page: Page, position: int = 0) -> Self: ...
     @property
     def page(self) -> Page: ...
     @property
