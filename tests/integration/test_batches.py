@@ -378,3 +378,37 @@ async def test_conditional_statement_decodes_right_after_others(
 
     outcomes = await asyncio.gather(*(insert_once(key) for key in range(30)))
     assert outcomes == [(True, False)] * 30
+
+
+async def test_batch_in_which_one_statement_has_a_keyspace_and_others_mean_the_sessions_is_refused(
+    session: AsyncCassandraSession,
+) -> None:
+    batch = BatchStatement()
+    batch.add(SimpleStatement("INSERT INTO t (k) VALUES (1)", keyspace="another"))
+    batch.add("INSERT INTO t (k) VALUES (2)")
+    with pytest.raises(ConfigurationError, match="'another', and others mean the session's"):
+        await session.execute(batch)
+
+
+async def test_statement_of_the_driver_means_the_keyspace_that_it_was_prepared_in(
+    session: AsyncCassandraSession, plain_session: Any, new_table: NewTable
+) -> None:
+    table = await new_table(COLUMNS)
+    other = f"{session.keyspace}_other"[-48:]
+    await session.execute(
+        f"CREATE KEYSPACE IF NOT EXISTS {other} WITH replication = "
+        "{'class': 'SimpleStrategy', 'replication_factor': 1}"
+    )
+    name = table.rpartition(".")[2]
+    await session.execute(f"CREATE TABLE {other}.{name} ({COLUMNS})")
+    query = f"INSERT INTO {name} (p, c, v) VALUES (?, ?, ?)"
+    foreign = await asyncio.to_thread(plain_session.prepare, query, None, other)
+    batch = BatchStatement()
+    batch.add(foreign.bind((0, 3, "batch")))
+    await session.execute(foreign, (0, 1, "held"))
+    await session.execute(foreign.bind((0, 2, "bound")))
+    await session.execute(batch)
+    found = await session.execute(f"SELECT c FROM {other}.{name}")
+    assert sorted(row.c for row in found) == [1, 2, 3]
+    assert await rows_of(session, table) == []
+    await session.execute(f"DROP KEYSPACE {other}")

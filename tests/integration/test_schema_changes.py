@@ -10,9 +10,15 @@ import cassandra
 import pytest
 from cassandra.metadata import TableMetadata
 from cassandra.pool import Host
+from cassandra.query import BatchStatement as DriverBatchStatement
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, QueryError
-from async_cassandra.exceptions import ConfigurationError, ParameterTypeError, StatementChangedError
+from async_cassandra.exceptions import (
+    ConfigurationError,
+    ParameterTypeError,
+    ParameterValueError,
+    StatementChangedError,
+)
 from async_cassandra.statements import BatchStatement
 from tests.integration.conftest import Backend, NewTable
 
@@ -513,3 +519,58 @@ async def test_dropped_table_is_invalid_request_and_comes_back(
     )
     for query in (select, f"SELECT v FROM {table} WHERE id = ?"):
         assert (await versioned.execute(query, (1,))).one() is None
+
+
+class Address:
+    """A registered class, which has the new field before the type has."""
+
+    def __init__(self, street: str, zip: int | None = None) -> None:
+        self.street = street
+        self.zip = zip
+
+
+@pytest.mark.parametrize("way", ["bound", "ours", "ours, bound", "the driver's"])
+async def test_value_bound_after_a_change_was_heard_has_the_new_field(
+    session: AsyncCassandraSession, cassandra_keyspace: str, new_table: NewTable, way: str
+) -> None:
+    kind = f"address_{abs(hash(way)) % 10**8}_{id(session)}"
+    await session.execute(f"CREATE TYPE {kind} (street text)")
+    table = await new_table(f"k int PRIMARY KEY, a frozen<{kind}>")
+    session.cluster.register_user_type(cassandra_keyspace, kind, Address)
+    insert = await session.prepare(f"INSERT INTO {table} (k, a) VALUES (?, ?)")
+    await session.execute(insert, (0, Address("first")))
+    await session.execute(f"ALTER TYPE {kind} ADD zip int")
+    values = (1, Address("second", 100))
+    statement: Any
+    match way:
+        case "bound":
+            statement = insert.bind(values)
+        case "ours":
+            statement = BatchStatement().add(insert, values)
+        case "ours, bound":
+            statement = BatchStatement().add(insert.bind(values))
+        case _:
+            statement = DriverBatchStatement()
+            statement.add(insert, values)
+    await session.execute(statement)
+    stored = (await session.execute(f"SELECT a FROM {table} WHERE k = 1")).one()
+    assert stored is not None
+    assert (stored.a.street, stored.a.zip) == ("second", 100)
+
+
+async def test_values_are_read_once_where_no_type_has_changed(
+    session: AsyncCassandraSession, new_table: NewTable
+) -> None:
+    class Draining(list[Any]):
+        def __iter__(self) -> Any:
+            while self:
+                yield self.pop(0)
+
+    table = await new_table("k int PRIMARY KEY, l list<int>")
+    insert = f"INSERT INTO {table} (k, l) VALUES (?, ?)"
+    await session.execute(insert, (1, [1]))
+    with pytest.raises((ParameterTypeError, ParameterValueError)):
+        await session.execute(insert, (1, Draining([1, 2, "bad", 4])))
+    row = (await session.execute(f"SELECT l FROM {table} WHERE k = 1")).one()
+    assert row is not None
+    assert row.l == [1]

@@ -175,7 +175,23 @@ async def test_ignored_failure_of_a_prepare_is_raised(failure: str) -> None:
             await request
 
 
-@pytest.mark.parametrize("answer", [None, 7, "RETRY", (None, None), (), [0], (5, None, 1.0)])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        7,
+        "RETRY",
+        (None, None),
+        (),
+        [0],
+        (5, None, 1.0),
+        (RetryPolicy.RETRY, "QUORUM"),
+        (RetryPolicy.RETRY_NEXT_HOST, 70000),
+        (RetryPolicy.RETRY, -1),
+        (RetryPolicy.RETRY, 1.5),
+        (RetryPolicy.RETRY, None, "soon"),
+    ],
+)
 async def test_answer_that_is_no_decision_is_refused_by_name(answer: Any) -> None:
     async with nodes() as rig:
         request = started(rig, "read", Decided(answer))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import prometheus_client
@@ -17,6 +18,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from async_cassandra import AsyncCluster
+from async_cassandra._exec.redaction import without_values
+from async_cassandra._wire.requests import Query
 from async_cassandra.contrib.opentelemetry import OpenTelemetryObserver
 from async_cassandra.exceptions import AsyncCassandraError, QueryError
 from async_cassandra.metrics import (
@@ -271,3 +274,25 @@ async def test_value_that_cannot_be_sent_is_not_shown(cql_type: str, records: Re
                     except AsyncCassandraError as error:
                         told = said_by(error, frames=False)
                         assert leaks(told + records.texts, *forms) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        (
+            "CREATE ROLE x WITH PASSWORD = 's3cr3t-horse-battery'",
+            "no viable alternative at input 's3cr3t' (... PASSWORD = ['s3cr3t-horse-batter]...)",
+        ),
+        (
+            "CREATE ROLE x WITH PASSWORD = -- c\n s3cr3t",
+            "line 2:1 no viable alternative at input 's3cr3t' ([CREATE] s3cr3t...)",
+        ),
+        (
+            "INSERT INTO t (k, v) VALUES (1 's3cr3t-horse-battery')",
+            "line 1:31 mismatched input (... VALUES (1 ['s3cr3t-horse-batter]...)",
+        ),
+    ],
+)
+def test_beginning_of_a_value_that_a_server_quotes_is_hidden(query: str, words: str) -> None:
+    request: Any = SimpleNamespace(message=Query(query), prepared=None)
+    assert "s3cr3t" not in without_values(words, request)

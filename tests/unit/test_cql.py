@@ -419,3 +419,27 @@ def test_analyze_accepts_any_garbage_of_special_characters(text: str) -> None:
 def test_analyze_ends_for_long_texts(unit: str) -> None:
     """Steps in the square of this length would take far longer than a test may."""
     analyze(unit * 200_000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "USE kr; INSERT INTO t (k) VALUES (1)",
+        "USE ka.t",
+        "USE kb kb",
+        'USE "ka',
+        "USE ?",
+        "USE :ka",
+        "USE 1ka",
+        "USE 'kb'",
+        "USE",
+        "USE ;",
+    ],
+)
+def test_text_that_only_begins_like_a_use_changes_no_keyspace(text: str) -> None:
+    assert analyze(text).keyspace_change is None
+
+
+@pytest.mark.parametrize("text", ["USE ks", "use KS ;", "-- a\n USE/**/ks;;", 'USE "ks"'])
+def test_use_names_its_keyspace(text: str) -> None:
+    assert analyze(text).keyspace_change == "ks"

@@ -203,3 +203,8 @@ def test_formatted_text_decides_where_its_template_does_not(
 
     assert found.repetition == analyze(formatted).repetition
     assert found.repetition < Repetition.HARMLESS
+
+
+@pytest.mark.parametrize("call", ["token(5)", '"token"(5)', "TOKEN ( 5 )", "ks.token(5)"])
+def test_function_that_may_be_a_users_proves_nothing(call: str) -> None:
+    assert analyze(f"INSERT INTO t (k, l) VALUES (1, {call})").repetition is Repetition.UNKNOWN

@@ -356,3 +356,20 @@ def test_cut_is_the_same_for_what_only_looks_like_a_datetime() -> None:
             return datetime.datetime(1969, 12, 31, 23, 59, 59).timetuple()
 
     assert codec("TimestampType").encode(Moment()) == b"\xff" * 8
+
+
+@pytest.mark.parametrize(
+    ("kind", "masked"),
+    [
+        ("VectorType(FloatType , 2)", numpy.ma.array([1.0, 2.0], "f4", mask=[True, False])),
+        ("VectorType(DoubleType , 2)", numpy.ma.array([1.0, 2.0], mask=[True, False])),
+        ("VectorType(Int32Type , 2)", numpy.ma.array([1, 2], "i4", mask=[True, False])),
+        ("ListType(FloatType)", numpy.ma.array([1.0, 2.0], mask=[True, False])),
+        ("BytesType", numpy.ma.array([1, 2], "u1", mask=[True, False])),
+    ],
+)
+def test_masked_array_is_refused(kind: str, masked: Any) -> None:
+    cql_type = parse_class_name(kind)
+    codec = CodecRegistry(PYTHON_TYPES).codec(cql_type)
+    with pytest.raises(TypeError, match="filled"):
+        codec.encode(masked)

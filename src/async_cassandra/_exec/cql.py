@@ -116,9 +116,7 @@ def analyze(query: str) -> StatementInfo:
         is_read=is_read,
         is_conditional=is_conditional,
         repetition=_repetition(tokens, words, kind, is_conditional),
-        keyspace_change=(
-            name_of(tokens[1]) if kind is StatementKind.USE and len(tokens) > 1 else None
-        ),
+        keyspace_change=_used_keyspace(tokens) if kind is StatementKind.USE else None,
         joins_text=_joins_text(query, tokens, style, count),
         is_all_or_nothing=not is_conditional and _is_sent_at_once(tokens, words, kind),
     )
@@ -150,6 +148,15 @@ def _repetition(
 
 def _is_word(token: Token, word: str) -> bool:
     return token.kind is TokenKind.WORD and token.text.lower() == word
+
+
+def _used_keyspace(tokens: Sequence[Token]) -> str | None:
+    """The keyspace of ``USE name``; ``None`` for a text that only begins like one, which a server refuses."""
+    name = tokens[1] if len(tokens) > 1 else None
+    if name is None or any(token.text != ";" for token in tokens[2:]):
+        return None
+    is_quoted = name.kind is TokenKind.QUOTED_NAME and len(name.text) > 1 and name.text[-1] == '"'
+    return name_of(name) if is_quoted or name.kind is TokenKind.WORD else None
 
 
 @lru_cache(maxsize=2048)

@@ -5,7 +5,7 @@ proves nothing. Two questions are asked, and doubt answers each the safe way:
 
 - Is it harmless? Only if all of it was understood, it writes no list, and it calls no function that
   may be a user's. An unqualified name may be: the server looks in the session's keyspace too, and
-  takes a user's function whose argument types fit better. Only ``token`` is special to it.
+  takes a user's function whose argument types fit better, one that is called ``token`` too.
 - May it add to a counter? Every UPDATE may whose assignments were not understood, and every one
   that adds something to a column that could be a number.
 
@@ -243,7 +243,7 @@ class _Terms(_Tokens):
             keyspace, name = name, self.name()
         self.expect("(")
         is_pure = name in _PURE_FUNCTIONS or _CONVERSION.fullmatch(name) is not None
-        if not (keyspace == "system" and is_pure) and not (keyspace is None and name == "token"):
+        if not (keyspace == "system" and is_pure):
             self.lower(Repetition.UNKNOWN)
         if not self.accept(")"):
             with self.deeper():

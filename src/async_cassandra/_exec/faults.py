@@ -26,6 +26,7 @@ from async_cassandra._driver.errors import (
     server_error,
     unreadable_answer,
 )
+from async_cassandra._driver.request_settings import checked_level, is_number
 from async_cassandra._exec.cql import MixedMarkersError, analyze
 from async_cassandra._exec.prepared import other_keyspace as other_keyspace_error
 from async_cassandra._exec.redaction import without_literals, without_values
@@ -44,6 +45,7 @@ from async_cassandra.exceptions import (
     ProtocolError,
     QueryError,
     QueryTimeoutError,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -178,6 +180,12 @@ def _answer(request: "Request", answer: Any) -> Answer:
             f"retry_policy: {request.retry_policy!r} answered {answer!r}; a decision is RETRY, "
             "RETRY_NEXT_HOST, RETHROW or IGNORE of RetryPolicy, alone or before a consistency level"
         )
+    if consistency is not None:
+        consistency = checked_level(
+            consistency, "retry_policy: the consistency level of its answer"
+        )
+    if delay is not None and not is_number(delay, 0, inf):
+        raise ConfigurationError(f"retry_policy: a pause takes seconds, not {shown(delay)}")
     return decision, consistency, delay
 
 

@@ -18,12 +18,13 @@ from cassandra.util import Duration
 
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._exec.cql import MarkerStyle
+from async_cassandra._exec.redaction import without_literals
 from async_cassandra._wire.binding import check_parameters
 from async_cassandra._wire.codec import Codec
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import parse_class_name
 from async_cassandra._wire.decimals import digits_of
-from async_cassandra._wire.errors import ParameterError
+from async_cassandra._wire.errors import ParameterError, words_of
 from async_cassandra._wire.user_types import field_values
 from async_cassandra.exceptions import (
     ParameterRangeError,
@@ -244,9 +245,12 @@ def _literal(value: Any, name: str | int, index: int, encoder: Encoder) -> str:
         is_type = isinstance(error, TypeError | AttributeError)
         kind = ParameterTypeError if is_type else ParameterRangeError
         where = f"{name!r}" if index < 0 else f"{index + 1}"
-        refusal = kind(f"parameter {where}: {error}", error)
+        # What a value's own code says, or quotes of the value, may be a secret.
+        words = words_of(error, [value])
+        said = f"its value raised {type(error).__name__}" if words is None else words
+        refusal = kind(f"parameter {where}: {said}", None if words is None else error)
         refusal.parameter, refusal.index = name, index
-        raise refusal from error
+    raise refusal
 
 
 def write_parameters(text: str, parameters: Any, style: MarkerStyle, encoder: Encoder) -> str:
@@ -265,7 +269,7 @@ def write_parameters(text: str, parameters: Any, style: MarkerStyle, encoder: En
         return text
     if style is MarkerStyle.NONE:
         raise ParameterValueError(
-            f"parameters were given for a query without markers: {text[:200]}"
+            f"parameters were given for a query without markers: {without_literals(text[:200])}"
         )
     is_named = style is MarkerStyle.PERCENT_NAMED
     if isinstance(parameters, Mapping) is not is_named:

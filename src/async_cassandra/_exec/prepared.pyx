@@ -19,6 +19,7 @@ from async_cassandra._wire.responses cimport Prepared, Response, RowPlans, decod
 from async_cassandra._wire.rows cimport ResultMetadata, RowPlan
 
 from async_cassandra._exec.cql import MarkerStyle, Repetition
+from async_cassandra._exec.redaction import without_literals
 from async_cassandra._exec.schema_events import have_grown
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.errors import ParameterError, ProtocolError
@@ -113,7 +114,7 @@ cdef class PreparedQuery:
         """The exception of a request that would have executed it."""
         return StatementChangedError(
             f"The schema changed since this statement was prepared: {what}. Nothing was executed. Prepare it again "
-            f"and bind its values again: {self.query[:200]}")
+            f"and bind its values again: {without_literals(self.query[:200])}")
 
     def message(self, str connection_keyspace):
         """The PREPARE to send; the keyspace is left out where the connection has it already."""
@@ -176,8 +177,8 @@ def other_keyspace(str query not None, keyspace, connection_keyspace):
     """The exception of a query whose unqualified names protocol v4 cannot say on a connection."""
     return ConfigurationError(
         f"Protocol v4 knows no keyspace but the session's, which is {connection_keyspace!r} now, and the unqualified "
-        f"names of this statement mean {keyspace!r}: {query[:200]}. Qualify its names, or leave protocol_version out "
-        "to speak v5; a prepared statement can also be prepared again")
+        f"names of this statement mean {keyspace!r}: {without_literals(query[:200])}. Qualify its names, or leave "
+        "protocol_version out to speak v5; a prepared statement can also be prepared again")
 
 
 cdef class StatementOptions:

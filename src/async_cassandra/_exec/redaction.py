@@ -31,6 +31,11 @@ _PASSWORD = re.compile(
     r"\bPASSWORD\s*=?\s*([\"']?)(.*?)(?:\1(?=\s|;|\Z)|\Z)", re.IGNORECASE | re.DOTALL
 )
 
+_WORD_PASSWORD = re.compile(r"\bPASSWORD\b", re.IGNORECASE)
+# What a server's syntax errors quote: a token, and the excerpt around it.
+_QUOTED = re.compile(r"'.*'|\(.*\)|\[.*\]", re.DOTALL)
+_CUT = ("]...", "]")
+
 
 def without_literals(text: str) -> str:
     """A query for an error's text."""
@@ -39,7 +44,11 @@ def without_literals(text: str) -> str:
 
 def without_values(words: str, request: "Request") -> str:
     """A server's words about a request, less its literals and the texts that it was given."""
-    return _hide(words, _values(request))
+    words = _hide(words, _values(request))
+    if any(_WORD_PASSWORD.search(text) for text in _queries(request)):
+        # However it is written, and whatever a server makes of it: nothing that it quotes.
+        words = _QUOTED.sub(HIDDEN, words)
+    return words
 
 
 def _hide(words: str, values: Iterator[str]) -> str:
@@ -47,22 +56,42 @@ def _hide(words: str, values: Iterator[str]) -> str:
     # The longest first: one may be part of another.
     for value in sorted(found, key=len, reverse=True):
         words = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", HIDDEN, words)
+        words = _hide_cut(words, value)
+    return words
+
+
+def _hide_cut(words: str, value: str) -> str:
+    """The same where a server has quoted the beginning of a value: ``[... = 'beginn]...``."""
+    at = 0
+    while (at := words.find(value[:SHORTEST_VALUE], at)) >= 0:
+        end, left = at, iter(value)
+        while end < len(words) and words[end] == next(left, None):
+            end += 1
+        if words.startswith(_CUT, end):
+            words = words[:at] + HIDDEN + words[end:]
+        at += 1
     return words
 
 
 def _values(request: "Request") -> Iterator[str]:
+    for query in _queries(request):
+        yield from _literals(query)
     message = request.message
     if isinstance(message, Batch):
-        for query_or_id, values in message.entries:
-            if isinstance(query_or_id, str):
-                yield from _literals(query_or_id)
+        for _, values in message.entries:
             yield from _texts(values)
-        return
-    query = request.prepared.query if request.prepared is not None else None
-    if query is None and isinstance(message, Query | Prepare):
-        query = message.query
-    yield from _literals(query or "")
-    yield from _texts(getattr(message, "values", None))
+    else:
+        yield from _texts(getattr(message, "values", None))
+
+
+def _queries(request: "Request") -> Iterator[str]:
+    message = request.message
+    if isinstance(message, Batch):
+        yield from (query for query, _ in message.entries if isinstance(query, str))
+    elif request.prepared is not None:
+        yield request.prepared.query
+    elif isinstance(message, Query | Prepare):
+        yield message.query or ""
 
 
 def _literals(query: str) -> Iterator[str]:

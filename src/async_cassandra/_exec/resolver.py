@@ -25,10 +25,12 @@ from async_cassandra._exec.keyspace import SessionKeyspace
 from async_cassandra._exec.literals import LiteralEncoder, write_parameters
 from async_cassandra._exec.prepare import Preparer
 from async_cassandra._exec.prepared import PreparedQuery, other_keyspace
+from async_cassandra._exec.redaction import without_literals
 from async_cassandra._exec.request import Request
 from async_cassandra._exec.statements import (
     BatchStatement,
     BoundStatement,
+    DoubtfulValues,
     Parameters,
     PreparedId,
     PreparedStatement,
@@ -116,8 +118,8 @@ class Resolver:
             case BoundStatement():
                 _refuse_parameters(parameters)
                 prepared, bound = query.prepared_statement.prepared, query.bound
-                if not prepared.is_ready(self.plans):
-                    prepared, bound = await self._own(prepared, bound, options)
+                if query.is_doubtful or not prepared.is_ready(self.plans):
+                    prepared, bound = await self._own(prepared, bound, options, query)
                 return self.builder.execute(query, prepared, bound, options)
             case DriverBoundStatement():
                 _refuse_parameters(parameters)
@@ -185,6 +187,7 @@ class Resolver:
         """
         known = self.preparer.cached(keyspace, text)
         statement = known or await self._prepared_string(keyspace, text, options)
+        plan = statement.prepared.bind_plan
         try:
             return statement, statement.prepared.bind(parameters)
         except (ParameterTypeError, ParameterValueError) as error:
@@ -192,7 +195,10 @@ class Resolver:
             if known is None or is_miscounted or self.preparer.has_confirmed(known):
                 raise
             self.preparer.forget(known)
-        statement = await self._prepared_string(keyspace, text, options)
+            statement = await self._prepared_string(keyspace, text, options)
+            if statement.prepared.bind_plan.columns == plan.columns:
+                # They are not read again: reading may have changed them.
+                raise
         return statement, statement.prepared.bind(parameters)
 
     async def _own_query(self, prepared: PreparedQuery, options: CallOptions) -> PreparedQuery:
@@ -209,16 +215,20 @@ class Resolver:
         return prepared
 
     async def _own(
-        self, prepared: PreparedQuery, bound: BoundValues, options: CallOptions
+        self,
+        prepared: PreparedQuery,
+        bound: BoundValues,
+        options: CallOptions,
+        statement: BoundStatement | None = None,
     ) -> tuple[PreparedQuery, BoundValues]:
         """The same with values that were bound before."""
         own = await self._own_query(prepared, options)
         if own is prepared:
-            return prepared, bound
+            return prepared, bound if statement is None else statement.bound_for(prepared)
         if own.bind_columns != prepared.bind_columns:
             raise StatementChangedError(
                 "The schema changed since another session prepared this statement: its parameters have other "
-                f"types now. Nothing was executed. Prepare it again: {prepared.query[:200]}"
+                f"types now. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
             )
         return own, own.bind_encoded(bound.encoded_values())
 
@@ -226,8 +236,15 @@ class Resolver:
         self, foreign: DriverPreparedStatement, keyspace: str | None, options: CallOptions
     ) -> PreparedStatement:
         """Our counterpart of a statement that the driver prepared."""
-        keyspace = foreign.keyspace or keyspace
-        return await self._prepared_string(keyspace, foreign.query_string, options)
+        columns = foreign.column_metadata
+        meant = foreign.keyspace or (columns[0].keyspace_name if columns else keyspace)
+        if self.executor.can_name_keyspaces:
+            keyspace = meant
+        statement = await self._prepared_string(keyspace, foreign.query_string, options)
+        bind_columns = statement.prepared.bind_columns
+        if bind_columns and bind_columns[0].keyspace != meant:
+            raise other_keyspace(foreign.query_string, meant, keyspace)
+        return statement
 
     async def _foreign_bound(
         self, bound: DriverBoundStatement, keyspace: str | None, options: CallOptions
@@ -244,7 +261,7 @@ class Resolver:
         if not has_types_of(foreign, prepared):
             raise StatementChangedError(
                 "The schema changed since the driver prepared this statement: its parameters have other "
-                f"types now. Nothing was executed. Prepare it again: {prepared.query[:200]}"
+                f"types now. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
             )
         return prepared, prepared.bind_encoded(bound.values)
 
@@ -255,7 +272,7 @@ class Resolver:
         queries: dict[bytes, PreparedQuery] = {}
         counts = batch.batch_type is BatchType.COUNTER
         repetition: int = Repetition.NEVER if counts else Repetition.HARMLESS
-        keyspace = batch.keyspace or keyspace
+        keyspace = _meant_keyspace(batch, keyspace)
         has_strings = False
         deadline = self.loop.time() + seconds_of(options)
         for _, statement, values in batch._statements_and_parameters:
@@ -301,7 +318,7 @@ class Resolver:
         left = self._left(options, deadline)
         if isinstance(statement, BoundStatement):
             prepared, bound = await self._own(
-                statement.prepared_statement.prepared, statement.bound, left
+                statement.prepared_statement.prepared, statement.bound, left, statement
             )
             return prepared, bound.payload
         if isinstance(statement, DriverBoundStatement):
@@ -313,6 +330,8 @@ class Resolver:
                     "a batch holds a statement that the driver prepared, and only its id: prepare it "
                     "with this session, or use async_cassandra's BatchStatement"
                 )
+            if isinstance(values, DoubtfulValues):
+                return await self._batched(values.statement, (), keyspace, options, deadline)
             encoded = statement.prepared.bind_encoded(values)
             prepared, bound = await self._own(statement.prepared, encoded, left)
             return prepared, bound.payload
@@ -372,6 +391,13 @@ def _used_keyspace(query: Any) -> str | None:
     if isinstance(statement, PreparedStatement):
         return statement.prepared.used_keyspace
     return _described(_text_of(statement)).keyspace_change
+
+
+def _meant_keyspace(batch: DriverBatchStatement, keyspace: str | None) -> str | None:
+    """What unqualified names in a batch's strings mean, in a session of ``keyspace``."""
+    if isinstance(batch, BatchStatement):
+        return batch.meant_keyspace(keyspace)
+    return batch.keyspace or keyspace
 
 
 def _is_to_prepare(text: str) -> bool:

@@ -13,6 +13,7 @@ from cassandra.protocol import ColumnMetadata
 from async_cassandra._driver.types import driver_type
 from async_cassandra._exec.cql import MarkerStyle, MixedMarkersError, describe
 from async_cassandra._exec.prepared import OwnMark, PreparedOptions, PreparedQuery
+from async_cassandra._exec.redaction import without_literals
 from async_cassandra._wire.binding import BoundValues, check_parameters
 from async_cassandra._wire.errors import ParameterError
 from async_cassandra._wire.rows import Column
@@ -151,6 +152,7 @@ class BoundStatement(OwnMark, driver.BoundStatement):
             setattr(self, name, getattr(prepared_statement, name))
         self.keyspace: str | None = prepared_statement.prepared.routing_keyspace
         self.raw_values: Parameters = None
+        self.is_doubtful = False
         self._bound: BoundValues | None = None
         driver.Statement.__init__(
             self,
@@ -172,8 +174,16 @@ class BoundStatement(OwnMark, driver.BoundStatement):
             are too many
         """
         self.raw_values = () if values is None else values
-        self._bound = self.prepared_statement.prepared.bind(self.raw_values, partial=True)
+        prepared = self.prepared_statement.prepared
+        self.is_doubtful = not prepared.is_trusted
+        self._bound = prepared.bind(self.raw_values, partial=True)
         return self
+
+    def bound_for(self, prepared: PreparedQuery) -> BoundValues:
+        """Its values, bound again if that was done while a change of the schema was known and not looked at."""
+        if self.is_doubtful and self.bound.plan is not prepared.bind_plan:
+            return prepared.bind(self.raw_values, partial=True)
+        return self.bound
 
     @property
     def bound(self) -> BoundValues:
@@ -186,7 +196,10 @@ class BoundStatement(OwnMark, driver.BoundStatement):
     @property
     def values(self) -> list[Any]:
         """The values, encoded, or ``None``, or ``UNSET_VALUE``; empty before :meth:`bind`."""
-        return self._bound.encoded_values() if self._bound is not None else []
+        if self._bound is None:
+            return []
+        values = self._bound.encoded_values()
+        return DoubtfulValues(self, values) if self.is_doubtful else values
 
     @property
     def routing_key(self) -> bytes | None:
@@ -198,6 +211,14 @@ class BoundStatement(OwnMark, driver.BoundStatement):
     @routing_key.setter
     def routing_key(self, key: bytes | Sequence[bytes] | None) -> None:
         self._set_routing_key(key)
+
+
+class DoubtfulValues(list[Any]):
+    """Encoded values that may have to be bound again; a batch of the driver's class keeps no more of a statement."""
+
+    def __init__(self, statement: BoundStatement, values: list[Any]) -> None:
+        super().__init__(values)
+        self.statement = statement
 
 
 def _markers(query: str) -> MarkerStyle:
@@ -242,6 +263,8 @@ class BatchStatement(OwnMark, driver.BatchStatement):
     def __init__(self, *settings: Any, **more_settings: Any) -> None:
         super().__init__(*settings, **more_settings)
         self._mark: bool | None = None
+        self._is_keyspace_taken = False
+        self._has_unmarked = False
 
     @property
     def is_idempotent(self) -> bool | None:
@@ -282,13 +305,13 @@ class BatchStatement(OwnMark, driver.BatchStatement):
             return self
         simple = isinstance(statement, driver.SimpleStatement)
         text = statement.query_string if simple else statement
-        if simple:
-            self._take_keyspace(statement.keyspace)
+        self._take_keyspace(statement.keyspace if simple else None)
         if parameters and isinstance(text, str):
             style = _markers(text)
             if style is MarkerStyle.NONE:
                 raise ParameterValueError(
-                    f"parameters were given for a query without markers: {text[:200]}"
+                    "parameters were given for a query without markers: "
+                    f"{without_literals(text[:200])}"
                 )
             if self._session is not None and style not in _PREPARED_MARKERS:
                 # The application names the session whose encoder writes them.
@@ -304,6 +327,8 @@ class BatchStatement(OwnMark, driver.BatchStatement):
     def _add_prepared(self, statement: PreparedStatement, parameters: Parameters) -> Self:
         """Add the values encoded: no statement object for each of them."""
         bound = statement.prepared.bind(parameters)
+        if not statement.prepared.is_trusted:
+            return self.add(statement.bind(parameters))
         self._route(bound, statement.prepared.routing_keyspace)
         self._update_custom_payload(statement)
         self._add_statement_and_params(True, statement, bound)
@@ -313,16 +338,34 @@ class BatchStatement(OwnMark, driver.BatchStatement):
         """Take everything out of it."""
         super().clear()
         self.routing_keyspace = None
+        self._has_unmarked = False
 
     def _take_keyspace(self, keyspace: str | None) -> None:
         if keyspace is None:
+            self._has_unmarked = True
             return
         if self.keyspace not in (None, keyspace):
             raise ConfigurationError(
                 f"keyspace: a batch has one, and this one's is {self.keyspace!r}, not {keyspace!r}. "
                 "Qualify the names in its statements instead"
             )
+        if self.keyspace is None:
+            self._is_keyspace_taken = True
         self.keyspace = keyspace
+
+    def meant_keyspace(self, session_keyspace: str | None) -> str | None:
+        """What unqualified names in its strings mean.
+
+        :raises ~async_cassandra.exceptions.ConfigurationError: if one statement says it, and others mean the session's
+        """
+        if self.keyspace in (None, session_keyspace):
+            return session_keyspace
+        if self._is_keyspace_taken and self._has_unmarked:
+            raise ConfigurationError(
+                f"keyspace: a batch has one, a statement in it says {self.keyspace!r}, and others mean the session's, "
+                f"{session_keyspace!r}. Set the batch's keyspace, or qualify names instead"
+            )
+        return self.keyspace
 
     def _maybe_set_routing_attributes(self, statement: Any) -> None:
         # The driver's would send the first bound statement's keyspace as that of every string.

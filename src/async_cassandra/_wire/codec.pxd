@@ -2,6 +2,9 @@ from async_cassandra._wire.buffer cimport WriteBuffer
 from async_cassandra._wire.cqltypes cimport CqlType
 
 
+cdef int refuse_masked(object value) except -1
+
+
 cdef class Codec:
     cdef readonly CqlType cql_type
     # The values cannot be part of a reference cycle.

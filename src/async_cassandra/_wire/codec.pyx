@@ -8,6 +8,14 @@ from async_cassandra._wire.cqltypes cimport CqlType
 from async_cassandra._wire.errors import ProtocolError
 
 
+cdef int refuse_masked(object value) except -1:
+    """Refuse NumPy's arrays that have places without a value: what lies in their memory there is nobody's."""
+    for base in type(value).__mro__:
+        if base.__module__.startswith("numpy.ma"):
+            raise TypeError("a masked array has places without a value: fill them first, with its filled()")
+    return 0
+
+
 cdef class Codec:
     """Encodes and decodes the values of one CQL type; stateless, shared by all plans.
 

@@ -20,7 +20,7 @@ from async_cassandra._wire.buffer cimport (
     Cursor, WriteBuffer, get_short, put_int, put_long, read_int, reserve, take, write_int,
     write_raw,
 )
-from async_cassandra._wire.codec cimport Codec, raise_size, write_sized
+from async_cassandra._wire.codec cimport Codec, raise_size, refuse_masked, write_sized
 from async_cassandra._wire.codecs_scalar cimport as_double, get_double, get_float, put_float
 from async_cassandra._wire.cqltypes cimport BIGINT, DOUBLE, FLOAT, INT, CqlType
 from async_cassandra._wire.vint cimport read_vint, write_vint
@@ -85,6 +85,7 @@ cdef bint is_one_value(object value) except -1:
 cdef Py_ssize_t ordered_length(object value) except -1:
     """The length of what has its items in an order that its user sees, as a set has not."""
     if type(value) is not list and type(value) is not tuple:
+        refuse_masked(value)
         if is_one_value(value) or isinstance(value, set) or isinstance(value, frozenset):
             raise TypeError(f"a sequence is required, not {type(value).__name__}")
     return len(value)
@@ -478,6 +479,7 @@ cdef class VectorCodec(Codec):
             return False
         if type(value) is list or type(value) is tuple or not PyObject_CheckBuffer(value):
             return False
+        refuse_masked(value)
         try:
             PyObject_GetBuffer(value, &view, PyBUF_FORMAT | PyBUF_C_CONTIGUOUS)
         except (BufferError, ValueError):

@@ -21,7 +21,7 @@ from libc.string cimport memcpy
 from async_cassandra._wire.buffer cimport (
     WriteBuffer, get_int, get_long, get_short, put_int, put_long, put_short, reserve, write_raw,
 )
-from async_cassandra._wire.codec cimport Codec, raise_size, read_empty
+from async_cassandra._wire.codec cimport Codec, raise_size, read_empty, refuse_masked
 from async_cassandra._wire.cqltypes cimport CqlType
 
 from async_cassandra._wire.decimals import decimal_of, int_of_digits
@@ -458,6 +458,7 @@ cdef class BlobCodec(Codec):
             holds_bytes = PyObject_CheckBuffer(value) and getattr(value, "ndim", 1) != 0
         if not holds_bytes:
             raise TypeError(f"a bytes-like object is required, not {type(value).__name__}")
+        refuse_masked(value)
         return bytes(value)
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
