@@ -388,6 +388,8 @@ async def test_batch_in_which_one_statement_has_a_keyspace_and_others_mean_the_s
     batch.add("INSERT INTO t (k) VALUES (2)")
     with pytest.raises(ConfigurationError, match="'another', and others mean the session's"):
         await session.execute(batch)
+    batch.clear()
+    assert batch.keyspace is None
 
 
 async def test_statement_of_the_driver_means_the_keyspace_that_it_was_prepared_in(

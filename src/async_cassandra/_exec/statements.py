@@ -338,7 +338,9 @@ class BatchStatement(OwnMark, driver.BatchStatement):
         """Take everything out of it."""
         super().clear()
         self.routing_keyspace = None
-        self._has_unmarked = False
+        if self._is_keyspace_taken:
+            self.keyspace = None
+        self._is_keyspace_taken = self._has_unmarked = False
 
     def _take_keyspace(self, keyspace: str | None) -> None:
         if keyspace is None:
