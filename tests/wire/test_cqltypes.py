@@ -9,7 +9,8 @@ from cassandra import cqltypes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_cassandra._driver.types import driver_type
+from async_cassandra._driver.types import PYTHON_TYPES, driver_type
+from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import CqlType, TypeCode, parse_class_name
 from async_cassandra._wire.errors import ProtocolError
 from async_cassandra._wire.rows import decode_metadata
@@ -226,3 +227,15 @@ def test_class_name_that_the_driver_cannot_read_is_of_opaque_bytes(name: str) ->
     found = driver_type(CqlType(TypeCode.CUSTOM, name=name))
     assert found.cass_parameterized_type() == name
     assert found.deserialize(b"\1\2", 5) == b"\1\2"
+
+
+@pytest.mark.parametrize("name", ["9", "-1", "", "()", "9(9)", "a:b", "\0"])
+def test_custom_type_of_any_name_has_a_class_of_the_drivers(name: str) -> None:
+    custom = CqlType(TypeCode.CUSTOM, name)
+    for kind in (
+        custom,
+        CqlType(TypeCode.LIST, "list", (custom,)),
+        CqlType(TypeCode.MAP, "map", (CqlType(TypeCode.SET, "set", (custom,)), custom)),
+    ):
+        assert isinstance(driver_type(kind), type)
+        CodecRegistry(PYTHON_TYPES).codec(kind)

@@ -1,5 +1,6 @@
 """The driver's Python classes for CQL values, and its type classes for column descriptions."""
 
+import contextlib
 import ipaddress
 import socket
 from functools import lru_cache
@@ -85,10 +86,12 @@ def _plain_type(driver_class: Any) -> CqlType | None:
 
 def _custom_type(name: str) -> Any:
     """The driver's class for a server's class name; one for opaque bytes if it cannot read the name."""
-    try:
-        return cqltypes.lookup_casstype(name)
-    except Exception:  # noqa: BLE001  its parser fails in any way, and names come from the server
-        return cqltypes.mkUnrecognizedType(_class_name(name))
+    # Its parser fails in any way, and names come from the server: of "9" it makes a number.
+    with contextlib.suppress(Exception):
+        found = cqltypes.lookup_casstype(name)
+        if isinstance(found, type):
+            return found
+    return cqltypes.mkUnrecognizedType(_class_name(name))
 
 
 def _class_name(name: str) -> str:
