@@ -29,7 +29,16 @@ BUILD = ROOT / "build" / "fuzz"
 EDGES = BUILD / "edges.so"
 FIGURE = ROOT / "build" / "figures" / "fuzz.json"
 WANTED_PERCENT = 95.0
-NAMES = ("streams", "responses", "values", "parameters", "requests", "parts", "objects")
+NAMES = (
+    "streams",
+    "responses",
+    "values",
+    "parameters",
+    "requests",
+    "parts",
+    "objects",
+    "encrypted",
+)
 
 # No report is not a leak report: the interpreter itself leaves memory behind when it ends. Larger
 # allocations than this fail, and a MemoryError is a finding.

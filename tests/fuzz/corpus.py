@@ -328,6 +328,7 @@ def corpus() -> dict[str, list[bytes]]:
         "responses": responses(),
         "values": values(),
         "parameters": chain(parameters(), chosen_values(), values()),
+        "encrypted": chain(parameters(), chosen_values(), values()),
         "requests": requests(),
         "parts": parts(),
         "objects": objects(),

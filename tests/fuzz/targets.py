@@ -387,6 +387,70 @@ def parameters(data: bytes) -> None:
         bind(plan, codec, dict(zip(("id", "a", "b", "c"), given, strict=False)))
 
 
+# Parameters and values of columns that the client encrypts
+
+
+class Reversing:
+    """An encryption of columns: all but ``b``, and ``bad``, of which it cannot say how."""
+
+    def __init__(self, cql_type: CqlType) -> None:
+        self.cql_type = cql_type
+
+    def described(self, keyspace: str, table: str, name: str) -> str:
+        return name
+
+    def value_type(self, keyspace: str, table: str, name: str) -> CqlType | None:
+        if name == "bad":
+            raise ValueError("it cannot say how")
+        return None if name in ("b", "in(a)") else self.cql_type
+
+    def check_plain(
+        self, keyspace: str, table: str, name: str, cql_type: CqlType, is_marker: bool
+    ) -> None:
+        if is_marker:
+            raise ValueError("it may be one to encrypt")
+
+    def encrypt(self, described: str, plain: bytes) -> bytes:
+        return b"?" + plain[::-1]
+
+    def decrypt(self, described: str, data: bytes) -> bytes:
+        if data[:1] != b"?":
+            raise ValueError("it is not encrypted")
+        return data[:0:-1]
+
+
+BLOB = parse_class_name("BytesType")
+
+
+def encrypted(data: bytes) -> None:
+    """Values of any kind for columns of blobs that hold an encrypted type, and any bytes as what came of them."""
+    source = Source(data)
+    first = source.byte()
+    try:
+        cql_type = draw_type(source)
+        codecs = CodecRegistry(PYTHON_TYPES, None, Reversing(cql_type))
+        columns = [
+            Column("ks", "t", name, kind)
+            for name, kind in (
+                ("id", BLOB),
+                ("in(a)", parse_class_name("ListType(BytesType)")),
+                ("b", BLOB),
+                ("bad", BLOB),
+            )
+        ][: 1 + first % 4]
+        codec = codecs.column_codec("ks", "t", "id", BLOB)
+        for is_named in (False, True):
+            plan = BindPlan(columns, codecs, (0,) if first & 4 else None, is_named)
+            bind(plan, codec, list(draw_values(source))[: len(columns)])
+        body = source.rest()
+        for bytes_of_it in (body, b"?" + body):
+            with suppress(ParameterError):
+                plan.bind_encoded([bytes_of_it])
+            walk_value(codec, bytes_of_it)
+    except ProtocolError:
+        return
+
+
 def bind(plan: BindPlan, codec: Codec, given: Any) -> None:
     """Bind by value and as bytes; the encoded values are as many as the parameters."""
     try:
@@ -456,6 +520,7 @@ TARGETS: Mapping[str, Target] = {
     "requests": requests,
     "parts": parts,
     "objects": objects,
+    "encrypted": encrypted,
 }
 
 DEFAULT_LIMITS = Limits()
@@ -463,6 +528,7 @@ DEFAULT_LIMITS = Limits()
 # Requests are written at sizes around that of a segment, and lists of up to 65,535 strings, whatever the input's own.
 LIMITS: Mapping[str, Limits] = dict.fromkeys(TARGETS, DEFAULT_LIMITS) | {
     "parameters": Limits(memory_per_byte=60_000, work_per_byte=300_000),
+    "encrypted": Limits(memory_per_byte=60_000, work_per_byte=300_000),
     "requests": Limits(500_000_000, 400_000, 12_000_000, 60_000),
     "parts": Limits(64_000_000, 4_000, 40_000_000, 6_000),
     # Each input makes a registry, classes of its own and up to 400 calls from within.
