@@ -441,7 +441,9 @@ def encrypted(data: bytes) -> None:
         codec = codecs.column_codec("ks", "t", "id", BLOB)
         for is_named in (False, True):
             plan = BindPlan(columns, codecs, (0,) if first & 4 else None, is_named)
-            bind(plan, codec, list(draw_values(source))[: len(columns)])
+            # What Python cannot hold is written, and refused as another session's bytes: it cannot be looked at.
+            with suppress(ParameterError):
+                bind(plan, codec, list(draw_values(source))[: len(columns)])
         body = source.rest()
         for bytes_of_it in (body, b"?" + body):
             with suppress(ParameterError):

@@ -26,7 +26,11 @@ from tests.integration.conftest import NewTable
 from tests.support.same import assert_same
 from tests.wire.value_strategies import DAY_NS, INT32, INT64, IPV4, IPV6, SCALARS
 
-pytestmark = pytest.mark.anyio
+pytestmark = [
+    pytest.mark.anyio,
+    # The driver's threads draw random numbers while a value is drawn here, which hypothesis takes for a strategy's.
+    pytest.mark.filterwarnings("ignore:Do not use the .random. module inside strategies"),
+]
 
 # One seed a run, so that a failure can be repeated.
 SEED = random.SystemRandom().randrange(2**32)
