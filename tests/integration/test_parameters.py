@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -12,10 +12,11 @@ import pytest
 from cassandra.encoder import Encoder
 from cassandra.query import UNSET_VALUE, SimpleStatement, ValueSequence
 
-from async_cassandra import AsyncCassandraSession, QueryError
+from async_cassandra import AsyncCassandraSession, AsyncCluster, QueryError
 from async_cassandra.exceptions import ParameterTypeError, ParameterValueError
+from async_cassandra.observers import Observer, Request, facts_of
 from async_cassandra.statements import BatchStatement
-from tests.integration.conftest import NewTable
+from tests.integration.conftest import Backend, NewTable
 
 pytestmark = pytest.mark.anyio
 
@@ -31,10 +32,37 @@ async def table(session: AsyncCassandraSession, new_table: NewTable) -> str:
     return name
 
 
-def requests_of(session: AsyncCassandraSession) -> int:
-    """How many requests the session has admitted so far."""
-    count: int = session._core.executor.requests
-    return count
+class Sent(Observer):
+    """Counts the requests of a session, and the PREPAREs apart.
+
+    A refusal may ask for the types of a string's parameters once more after any change of the schema, of which the
+    driver's refresh tells seconds later.
+    """
+
+    def __init__(self) -> None:
+        self.statements = 0
+        self.prepares = 0
+
+    def on_started(self, request: Request) -> None:
+        if facts_of(request).operation == "PREPARE":
+            self.prepares += 1
+        else:
+            self.statements += 1
+
+
+@pytest.fixture(scope="module")
+def sent() -> Sent:
+    """What the module's session has sent so far."""
+    return Sent()
+
+
+@pytest.fixture(scope="module")
+async def cluster(
+    anyio_backend: Backend, settings: dict[str, Any], sent: Sent
+) -> AsyncIterator[AsyncCluster]:
+    """A cluster whose session is watched."""
+    async with AsyncCluster(**settings, observers=[sent]) as watched:
+        yield watched
 
 
 # What stands for a parameter in a string
@@ -105,23 +133,25 @@ async def test_marker_in_quoted_name_is_a_name(session: AsyncCassandraSession, t
     ],
 )
 async def test_mixed_markers_are_refused(
-    session: AsyncCassandraSession, table: str, query: str, parameters: Any
+    session: AsyncCassandraSession, sent: Sent, table: str, query: str, parameters: Any
 ) -> None:
-    before = requests_of(session)
+    before = sent.statements
     with pytest.raises((QueryError, ValueError)) as failure:
         await session.execute(f"SELECT * FROM {table} WHERE {query}", parameters)
     assert isinstance(failure.value, QueryError)
     assert isinstance(failure.value, ValueError)
-    assert requests_of(session) == before
+    assert sent.statements == before
 
 
-async def test_string_is_prepared_once(session: AsyncCassandraSession, table: str) -> None:
+async def test_string_is_prepared_once(
+    session: AsyncCassandraSession, sent: Sent, table: str
+) -> None:
     query = f"SELECT v FROM {table} WHERE id = ? AND n >= ? ALLOW FILTERING"
     await session.execute(query, (3, 0))
-    before = requests_of(session)
+    before = sent.statements, sent.prepares
     for _ in range(10):
         await session.execute(query, (3, 0))
-    assert requests_of(session) == before + 10
+    assert (sent.statements, sent.prepares) == (before[0] + 10, before[1])
 
 
 async def test_string_with_marker_and_no_parameters_is_refused_by_server(
@@ -225,6 +255,7 @@ UNFIT: list[tuple[str, Any, type[ParameterTypeError | ParameterValueError]]] = [
 @pytest.mark.parametrize(("column", "value", "kind"), UNFIT, ids=lambda part: repr(part)[:24])
 async def test_parameter_that_does_not_fit_is_named_and_nothing_sent(
     session: AsyncCassandraSession,
+    sent: Sent,
     typed: str,
     column: str,
     value: Any,
@@ -236,7 +267,7 @@ async def test_parameter_that_does_not_fit_is_named_and_nothing_sent(
     # Before a string's first refusal its types are asked for once more: they may have changed.
     with pytest.raises((ParameterTypeError, ParameterValueError)):
         await session.execute(query, (1, value))
-    before = requests_of(session)
+    before = sent.statements
     for action in (
         lambda: session.execute(statement, (1, value)),
         lambda: session.execute(statement, {"id": 1, column: value}),
@@ -252,29 +283,33 @@ async def test_parameter_that_does_not_fit_is_named_and_nothing_sent(
         statement.bind((1, value))
     with pytest.raises((TypeError, ValueError), match=column):
         BatchStatement().add(statement, (1, value))
-    assert requests_of(session) == before
+    assert sent.statements == before
     assert isinstance(failure.value, kind)
 
 
-async def test_too_many_parameters_are_refused(session: AsyncCassandraSession, typed: str) -> None:
+async def test_too_many_parameters_are_refused(
+    session: AsyncCassandraSession, sent: Sent, typed: str
+) -> None:
     query = f"INSERT INTO {typed} (id, txt) VALUES (?, ?)"
     statement = await session.prepare(query)
     await session.execute(query, (0, None))
-    before = requests_of(session)
+    before = sent.statements
     for each in (statement, query):
         with pytest.raises(ParameterValueError, match="3 given"):
             await session.execute(each, (1, "a", "b"))
     with pytest.raises(ParameterValueError):
         statement.bind((1, "a", "b"))
-    assert requests_of(session) == before
+    assert sent.statements == before
 
 
-async def test_too_few_parameters_are_refused(session: AsyncCassandraSession, typed: str) -> None:
+async def test_too_few_parameters_are_refused(
+    session: AsyncCassandraSession, sent: Sent, typed: str
+) -> None:
     """In every call that executes; ``bind`` leaves what is missing unset, as the driver's does."""
     query = f"INSERT INTO {typed} (id, txt) VALUES (?, ?)"
     statement = await session.prepare(query)
     await session.execute(query, (7, "kept"))
-    before = requests_of(session)
+    before = sent.statements
     batch = BatchStatement()
     batch.add(query, (7,))
     for attempt in (
@@ -290,7 +325,7 @@ async def test_too_few_parameters_are_refused(session: AsyncCassandraSession, ty
             await attempt()
     with pytest.raises(ParameterValueError, match="'txt' is missing"):
         BatchStatement().add(statement, (7,))
-    assert requests_of(session) == before
+    assert sent.statements == before
     await session.execute(statement.bind((7,)))
     await session.execute(statement, (7, UNSET_VALUE))
     row = (await session.execute(f"SELECT txt FROM {typed} WHERE id = 7")).one()
@@ -298,12 +333,12 @@ async def test_too_few_parameters_are_refused(session: AsyncCassandraSession, ty
 
 
 async def test_misspelt_name_is_refused_and_a_missing_one_is_unset(
-    session: AsyncCassandraSession, typed: str
+    session: AsyncCassandraSession, sent: Sent, typed: str
 ) -> None:
     query = f"INSERT INTO {typed} (id, txt) VALUES (?, ?)"
     statement = await session.prepare(query)
     await session.execute(query, {"id": 8, "txt": "kept", "other": 1})
-    before = requests_of(session)
+    before = sent.statements
     for attempt in (
         lambda: session.execute(statement, {"id": 8, "text": "lost"}),
         lambda: session.execute(query, {"id": 8, "text": "lost"}),
@@ -313,7 +348,7 @@ async def test_misspelt_name_is_refused_and_a_missing_one_is_unset(
             await attempt()
     with pytest.raises(ParameterValueError, match=r"'txt' is missing.*no 'text'"):
         statement.bind({"id": 8, "text": "lost"})
-    assert requests_of(session) == before
+    assert sent.statements == before
     await session.execute(statement, {"id": 8})
     row = (await session.execute(f"SELECT txt FROM {typed} WHERE id = 8")).one()
     assert row.txt == "kept"
@@ -342,9 +377,9 @@ async def test_formatted_entries_of_a_batch_have_the_sessions_literals(
 
 
 async def test_too_few_parameters_for_format_are_refused(
-    session: AsyncCassandraSession, typed: str
+    session: AsyncCassandraSession, sent: Sent, typed: str
 ) -> None:
-    before = requests_of(session)
+    before = sent.statements
     for query, parameters in (
         (f"INSERT INTO {typed} (id, txt) VALUES (%s, %s)", (1,)),
         (f"INSERT INTO {typed} (id, txt) VALUES (%s, %s)", (1, "a", "b")),
@@ -354,18 +389,18 @@ async def test_too_few_parameters_for_format_are_refused(
     ):
         with pytest.raises(ParameterValueError):
             await session.execute(query, parameters)
-    assert requests_of(session) == before
+    assert sent.statements == before
 
 
 @pytest.mark.parametrize("parameters", [(), {}, (UNSET_VALUE, "a"), {"txt": "a"}], ids=repr)
 async def test_missing_partition_key_is_refused(
-    session: AsyncCassandraSession, typed: str, parameters: Any
+    session: AsyncCassandraSession, sent: Sent, typed: str, parameters: Any
 ) -> None:
     statement = await session.prepare(f"INSERT INTO {typed} (id, txt) VALUES (?, ?)")
-    before = requests_of(session)
+    before = sent.statements
     with pytest.raises(ParameterValueError, match="id"):
         await session.execute(statement, parameters)
-    assert requests_of(session) == before
+    assert sent.statements == before
 
 
 @pytest.mark.parametrize(
@@ -374,12 +409,12 @@ async def test_missing_partition_key_is_refused(
     ids=lambda value: type(value).__name__,
 )
 async def test_parameters_of_wrong_kind_are_refused(
-    session: AsyncCassandraSession, typed: str, parameters: Any
+    session: AsyncCassandraSession, sent: Sent, typed: str, parameters: Any
 ) -> None:
     query = f"INSERT INTO {typed} (id, txt) VALUES (?, ?)"
     statement = await session.prepare(query)
     await session.execute(query, (1, None))
-    before = requests_of(session)
+    before = sent.statements
     for each in (statement, query, query.replace("?", "%s"), f"SELECT * FROM {typed}"):
         with pytest.raises(ParameterTypeError, match="are a sequence"):
             await session.execute(each, parameters)
@@ -387,7 +422,7 @@ async def test_parameters_of_wrong_kind_are_refused(
             BatchStatement().add(each, parameters)
     with pytest.raises(ParameterTypeError, match="are a sequence"):
         statement.bind(parameters)
-    assert requests_of(session) == before
+    assert sent.statements == before
 
 
 async def test_parameters_with_bound_statement_or_batch_are_refused(
