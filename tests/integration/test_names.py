@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +12,7 @@ from typing import Any
 
 import cassandra
 import pytest
+from cassandra.metadata import SchemaParserV3
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, QueryError
 from tests.integration.conftest import Backend
@@ -220,3 +223,30 @@ async def test_keyspace_is_read_whole_when_it_changes(two: Two) -> None:
         assert set(cluster.metadata.keyspaces[keyspace].tables) == {"t"}
     await two.execute(f"DROP KEYSPACE {keyspace}")
     await two.see(lambda metadata: replication(metadata) is None)
+
+
+async def test_changes_side_by_side_are_all_seen(
+    two: Two, cassandra_keyspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names in doubt have a whole keyspace read again, while others' changes are read one by one."""
+    metadata = two.changing.cluster.metadata
+    assert metadata is not None
+    read = SchemaParserV3.get_all_keyspaces
+
+    def read_slowly(parser: Any) -> list[Any]:
+        found = list(read(parser))
+        time.sleep(0.05)
+        return found
+
+    monkeypatch.setattr(SchemaParserV3, "get_all_keyspaces", read_slowly)
+
+    async def change(name: str) -> None:
+        for _ in range(4):
+            unique = f"{name}_{next(numbers)}"
+            await two.changing.execute(f"CREATE TYPE {quoted(unique)} (a int)")
+            for _ in range(50):
+                # What others have read before may come meanwhile.
+                assert has_type(cassandra_keyspace, unique, metadata), unique
+                await asyncio.sleep(0.002)
+
+    await asyncio.gather(*(change(name) for name in NAMES))

@@ -5,6 +5,7 @@ lacks: the type "名前" comes as "??", "Ã¤" as the UTF-8 of "ä". Only plain 
 no other name; Cassandra allows others for types, not for keyspaces and tables.
 """
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,7 +70,15 @@ def _is_doubtful(name: str) -> bool:
 
 
 class SchemaMetadata(Metadata):
-    """The driver's, which reads all of a keyspace where the driver reads its replication only."""
+    """The driver's, which reads all of a keyspace where the driver reads its replication only.
+
+    One refresh ends before another begins to read: what was read earlier never takes the place of what
+    was read later.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._refreshing = threading.Lock()
 
     def refresh(
         self,
@@ -80,10 +89,11 @@ class SchemaMetadata(Metadata):
         **names: Any,
     ) -> None:
         """Read again what changed; see :func:`believed`. Blocking."""
-        if target_type == "KEYSPACE":
-            self._refresh_keyspace(connection, timeout, names["keyspace"])
-        else:
-            super().refresh(connection, timeout, target_type, change_type, **names)
+        with self._refreshing:
+            if target_type == "KEYSPACE":
+                self._refresh_keyspace(connection, timeout, names["keyspace"])
+            else:
+                super().refresh(connection, timeout, target_type, change_type, **names)
 
     def _refresh_keyspace(self, connection: Connection, timeout: float | None, name: str) -> None:
         host = self.get_host(connection.endpoint)
