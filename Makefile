@@ -143,6 +143,5 @@ lock: $(VENV)/.tools
 clean:
 	rm -rf $(VENV) $(OLDEST) build dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf src/*.egg-info
-	rm -f $(patsubst %.pyx,%.c,$(filter %.pyx,$(COMPILED))) src/*/*/_compiled.c
 	find src -name '*.so' -o -name '*.pyd' | xargs rm -f
 	find . -name __pycache__ -type d -prune | xargs rm -rf

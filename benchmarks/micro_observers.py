@@ -13,11 +13,11 @@ import timeit
 from collections.abc import Callable
 
 from async_cassandra._driver.types import PYTHON_TYPES
-from async_cassandra._exec import faults
-from async_cassandra._exec.executor import Executor
-from async_cassandra._exec.observer import Observer, Observers
-from async_cassandra._exec.request import Request
-from async_cassandra._net.timers import TimerQueue
+from async_cassandra._request.call import Call
+from async_cassandra._request.executor import Executor
+from async_cassandra._request.request import Request
+from async_cassandra._request.timers import TimerQueue
+from async_cassandra._watch.observer import Observer, Observers
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.requests import Query
 from async_cassandra._wire.responses import RowPlans
@@ -46,8 +46,8 @@ def nanoseconds(call: Callable[[], None], seconds: float) -> float:
 async def main(seconds: float) -> None:
     loop = asyncio.get_running_loop()
     plans = RowPlans(CodecRegistry(PYTHON_TYPES, {}))
-    executor = Executor(loop, TimerQueue(loop), plans, faults)
-    request = Request(executor, Query("SELECT * FROM t WHERE k = 1"))
+    executor = Executor(loop, TimerQueue(loop), plans)
+    request = Request(executor, Query("SELECT * FROM t WHERE k = 1"), Call())
     nobody = nanoseconds(told(Observer(), request), seconds)
     print(f"{'the calls alone':30} {nobody:8.0f} ns")
     stats = InMemoryMetricsCollector().request_stats

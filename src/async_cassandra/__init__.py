@@ -5,7 +5,7 @@ from importlib.metadata import metadata as _metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from async_cassandra._exec.config import ClientOptions
+    from async_cassandra._session.config import ClientOptions
     from async_cassandra.cluster import AsyncCluster
     from async_cassandra.exceptions import (
         AsyncCassandraError,
@@ -101,7 +101,7 @@ __email__ = "maintainers@users.noreply.github.com"
 # installed, and so does ``python -m async_cassandra.server``: the compiled core and the driver are
 # imported when one of their names is first used.
 _NAMES = {
-    "._exec.config": ("ClientOptions",),
+    "._session.config": ("ClientOptions",),
     ".cluster": ("AsyncCluster",),
     ".exceptions": (
         "AsyncCassandraError",

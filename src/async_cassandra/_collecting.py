@@ -15,8 +15,8 @@ from cassandra.query import (
     Statement,
 )
 
-from async_cassandra._exec.core import SessionCore
-from async_cassandra._exec.request_stats import RequestStats
+from async_cassandra._session.core import SessionCore
+from async_cassandra._session.request_stats import RequestStats
 
 __all__ = ["ConnectionMetrics", "MetricsCollector", "QueryMetrics", "query_hash", "sanitised"]
 

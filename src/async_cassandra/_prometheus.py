@@ -12,8 +12,8 @@ from async_cassandra._collecting import (
     QueryMetrics,
     keep_latest,
 )
-from async_cassandra._exec.core import SessionCore
-from async_cassandra._exec.request_stats import RequestStats
+from async_cassandra._session.core import SessionCore
+from async_cassandra._session.request_stats import RequestStats
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

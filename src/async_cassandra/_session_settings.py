@@ -15,9 +15,9 @@ from async_cassandra._driver.request_settings import (
     checked_timeout,
     is_number,
 )
-from async_cassandra._exec.build import CallOptions
-from async_cassandra._exec.core import SessionCore
-from async_cassandra._exec.statements import RowFactory
+from async_cassandra._session.core import SessionCore
+from async_cassandra._statements.build import CallOptions
+from async_cassandra._statements.statements import RowFactory
 from async_cassandra.exceptions import ConfigurationError
 
 __all__ = ["SESSION_ATTRIBUTES", "SessionSettings"]
@@ -38,7 +38,7 @@ class SessionSettings(DriverFace):
     @property
     def default_timeout(self) -> float | None:
         """Seconds for each page of a request, its retries included; ``None`` for no limit."""
-        timeout: float | None = self._core.default_options.profile.request_timeout
+        timeout: float | None = self._core.calls.default_options.profile.request_timeout
         return timeout
 
     @default_timeout.setter
@@ -49,7 +49,7 @@ class SessionSettings(DriverFace):
     @property
     def default_consistency_level(self) -> int:
         """The ``cassandra.ConsistencyLevel`` of statements that have none."""
-        level: int = self._core.default_options.profile.consistency_level
+        level: int = self._core.calls.default_options.profile.consistency_level
         return level
 
     @default_consistency_level.setter
@@ -60,7 +60,7 @@ class SessionSettings(DriverFace):
     @property
     def default_serial_consistency_level(self) -> int | None:
         """SERIAL or LOCAL_SERIAL, of statements that have none; ``None`` leaves it to the server."""
-        level: int | None = self._core.default_options.profile.serial_consistency_level
+        level: int | None = self._core.calls.default_options.profile.serial_consistency_level
         return level
 
     @default_serial_consistency_level.setter
@@ -73,7 +73,7 @@ class SessionSettings(DriverFace):
     @property
     def row_factory(self) -> RowFactory:
         """Makes results of column names and rows, such as ``cassandra.query.dict_factory``."""
-        factory: RowFactory = self._core.default_options.profile.row_factory
+        factory: RowFactory = self._core.calls.default_options.profile.row_factory
         return factory
 
     @row_factory.setter
@@ -96,19 +96,19 @@ class SessionSettings(DriverFace):
     @property
     def use_client_timestamp(self) -> bool:
         """Whether writes carry the client's time; without it, the server's counts."""
-        return self._core.uses_client_timestamps
+        return self._core.calls.uses_client_timestamps
 
     @use_client_timestamp.setter
     def use_client_timestamp(self, use: bool) -> None:
         if not isinstance(use, bool):
             raise ConfigurationError(f"use_client_timestamp takes True or False, not {use!r}")
-        self._core.uses_client_timestamps = use
-        self._core.choose_timestamps()
+        self._core.calls.uses_client_timestamps = use
+        self._core.calls.choose_timestamps()
 
     @property
     def timestamp_generator(self) -> Callable[[], int] | None:
         """Gives the client's time as microseconds since 1970; ``None`` takes the cluster's."""
-        return self._core.timestamp_generator
+        return self._core.calls.timestamp_generator
 
     @timestamp_generator.setter
     def timestamp_generator(self, generator: Callable[[], int] | None) -> None:
@@ -116,19 +116,19 @@ class SessionSettings(DriverFace):
             raise ConfigurationError(
                 f"timestamp_generator takes a callable that gives microseconds, not {generator!r}"
             )
-        self._core.timestamp_generator = generator
-        self._core.choose_timestamps()
+        self._core.calls.timestamp_generator = generator
+        self._core.calls.choose_timestamps()
 
     @property
     def max_trace_wait(self) -> float:
         """Seconds that ``get_query_trace()`` waits for the server to have written a trace."""
-        return self._core.max_trace_wait
+        return self._core.traces.max_wait
 
     @max_trace_wait.setter
     def max_trace_wait(self, seconds: float) -> None:
         if not is_number(seconds, 0, float("inf")):
             raise ConfigurationError(f"max_trace_wait takes seconds, 0 or more, not {seconds!r}")
-        self._core.max_trace_wait = seconds
+        self._core.traces.max_wait = seconds
 
     @property
     def hosts(self) -> list[Host]:
@@ -146,7 +146,7 @@ class SessionSettings(DriverFace):
         :raises ~async_cassandra.exceptions.ConfigurationError: if there is none of that name
         """
         if name is EXEC_PROFILE_DEFAULT:
-            return self._core.default_options.profile
+            return self._core.calls.default_options.profile
         return self._core.control.profile(name)
 
     def execution_profile_clone_update(
@@ -173,9 +173,9 @@ class SessionSettings(DriverFace):
                 f"{name} and execution_profiles contradict each other: set {field} in the profile "
                 "that AsyncCluster(execution_profiles=...) has for EXEC_PROFILE_DEFAULT"
             )
-        profile = copy(core.default_options.profile)
+        profile = copy(core.calls.default_options.profile)
         setattr(profile, field, value)
-        core.default_options = CallOptions(profile)
+        core.calls.default_options = CallOptions(profile)
 
 
 SESSION_ATTRIBUTES = frozenset(

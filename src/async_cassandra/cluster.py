@@ -20,13 +20,13 @@ from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT, Cluster
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._driver.counterparts import ASSIGNED_ON_CLUSTER, CLUSTER, DriverFace
 from async_cassandra._driver.request_settings import checked_timeout
-from async_cassandra._exec.budget import Budget
-from async_cassandra._exec.config import IDLE_HEARTBEAT_INTERVAL, ClientOptions
-from async_cassandra._exec.core import SessionCore
-from async_cassandra._exec.faults import connect_fault
-from async_cassandra._exec.observer import Observer, Observers
 from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.handshake import ConnectOptions
+from async_cassandra._request.budget import Budget
+from async_cassandra._request.faults import connect_fault
+from async_cassandra._session.config import IDLE_HEARTBEAT_INTERVAL, ClientOptions
+from async_cassandra._session.core import SessionCore
+from async_cassandra._watch.observer import Observer, Observers
 from async_cassandra.exceptions import (
     ConfigurationError,
     ConnectionError,

@@ -23,13 +23,14 @@ from async_cassandra._collecting import (
     now_with_zone,
     query_hash,
 )
-from async_cassandra._exec.core import SessionCore
-from async_cassandra._exec.observer import Observer, Observers
-from async_cassandra._exec.prepared import PreparedQuery
-from async_cassandra._exec.request import Request
-from async_cassandra._exec.request_stats import RequestStats, parameter_count
 from async_cassandra._prometheus import PrometheusMetricsCollector
-from async_cassandra._wire.requests import Opcode, Query
+from async_cassandra._request.prepared import PreparedQuery
+from async_cassandra._request.request import Request
+from async_cassandra._session.core import SessionCore
+from async_cassandra._session.request_stats import RequestStats, parameter_count
+from async_cassandra._watch.observer import Observer, Observers
+from async_cassandra._wire.protocol import Opcode
+from async_cassandra._wire.requests import Query
 from async_cassandra.exceptions import shown
 
 __all__ = [
@@ -210,8 +211,8 @@ class _CollectorObserver(Observer):
 
 
 def _query_of(request: Request) -> str:
-    if request.prepared is not None:
-        return _name_of(request.prepared)
+    if request.call.prepared is not None:
+        return _name_of(request.call.prepared)
     message = request.message
     return query_hash(message.query or "" if isinstance(message, Query) else "BATCH")
 

@@ -15,9 +15,9 @@ from cassandra.query import BatchStatement
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import Cluster
 from async_cassandra._driver.counterparts import ASSIGNED_ON_SESSION, SESSION, DriverFace
-from async_cassandra._exec.records import RowT
-from async_cassandra._exec.statements import AnyStatement, Parameters
+from async_cassandra._results.records import RowT
 from async_cassandra._session_settings import SESSION_ATTRIBUTES
+from async_cassandra._statements.statements import AnyStatement, Parameters
 from async_cassandra.cluster import AsyncCluster
 from async_cassandra.exceptions import AsyncCassandraError, ConnectionError, OverloadedError
 from async_cassandra.result import AsyncResultSet

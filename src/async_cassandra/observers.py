@@ -13,8 +13,8 @@ from typing import Any
 from cassandra import ConsistencyLevel
 
 from async_cassandra._collecting import sanitised
-from async_cassandra._exec.observer import Observer
-from async_cassandra._exec.request import Request
+from async_cassandra._request.request import Request
+from async_cassandra._watch.observer import Observer
 from async_cassandra._wire.requests import Batch, Execute, Prepare, Query, Statement
 from async_cassandra.exceptions import shown
 
@@ -76,7 +76,7 @@ def facts_of(request: Request) -> RequestFacts:
         operation, target = _operation_of(text)
     if isinstance(message, Prepare):
         operation = "PREPARE"
-    keyspace = request.routing_keyspace or request.executor.keyspace
+    keyspace = request.call.routing_keyspace or request.executor.keyspace
     is_paged = isinstance(message, Query) and message.page_size > 0
     return RequestFacts(
         text=text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…",
@@ -87,16 +87,16 @@ def facts_of(request: Request) -> RequestFacts:
         if isinstance(message, Statement)
         else None,
         page_size=message.page_size if is_paged and isinstance(message, Query) else None,
-        idempotent=request.idempotent,
-        is_prepared=request.prepared is not None,
+        idempotent=request.call.idempotent,
+        is_prepared=request.call.prepared is not None,
         batch_size=batch_size,
     )
 
 
 def _text_of(request: Request) -> str:
     message = request.message
-    if request.prepared is not None:
-        return sanitised(request.prepared.query)
+    if request.call.prepared is not None:
+        return sanitised(request.call.prepared.query)
     if isinstance(message, Query | Prepare):
         return sanitised(message.query or "")
     return ""
@@ -108,8 +108,8 @@ def _batched_texts(request: Request, message: Batch) -> list[str]:
     for query, _ in message.entries:
         if isinstance(query, str):
             texts[sanitised(query)] = None
-        elif query in request.batched:
-            texts[sanitised(request.batched[query].query)] = None
+        elif query in request.call.batched:
+            texts[sanitised(request.call.batched[query].query)] = None
     return list(texts)
 
 
@@ -134,7 +134,7 @@ def _batch_operation_of(texts: list[str], size: int) -> tuple[str, str | None]:
 
 def _values_of(request: Request) -> tuple[Any, ...]:
     """The values of an EXECUTE, decoded from what is sent."""
-    message, prepared = request.message, request.prepared
+    message, prepared = request.message, request.call.prepared
     if prepared is None or not isinstance(message, Execute) or not message.values:
         return ()
     registry = request.executor.plans.registry
@@ -202,12 +202,12 @@ class SlowQueryLog(Observer):
 
     def _text(self, request: Request, facts: RequestFacts) -> str:
         message = request.message
-        if not self.log_parameters or not isinstance(message, Query) or request.prepared:
+        if not self.log_parameters or not isinstance(message, Query) or request.call.prepared:
             return facts.text
         return (message.query or "")[:LONGEST_TEXT]
 
     def _parameters(self, request: Request) -> str:
-        if not self.log_parameters or request.prepared is None:
+        if not self.log_parameters or request.call.prepared is None:
             return ""
         shown = (repr(value) for value in _values_of(request))
         short = (

@@ -1,6 +1,6 @@
 """What a request gives back: rows that decode when they are read, and what came with them."""
 
-from async_cassandra._exec.rows import AsyncResultSet, Rows
-from async_cassandra._exec.tracing import TraceHandle
+from async_cassandra._results.result_set import AsyncResultSet, Rows
+from async_cassandra._results.tracing import TraceHandle
 
 __all__ = ["AsyncResultSet", "Rows", "TraceHandle"]

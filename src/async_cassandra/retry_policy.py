@@ -16,7 +16,7 @@ from cassandra import CDCWriteFailure, FunctionFailure, ReadFailure, WriteFailur
 from cassandra.policies import RetryPolicy
 from cassandra.protocol import TruncateError
 
-from async_cassandra._exec.statements import is_read
+from async_cassandra._cql.analysis import is_read
 
 __all__ = ["AsyncRetryPolicy", "DefaultRetryPolicy"]
 

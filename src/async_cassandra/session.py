@@ -9,20 +9,20 @@ from cassandra.query import BatchStatement
 
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
-from async_cassandra._exec.build import CallOptions, seconds_of
-from async_cassandra._exec.core import SessionCore
-from async_cassandra._exec.prepare import run
-from async_cassandra._exec.records import RowT
-from async_cassandra._exec.request import Request
-from async_cassandra._exec.rows import AsyncResultSet, whole_result
-from async_cassandra._exec.statements import (
+from async_cassandra._request.request import Request
+from async_cassandra._results.records import RowT
+from async_cassandra._results.result_set import AsyncResultSet, whole_result
+from async_cassandra._session.core import SessionCore
+from async_cassandra._session_settings import SessionSettings
+from async_cassandra._statements.build import CallOptions, seconds_of
+from async_cassandra._statements.prepare import run
+from async_cassandra._statements.statements import (
     AnyStatement,
     BoundStatement,
     Parameters,
     Payload,
     PreparedStatement,
 )
-from async_cassandra._session_settings import SessionSettings
 from async_cassandra.exceptions import (
     SURROGATES,
     ConfigurationError,
@@ -162,9 +162,9 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
             and execution_profile is EXEC_PROFILE_DEFAULT
             and not trace
         ):
-            options = core.default_options
+            options = core.calls.default_options
         else:
-            options = core.call_options(
+            options = core.calls.options(
                 trace,
                 custom_payload,
                 timeout,
@@ -176,7 +176,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
             )
         request = core.builder.prepared(query, parameters, options)
         if request is None:
-            request = await core.resolver.resolve(query, parameters, options)
+            request = await core.calls.request(query, parameters, options)
         else:
             # They are encoded: a large value need not stay as long as the request.
             parameters = None
@@ -187,7 +187,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         except BaseException:
             request.let_go()
             raise
-        result = whole_result(request, core)
+        result = whole_result(request, core.traces)
         return await self._completed(request, options) if result is None else result
 
     async def _once_more(
@@ -200,7 +200,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         if isinstance(query, PreparedStatement | BoundStatement):
             await run(request)
             return request
-        again = await self._core.resolver.resolve(query, parameters, options)
+        again = await self._core.calls.request(query, parameters, options)
         await run(again)
         return again
 
@@ -209,20 +209,22 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         response = request.response
         assert response is not None
         if response.page is None:
-            await self._core.follow_up(response, request.coordinator)
-            return AsyncResultSet(request, response, self._core)
+            await self._core.agreement.follow(response, request.coordinator)
+            return AsyncResultSet(request, response, self._core.traces)
         pages = [response.page]
         warnings: list[str] = []
         next_state = response.paging_state
         while next_state is not None and options.wants_all:
-            request = self._core.builder.next_page(request, next_state)
+            request = request.next_page(next_state)
             another = await run(request)
             if another is None or another.page is None:
                 break
             pages.append(another.page)
             warnings += another.warnings or ()
             next_state = another.paging_state
-        return AsyncResultSet(request, response, self._core, tuple(pages), next_state, warnings)
+        return AsyncResultSet(
+            request, response, self._core.traces, tuple(pages), next_state, warnings
+        )
 
     async def execute_stream(
         self,
@@ -254,7 +256,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         config = stream_config if stream_config is not None else StreamConfig()
         if config.timeout_seconds is not None:
             timeout = config.timeout_seconds
-        options = core.call_options(
+        options = core.calls.options(
             trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, row
         )
         options.fetch_size = config.fetch_size if stream_config is not None else None
@@ -262,11 +264,13 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         options.is_stream = True
         request = core.builder.prepared(query, parameters, options)
         if request is None:
-            request = await core.resolver.resolve(query, parameters, options)
+            request = await core.calls.request(query, parameters, options)
         response = await run(request)
         if response is not None and response.page is None:
-            await core.follow_up(response, request.coordinator)
-        return AsyncStreamingResultSet(core.builder, request, response, request.row_factory, config)
+            await core.agreement.follow(response, request.coordinator)
+        return AsyncStreamingResultSet(
+            core.builder, request, response, request.call.row_factory, config
+        )
 
     async def execute_batch(
         self,
@@ -314,10 +318,10 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         core.check_usable()
         if not isinstance(query, str):
             raise TypeError(f"query takes a str, not {type(query).__name__}")
-        options = core.call_options(
+        options = core.calls.options(
             False, custom_payload, timeout, EXEC_PROFILE_DEFAULT, None, None, None
         )
-        return await core.resolver.prepare(query, options, self._own_keyspace(keyspace))
+        return await core.calls.prepare(query, options, self._own_keyspace(keyspace))
 
     def _own_keyspace(self, keyspace: str | None) -> str | None:
         """The keyspace of a statement, which protocol v4 cannot say."""
@@ -340,7 +344,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         self._core.check_usable()
         core = self._core
         name = exact_keyspace(keyspace)
-        await core.keyspaces.change(name, seconds_of(core.default_options))
+        await core.keyspaces.change(name, seconds_of(core.calls.default_options))
 
     async def close(self, *, grace: float = CLOSE_GRACE) -> None:
         """Refuse new requests, wait for those under way, close the connections; idempotent.

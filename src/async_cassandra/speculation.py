@@ -5,7 +5,7 @@ from typing import Any
 
 from cassandra.policies import SpeculativeExecutionPolicy
 
-from async_cassandra._exec.latencies import LatencyTracker, PercentilePlan
+from async_cassandra._watch.latencies import LatencyTracker, PercentilePlan
 from async_cassandra.exceptions import ConfigurationError, shown
 
 __all__ = ["PercentileSpeculativeExecutionPolicy"]

@@ -2,6 +2,6 @@
 
 from cassandra.query import BatchType, SimpleStatement
 
-from async_cassandra._exec.statements import BatchStatement, BoundStatement, PreparedStatement
+from async_cassandra._statements.statements import BatchStatement, BoundStatement, PreparedStatement
 
 __all__ = ["BatchStatement", "BatchType", "BoundStatement", "PreparedStatement", "SimpleStatement"]

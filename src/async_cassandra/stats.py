@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from async_cassandra._exec.core import SessionCore
-from async_cassandra._exec.histogram import Histogram
-from async_cassandra._exec.observer import Observer, Observers
-from async_cassandra._exec.request_stats import RequestStats
+from async_cassandra._session.core import SessionCore
+from async_cassandra._session.request_stats import RequestStats
+from async_cassandra._watch.histogram import Histogram
+from async_cassandra._watch.observer import Observer, Observers
 
 __all__ = ["NodeStats", "SessionStats"]
 

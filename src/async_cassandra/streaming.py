@@ -9,12 +9,12 @@ from typing import Any, Generic, Self
 from cassandra.query import SimpleStatement
 
 from async_cassandra._closing import AsyncClosing
-from async_cassandra._exec.build import RequestBuilder
-from async_cassandra._exec.prepare import run
-from async_cassandra._exec.records import RecordType, RowT_co
-from async_cassandra._exec.request import Request
-from async_cassandra._exec.rows import row_maker
-from async_cassandra._exec.statements import RowFactory
+from async_cassandra._request.request import Request
+from async_cassandra._results.records import RecordType, RowT_co
+from async_cassandra._results.result_set import row_maker
+from async_cassandra._statements.build import RequestBuilder
+from async_cassandra._statements.prepare import run
+from async_cassandra._statements.statements import RowFactory
 from async_cassandra._wire.errors import ColumnDecodeError as WireDecodeError
 from async_cassandra._wire.errors import ProtocolError as WireProtocolError
 from async_cassandra._wire.responses import Response
@@ -133,7 +133,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
 
     def _fetch_ahead(self) -> None:
         assert self._next_state is not None
-        request = self._builder.next_page(self._request, self._next_state)
+        request = self._request.next_page(self._next_state)
         request.start()
         self._ahead = request
 

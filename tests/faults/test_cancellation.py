@@ -19,7 +19,7 @@ from cassandra.policies import RetryPolicy
 from cassandra.query import SimpleStatement
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, ClientOptions, StreamConfig
-from async_cassandra._exec.request import Attempt, Request, State
+from async_cassandra._request.request import Attempt, Request, State
 from async_cassandra.server import CassandraServer
 from tests.faults.conftest import Report
 from tests.support.request_rig import until

@@ -133,8 +133,9 @@ def report_finding(outcome: Outcome) -> None:
 
 def coverage() -> dict[str, Lines]:
     modules = sorted((SOURCE / "async_cassandra" / "_wire").glob("*.pyx"))
-    c_files = (path.with_suffix(".c") for path in modules)
-    objects = BUILD / "temp" / "src" / "async_cassandra" / "_wire"
+    made = next(ROOT.glob("build/*-SANITIZE-COVERAGE"))
+    c_files = (made / "c" / path.relative_to(ROOT).with_suffix(".c") for path in modules)
+    objects = BUILD / "temp" / made.relative_to(ROOT) / "c/src/async_cassandra/_wire"
     return covered_lines(objects, c_files, "async_cassandra/_wire/")
 
 

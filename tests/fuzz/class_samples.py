@@ -7,24 +7,25 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from cassandra.query import named_tuple_factory
+from cassandra.cluster import ExecutionProfile
+from cassandra.query import SimpleStatement
 
+from async_cassandra._cql.analysis import analyze
 from async_cassandra._driver.ring import TokenRing
 from async_cassandra._driver.types import PYTHON_TYPES
-from async_cassandra._exec import faults
-from async_cassandra._exec.awaited import Wakeups
-from async_cassandra._exec.build import RequestBuilder
-from async_cassandra._exec.cql import analyze
-from async_cassandra._exec.executor import Executor
-from async_cassandra._exec.latencies import LatencyTracker, PercentilePlan
-from async_cassandra._exec.observer import Observer, Observers
-from async_cassandra._exec.prepared import PreparedQuery
-from async_cassandra._exec.request import Request
-from async_cassandra._exec.request_stats import RequestStats
-from async_cassandra._exec.routes import Routes
-from async_cassandra._exec.rows import AsyncResultSet
 from async_cassandra._net.connection import Connection, NodeConnections
-from async_cassandra._net.timers import TimerQueue
+from async_cassandra._request.awaited import Wakeups
+from async_cassandra._request.call import Call
+from async_cassandra._request.executor import Executor
+from async_cassandra._request.plan import Routes
+from async_cassandra._request.prepared import PreparedQuery
+from async_cassandra._request.request import Request
+from async_cassandra._request.timers import TimerQueue
+from async_cassandra._results.result_set import AsyncResultSet
+from async_cassandra._session.request_stats import RequestStats
+from async_cassandra._statements.build import CallOptions, RequestBuilder
+from async_cassandra._watch.latencies import LatencyTracker, PercentilePlan
+from async_cassandra._watch.observer import Observer, Observers
 from async_cassandra._wire.binding import BindPlan
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import parse_class_name
@@ -72,13 +73,18 @@ def prepared_response() -> Any:
 
 def executor() -> Executor:
     loop = asyncio.new_event_loop()
-    return Executor(loop, TimerQueue(loop), RowPlans(registry()), faults)
+    return Executor(loop, TimerQueue(loop), RowPlans(registry()))
+
+
+def query() -> Request:
+    options = CallOptions(ExecutionProfile())
+    statement = SimpleStatement("SELECT")
+    builder = RequestBuilder(executor(), 5)
+    return builder.query(statement, "SELECT", analyze("SELECT"), None, options)
 
 
 def result() -> AsyncResultSet[Any]:
-    request = Request(executor(), Query("SELECT"), STATEMENT)
-    request.row_factory = named_tuple_factory
-    return AsyncResultSet(request, rows_response(), NOTHING)
+    return AsyncResultSet(query(), rows_response(), NOTHING)
 
 
 def tracker() -> LatencyTracker:
@@ -108,7 +114,8 @@ SAMPLES: dict[str, Callable[[], object]] = {
     "row iterator": lambda: iter(result()),
     "executor": executor,
     "builder": lambda: RequestBuilder(executor(), 5),
-    "request": lambda: Request(executor(), Query("SELECT"), STATEMENT),
+    "request": query,
+    "call": Call,
     "wakeups": lambda: Wakeups(asyncio.new_event_loop()),
     "connection": lambda: Connection(asyncio.new_event_loop(), "h:1", 5),
     "node": lambda: NodeConnections("h:1"),

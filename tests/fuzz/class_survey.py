@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from async_cassandra._library import LIBRARY
 from tests.fuzz.class_samples import SAMPLES
 
 # Calls have so many arguments at most, all of one kind.
@@ -43,10 +44,7 @@ type Step = Callable[[str], None]
 
 
 def compiled_modules() -> Iterator[types.ModuleType]:
-    for package in ("_wire", "_net", "_exec", "_driver"):
-        library = importlib.import_module(f"async_cassandra.{package}._compiled")
-        for name in library.modules.split():
-            yield importlib.import_module(f"async_cassandra.{package}.{name}")
+    yield from map(importlib.import_module, sorted(LIBRARY.modules))
 
 
 def compiled_classes() -> list[type]:

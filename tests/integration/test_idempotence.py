@@ -65,8 +65,8 @@ async def decided(
     profile: object = EXEC_PROFILE_DEFAULT,
 ) -> bool:
     """Whether the session would send this again; it is not sent."""
-    options = session._core.call_options(False, None, None, profile, None, None, None)
-    request = await session._core.resolver.resolve(query, parameters, options)
+    options = session._core.calls.options(False, None, None, profile, None, None, None)
+    request = await session._core.calls.request(query, parameters, options)
     return request.idempotent
 
 

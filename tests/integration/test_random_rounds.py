@@ -21,7 +21,7 @@ from cassandra.query import BatchStatement as DriverBatchStatement
 from cassandra.query import SimpleStatement
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster
-from async_cassandra._exec.config import ClientOptions
+from async_cassandra._session.config import ClientOptions
 from async_cassandra.exceptions import (
     ParameterTypeError,
     ParameterValueError,

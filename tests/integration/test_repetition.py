@@ -10,7 +10,7 @@ import pytest
 from hypothesis import Phase, given, seed, settings
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, QueryError
-from async_cassandra._exec.cql import Repetition, analyze
+from async_cassandra._cql.analysis import Repetition, analyze
 from tests.integration.conftest import Backend
 from tests.support.cql_writes import COUNTERS, TABLE, TYPE, WRITES, Write, spaced
 

@@ -10,7 +10,7 @@ from cassandra.policies import ConstantReconnectionPolicy, ConstantSpeculativeEx
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
-from async_cassandra._exec.config import ClientOptions
+from async_cassandra._session.config import ClientOptions
 from async_cassandra.profiles import ExecutionProfile
 from tests.model import intentions as found
 from tests.model.caller import Caller

@@ -12,7 +12,8 @@ import anyio
 import pytest
 import uvloop
 
-from async_cassandra._exec.request import Request
+from async_cassandra._request.call import Call
+from async_cassandra._request.request import Request
 from async_cassandra._wire.requests import Options
 from async_cassandra.exceptions import QueryError
 from tests.support.peer_replies import ErrorCode
@@ -110,15 +111,19 @@ async def test_nothing_of_those_that_ended_is_left_in_the_next() -> None:
             requests = [rig.read(timeout=5.0) for _ in range(300)]
             for request in requests:
                 request.spent = 0.5
-                request.batched = {b"id": None}  # type: ignore[dict-item]
             await answer(rig, 300)
             await asyncio.gather(*requests)
             del request, requests
-            for new in [Request(rig.executor, Options()) for _ in range(300)]:
+            for new in [Request(rig.executor, Options(), Call()) for _ in range(300)]:
                 assert type(new) is Request
                 assert gc.is_tracked(new)
-                assert (new.state, new.spent, new.batched, new.timeout) == (0, 0.0, {}, math.inf)
-                left: list[Any] = [new.response, new.statement, new.policy, new.coordinator]
+                assert (new.state, new.spent, new.call.batched, new.timeout) == (
+                    0,
+                    0.0,
+                    {},
+                    math.inf,
+                )
+                left: list[Any] = [new.response, new.statement, new.errors, new.coordinator]
                 assert left == [None] * 4
                 assert not new.done()
         await rig.check_quiet()

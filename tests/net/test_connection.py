@@ -10,10 +10,10 @@ from typing import Any
 import lz4.block
 import pytest
 
-from async_cassandra._exec.observer import Observer, Observers
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._net.handshake import ConnectOptions, open_connection
+from async_cassandra._watch.observer import Observer, Observers
 from async_cassandra._wire.requests import Options, Prepare, Query
 from async_cassandra._wire.responses import Response
 from tests.support.native_protocol import Compression, Opcode, encode_envelope, encode_segment

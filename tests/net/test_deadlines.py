@@ -14,7 +14,7 @@ from cassandra.policies import RetryPolicy
 
 import async_cassandra
 from async_cassandra import AsyncCassandraSession, AsyncCluster, exceptions
-from async_cassandra._exec.request import State
+from async_cassandra._request.request import State
 from tests.support.native_protocol import Opcode
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, nodes, until

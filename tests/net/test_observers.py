@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from async_cassandra._exec.observer import Observer, Observers
-from async_cassandra._exec.prepare import run
-from async_cassandra._exec.request import Request
-from async_cassandra._exec.request_stats import RequestStats
+from async_cassandra._request.request import Request
+from async_cassandra._session.request_stats import RequestStats
+from async_cassandra._statements.prepare import run
+from async_cassandra._watch.observer import Observer, Observers
 from async_cassandra.speculation import PercentileSpeculativeExecutionPolicy
 from tests.support.peer_replies import ErrorCode
 from tests.support.recorder import Recorder
@@ -118,7 +118,7 @@ async def test_pages_of_one_call_are_one_request() -> None:
         first = await first_page(rig)
         assert "finished" not in recorder.events
         rig.advance(1.0)
-        second = rig.builder.next_page(first, b"next")
+        second = first.next_page(b"next")
         task = asyncio.ensure_future(run(second))
         (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(2,), (3,)])
         await task

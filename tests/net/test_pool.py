@@ -1,7 +1,7 @@
 """What keeps a node's connections open: handshake, pool, heartbeat and timers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from async_cassandra._net.errors import (
 )
 from async_cassandra._net.handshake import ConnectOptions, open_connection
 from async_cassandra._net.heartbeat import Heartbeat
-from async_cassandra._net.timers import CallbackTimer, TimerQueue
+from async_cassandra._request.timers import TimerQueue, Waiting
 from tests.support.native_protocol import Opcode
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, Clock, RequestRig, until
@@ -330,6 +330,17 @@ async def test_idle_connection_is_left_alone_with_an_interval_of_zero() -> None:
 # Timers
 
 
+class CallbackTimer(Waiting):
+    """Calls a function when it is due."""
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback = callback
+
+    def on_due(self) -> int:
+        self.callback()
+        return 0
+
+
 class Fired:
     """A queue on a clock of its own, and the names of the timers that were due."""
 
@@ -340,7 +351,7 @@ class Fired:
 
     def start(self, name: str, delay: float) -> CallbackTimer:
         timer = CallbackTimer(lambda: self.names.append(name))
-        timer.start(self.queue, delay)
+        self.queue.start(timer, delay, self.clock())
         return timer
 
     def at(self, seconds: float) -> list[str]:
@@ -370,8 +381,8 @@ async def test_timers_are_never_early_and_hardly_late() -> None:
 async def test_stopped_timer_is_not_due_and_others_of_its_delay_are() -> None:
     fired = Fired()
     timers = [fired.start(name, 1.0) for name in "abc"]
-    timers[1].stop(fired.queue)
-    timers[1].stop(fired.queue)
+    fired.queue.stop(timers[1])
+    fired.queue.stop(timers[1])
     assert len(fired.queue) == 2
     assert fired.at(2.0) == ["a", "c"]
 
@@ -380,14 +391,14 @@ async def test_timer_that_starts_again_is_due_later() -> None:
     fired = Fired()
     timer = fired.start("a", 1.0)
     fired.clock.now += 0.5
-    timer.start(fired.queue, 1.0)
+    fired.queue.start(timer, 1.0, fired.clock())
     assert fired.at(1.2) == []
     assert fired.at(1.6) == ["a"]
 
 
 async def test_timer_may_start_others_when_due() -> None:
     fired = Fired()
-    CallbackTimer(lambda: fired.start("second", 0.5)).start(fired.queue, 0.5)
+    fired.queue.start(CallbackTimer(lambda: fired.start("second", 0.5)), 0.5, fired.clock())
     assert fired.at(0.6) == []
     assert fired.at(1.2) == ["second"]
 
@@ -403,7 +414,7 @@ async def test_timer_that_raises_does_not_stop_the_others() -> None:
         raise LookupError
 
     try:
-        CallbackTimer(fail).start(fired.queue, 0.5)
+        fired.queue.start(CallbackTimer(fail), 0.5, fired.clock())
         fired.start("after", 0.5)
         assert fired.at(1.0) == ["after"]
     finally:
@@ -438,7 +449,7 @@ async def test_loop_runs_what_is_due() -> None:
     queue = TimerQueue(loop)
     done = loop.create_future()
     started = loop.time()
-    CallbackTimer(lambda: done.set_result(None)).start(queue, 0.02)
+    queue.start(CallbackTimer(lambda: done.set_result(None)), 0.02, started)
     await done
     assert loop.time() - started >= 0.019
     queue.close()

@@ -13,8 +13,8 @@ from cassandra.policies import (
 )
 
 from async_cassandra import exceptions
-from async_cassandra._exec.request import State
 from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._request.request import State
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import (
     INT_ROW,

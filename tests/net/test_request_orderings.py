@@ -13,8 +13,8 @@ from math import inf
 
 import pytest
 
-from async_cassandra._exec.request import Request, State
 from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._request.request import Request, State
 from async_cassandra.exceptions import ConnectionError, QueryError, QueryTimeoutError
 from tests.support.native_protocol import Opcode
 from tests.support.peer_replies import ErrorCode

@@ -9,8 +9,8 @@ import pytest
 from cassandra.policies import RetryPolicy
 
 from async_cassandra._driver.ring import TokenRing
-from async_cassandra._exec.request import Request
-from async_cassandra._exec.routes import Routes
+from async_cassandra._request.plan import Routes
+from async_cassandra._request.request import Request
 from async_cassandra.exceptions import QueryTimeoutError
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, InOrder, RequestRig, nothing_more, until
@@ -53,11 +53,10 @@ class Planned:
 
         :param keyspace: of the request's token; ``None`` sends it without a token
         """
-        request = self.rig.query("SELECT v FROM t", is_idempotent=True, retry_policy=AskAll())
-        if keyspace is not None:
-            request.token = 7
-            request.has_token = True
-            request.routing_keyspace = keyspace
+        where = {} if keyspace is None else {"routing_key": b"key", "keyspace": keyspace}
+        request = self.rig.query(
+            "SELECT v FROM t", is_idempotent=True, retry_policy=AskAll(), statement_options=where
+        )
         request.start()
         asked = [await self._refuse(request) for _ in self.rig.peers]
         request.cancel()

@@ -9,8 +9,8 @@ import pytest
 from cassandra.policies import RetryPolicy
 
 from async_cassandra import exceptions
-from async_cassandra._exec.request import State
 from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._request.request import State
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, InOrder, RequestRig, nodes, until, values
 
@@ -107,7 +107,7 @@ async def test_abandoned_executor_fails_what_waits() -> None:
         await until(lambda: backing_off.state == State.PAUSED)
         live = [rig.read(timeout=inf) for _ in range(2)]
         queued = rig.write()
-        rig.executor.abandon(over)
+        rig.executor.fail_waiting(over)
         for request in (backing_off, queued):
             with pytest.raises(exceptions.ConnectionError, match="over"):
                 request.result()

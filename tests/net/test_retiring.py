@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from async_cassandra import AsyncCluster, exceptions
-from async_cassandra._exec.request import State
 from async_cassandra._net.heartbeat import Heartbeat
+from async_cassandra._request.request import State
 from tests.support.request_rig import INT_ROW, RequestRig, until
 from tests.support.scripted_peer import Automatic, ScriptedPeer, scripted_cluster
 

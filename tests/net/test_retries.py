@@ -8,8 +8,8 @@ from cassandra import ConsistencyLevel, protocol
 from cassandra.policies import RetryPolicy
 
 from async_cassandra import exceptions
-from async_cassandra._exec import faults
-from async_cassandra._exec.request import Request, State
+from async_cassandra._request import faults
+from async_cassandra._request.request import Request, State
 from async_cassandra.retry_policy import AsyncRetryPolicy, DefaultRetryPolicy
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, RequestRig, nodes, nothing_more, until

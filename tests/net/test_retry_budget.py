@@ -6,8 +6,8 @@ import pytest
 from cassandra.policies import ConstantSpeculativeExecutionPolicy, RetryPolicy
 
 from async_cassandra import AsyncCluster, exceptions
-from async_cassandra._exec.budget import Budget
 from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._request.budget import Budget
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, nodes, until
 from tests.support.scripted_peer import ScriptedPeer

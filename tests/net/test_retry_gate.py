@@ -10,9 +10,9 @@ from cassandra.policies import RetryPolicy
 from cassandra.query import BatchStatement, BatchType
 
 from async_cassandra import exceptions
-from async_cassandra._exec import faults
-from async_cassandra._exec.cql import Repetition
-from async_cassandra._exec.request import Request, State
+from async_cassandra._cql.analysis import Repetition
+from async_cassandra._request import faults
+from async_cassandra._request.request import Request, State
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import RequestRig, nodes, nothing_more, until
 

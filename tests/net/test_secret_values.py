@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import prometheus_client
@@ -18,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from async_cassandra import AsyncCluster
-from async_cassandra._exec.redaction import without_values
+from async_cassandra._cql.redaction import without_values
 from async_cassandra._wire.requests import Query
 from async_cassandra.contrib.opentelemetry import OpenTelemetryObserver
 from async_cassandra.exceptions import AsyncCassandraError, QueryError
@@ -294,5 +293,4 @@ async def test_value_that_cannot_be_sent_is_not_shown(cql_type: str, records: Re
     ],
 )
 def test_beginning_of_a_value_that_a_server_quotes_is_hidden(query: str, words: str) -> None:
-    request: Any = SimpleNamespace(message=Query(query), prepared=None)
-    assert "s3cr3t" not in without_values(words, request)
+    assert "s3cr3t" not in without_values(words, Query(query), None)

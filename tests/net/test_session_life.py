@@ -18,7 +18,7 @@ from cassandra.auth import Authenticator, AuthProvider
 from cassandra.policies import ConstantReconnectionPolicy
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster, exceptions
-from async_cassandra._exec.config import ClientOptions
+from async_cassandra._session.config import ClientOptions
 from tests.support.native_protocol import Opcode
 from tests.support.peer_replies import ErrorCode
 from tests.support.recorder import Recorder

@@ -187,10 +187,10 @@ async def keyspace(peer: ScriptedPeer, session: AsyncCassandraSession, make: Mak
 
 async def routing_key(peer: ScriptedPeer, session: AsyncCassandraSession, make: Make) -> None:
     statement = make(routing_key=b"\x00\x00\x00\x07")
-    options = session._core.default_options
-    request = await session._core.resolver.resolve(statement, None, options)
+    options = session._core.calls.default_options
+    request = await session._core.calls.request(statement, None, options)
     if isinstance(statement, SimpleStatement):
-        assert request.token == token_of(b"\x00\x00\x00\x07")
+        assert request.call.token == token_of(b"\x00\x00\x00\x07")
         statement.routing_key = "seven"
         await refused(session, statement, "routing_key")
     else:
@@ -201,8 +201,8 @@ async def is_idempotent(peer: ScriptedPeer, session: AsyncCassandraSession, make
     statement = make()
     for mark in (True, False):
         statement.is_idempotent = mark
-        request = await session._core.resolver.resolve(
-            statement, None, session._core.default_options
+        request = await session._core.calls.request(
+            statement, None, session._core.calls.default_options
         )
         assert request.idempotent is (mark or statement.__class__ is SimpleStatement)
 

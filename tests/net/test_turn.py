@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from async_cassandra._exec.request import Request
+from async_cassandra._request.request import Request
 from tests.support.request_rig import INT_ROW, nodes, values
 
 pytestmark = pytest.mark.anyio

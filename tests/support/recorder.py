@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from async_cassandra._exec.observer import Observer
-from async_cassandra._exec.request import Request
+from async_cassandra._request.request import Request
+from async_cassandra._watch.observer import Observer
 
 
 class Recorder(Observer):

@@ -5,7 +5,7 @@ per peer, and the loop's timers on a clock of their own.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -21,21 +21,20 @@ from cassandra.policies import (
 from cassandra.pool import Host
 from cassandra.query import SimpleStatement
 
+from async_cassandra._cql.analysis import analyze
 from async_cassandra._driver.types import PYTHON_TYPES
-from async_cassandra._exec import faults
-from async_cassandra._exec.budget import Budget
-from async_cassandra._exec.build import CallOptions, RequestBuilder
-from async_cassandra._exec.cql import analyze
-from async_cassandra._exec.executor import Executor
-from async_cassandra._exec.prepare import Preparer
-from async_cassandra._exec.request import Request
-from async_cassandra._exec.statements import PreparedStatement
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.handshake import ConnectOptions, open_connection
 from async_cassandra._net.pool import NodePool
 from async_cassandra._net.protocol import ConnectionProtocol
-from async_cassandra._net.timers import TimerQueue
+from async_cassandra._request.budget import Budget
+from async_cassandra._request.executor import Executor
+from async_cassandra._request.request import Request
+from async_cassandra._request.timers import TimerQueue
+from async_cassandra._statements.build import CallOptions, RequestBuilder
+from async_cassandra._statements.prepare import Preparer
+from async_cassandra._statements.statements import PreparedStatement
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.requests import Options
 from async_cassandra._wire.responses import RowPlans
@@ -130,7 +129,7 @@ class RequestRig:
         self.timers = TimerQueue(loop, self.clock)
         self.plans = RowPlans(CodecRegistry(PYTHON_TYPES, {}))
         self.executor = Executor(
-            loop, self.timers, self.plans, faults, max_queued=max_queued, budget=budget
+            loop, self.timers, self.plans, max_queued=max_queued, budget=budget
         )
         self.builder = RequestBuilder(self.executor, version)
         self.preparer = Preparer(self.executor, self.builder)
@@ -211,9 +210,16 @@ class RequestRig:
             profile, timeout=timeout, pinned=None if pinned is None else tuple(pinned), **others
         )
 
-    def query(self, text: str, *, is_idempotent: bool = False, **options: Any) -> Request:
+    def query(
+        self,
+        text: str,
+        *,
+        is_idempotent: bool = False,
+        statement_options: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Request:
         """Build a request that runs a string."""
-        statement = SimpleStatement(text, is_idempotent=is_idempotent)
+        statement = SimpleStatement(text, is_idempotent=is_idempotent, **(statement_options or {}))
         call = self.call_options(**options)
         return self.builder.query(statement, text, analyze(text), self.executor.keyspace, call)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from async_cassandra._exec.faults import FIRST_BACKOFF, LONGEST_BACKOFF, backoff
+from async_cassandra._request.faults import FIRST_BACKOFF, LONGEST_BACKOFF, backoff
 
 
 @pytest.mark.parametrize("earlier", [0, 1, 5, 1023, 1024, 10**9])

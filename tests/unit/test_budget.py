@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from async_cassandra._exec.budget import Allowance
+from async_cassandra._request.budget import Allowance
 
 START = 1000.0
 

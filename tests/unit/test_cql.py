@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from async_cassandra._exec.cql import (
+from async_cassandra._cql.analysis import (
     MarkerStyle,
     MixedMarkersError,
     Repetition,

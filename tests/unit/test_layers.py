@@ -7,16 +7,23 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[2] / "src"
+BELOW_REQUESTS = {"_net", "_driver", "_wire", "_library", "exceptions", "asyncio", "cassandra"}
 # What each layer may import besides itself. The face is every module directly in the package; the
 # exceptions are a leaf below all that raises them, what finds compiled modules one below all that are.
 BELOW: dict[str, set[str]] = {
-    "_libraries": set(),
-    "_wire": {"_libraries"},
+    "_compiled": set(),
+    "_library": {"_compiled"},
+    "_wire": {"_library"},
     "exceptions": {"_wire", "cassandra"},
-    "_net": {"_wire", "_libraries", "asyncio"},
-    "_driver": {"_wire", "_libraries", "exceptions", "asyncio", "cassandra"},
-    "_exec": {"_net", "_driver", "_wire", "_libraries", "exceptions", "asyncio", "cassandra"},
-    "face": {"_exec", "_net", "_driver", "_wire", "exceptions", "asyncio", "cassandra"},
+    "_net": {"_wire", "_library", "asyncio"},
+    "_driver": {"_wire", "_library", "exceptions", "asyncio", "cassandra"},
+    "_watch": {"_library"},
+    "_cql": {"_driver", "_wire", "exceptions", "cassandra"},
+    "_request": {"_watch", "_cql", *BELOW_REQUESTS},
+    "_statements": {"_request", "_cql", *BELOW_REQUESTS},
+    "_results": {"_request", *BELOW_REQUESTS},
+    "_session": {"_results", "_statements", "_request", "_watch", "_cql", *BELOW_REQUESTS},
+    "face": {"_session", "_results", "_statements", "_request", "_watch", "_cql", *BELOW_REQUESTS},
     "contrib": {"face", "exceptions", "asyncio", "cassandra"},
     "server": {"face", "exceptions", "asyncio", "cassandra"},
 }
@@ -36,7 +43,8 @@ FILES = {
     for path in sorted(SOURCE.rglob("*"))
     if path.suffix in (".py", ".pyx", ".pxd")
 }
-MODULES = set(FILES.values())
+# The library that the compiled modules are in is built from no file of its own.
+MODULES = {*FILES.values(), "async_cassandra._compiled"}
 
 
 def imported_names(path: Path, *, for_types: bool = True) -> Iterator[str]:

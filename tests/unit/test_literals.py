@@ -16,8 +16,8 @@ import pytest
 from cassandra.query import UNSET_VALUE, ValueSequence
 from cassandra.util import Date, Duration, OrderedMap, SortedSet, Time
 
-from async_cassandra._exec.cql import MarkerStyle
-from async_cassandra._exec.literals import LiteralEncoder, write_parameters
+from async_cassandra._cql.analysis import MarkerStyle
+from async_cassandra._cql.literals import LiteralEncoder, write_parameters
 from async_cassandra.exceptions import ParameterTypeError, ParameterValueError
 from tests.wire.test_subclasses import Nothing, OlderWord, OwnText, Word, own
 

@@ -17,7 +17,7 @@ import pytest
 from cassandra.util import Date, SortedSet, Time
 
 from async_cassandra._driver.types import PYTHON_TYPES
-from async_cassandra._exec.records import MAX_READERS, record_type
+from async_cassandra._results.records import MAX_READERS, record_type
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import CqlType, TypeCode
 from async_cassandra._wire.rows import Column, RowPlan

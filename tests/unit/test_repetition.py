@@ -8,9 +8,9 @@ from cassandra.query import bind_params
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from async_cassandra._exec.cql import Repetition, analyze
-from async_cassandra._exec.literals import LiteralEncoder
-from async_cassandra._exec.resolver import formatted_info
+from async_cassandra._cql.analysis import Repetition, analyze
+from async_cassandra._cql.literals import LiteralEncoder
+from async_cassandra._statements.resolver import formatted_info
 from tests.support.cql_writes import WRITES, Write, spaced
 
 NAMES = st.sampled_from(["t", "values", "json", "ks.values", '"ks"."IF"', "ttl", "key.timestamp"])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from async_cassandra._driver.control_plane import schema_event
-from async_cassandra._exec.schema_events import concerns
+from async_cassandra._request.schema_events import concerns
 from async_cassandra._wire.cqltypes import CqlType, TypeCode
 from async_cassandra._wire.rows import Column
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from async_cassandra import PercentileSpeculativeExecutionPolicy
-from async_cassandra._exec.latencies import LatencyTracker
+from async_cassandra._watch.latencies import LatencyTracker
 from async_cassandra.exceptions import ConfigurationError
 
 HOST = "a host"

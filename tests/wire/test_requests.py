@@ -10,13 +10,13 @@ from cassandra.query import BatchType
 from hypothesis import given
 from hypothesis import strategies as st
 
+from async_cassandra._wire.protocol import Opcode
 from async_cassandra._wire.requests import (
     NO_TIMESTAMP,
     AuthResponse,
     Batch,
     Execute,
     Message,
-    Opcode,
     Options,
     Prepare,
     Query,

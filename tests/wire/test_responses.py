@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.errors import ProtocolError
-from async_cassandra._wire.responses import ErrorCode, Response, ResultKind, RowPlans, decode
+from async_cassandra._wire.protocol import ErrorCode, ResultKind
+from async_cassandra._wire.responses import Response, RowPlans, decode
 from tests.support.native_protocol import Opcode, Writer
 from tests.support.peer_replies import (
     Extras,

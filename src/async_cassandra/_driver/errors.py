@@ -17,7 +17,7 @@ from async_cassandra import exceptions
 from async_cassandra._driver.authentication import ProviderFailed
 from async_cassandra._driver.server_names import WrongServerName
 from async_cassandra._wire import errors as _wire
-from async_cassandra._wire.responses import ErrorCode
+from async_cassandra._wire.protocol import ErrorCode
 
 Fields = Mapping[str, Any]
 """An ERROR message's fields after code and text, named as in the driver: ``consistency``,

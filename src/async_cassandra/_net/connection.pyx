@@ -23,6 +23,7 @@ from libc.string cimport memmove, memset
 
 from async_cassandra._net.turn cimport Turn
 from async_cassandra._wire.framing cimport COMPRESSED_SEGMENTS, SEGMENTS
+from async_cassandra._wire.protocol cimport Opcode
 from async_cassandra._wire.responses cimport Response, decode_response
 
 from async_cassandra._net.errors import ConnectionLost
@@ -42,7 +43,6 @@ DEF HIGH_WATER_BYTES = 1048576
 # Responses handled in one turn of the loop, some 2 ms of work with that of the tasks that wait for them. A thousand
 # containers more in a turn would also start the garbage collector in each.
 DEF RESPONSES_PER_TURN = 128
-DEF PREPARE = 0x09
 
 
 @cython.no_gc
@@ -200,7 +200,7 @@ cdef class Connection(EnvelopeSink):
             response cannot be read
         """
         future = self.loop.create_future()
-        self.send(FutureHandler(future, message.opcode == PREPARE), message)
+        self.send(FutureHandler(future, message.opcode == Opcode.PREPARE), message)
         return future
 
     def _flush(self):

@@ -21,8 +21,9 @@ from async_cassandra._net.errors import (
     VersionRefused,
 )
 from async_cassandra._net.protocol import ConnectionProtocol
-from async_cassandra._wire.requests import AuthResponse, Opcode, Options, Query, Startup
-from async_cassandra._wire.responses import ErrorCode, Response
+from async_cassandra._wire.protocol import ErrorCode, Opcode
+from async_cassandra._wire.requests import AuthResponse, Options, Query, Startup
+from async_cassandra._wire.responses import Response
 
 
 class Authenticator(Protocol):

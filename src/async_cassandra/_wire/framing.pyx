@@ -16,6 +16,7 @@ from libc.limits cimport INT_MAX
 from libc.string cimport memcpy
 
 from async_cassandra._wire.buffer cimport get_int, get_short, put_int, put_short, reserve, write_raw
+from async_cassandra._wire.protocol cimport Opcode
 
 from async_cassandra._wire.errors import ProtocolError
 
@@ -33,7 +34,6 @@ cdef extern from "crc32.h":
 
 DEF HEADER = 9
 DEF MAX_PAYLOAD = 131071
-DEF OP_ERROR = 0x00
 # A split envelope gets so much room at once, if it is as long, and then as much again as has arrived.
 DEF FIRST_CLAIM = 1048576
 DEF CRC24_INIT = 0x875060
@@ -365,7 +365,7 @@ cdef class FrameReader:
 
     cdef int check_header(self, const unsigned char* header) except -1:
         if header[0] != (self.version | 0x80):
-            if header[4] == OP_ERROR and 0x83 <= header[0] <= 0x86 and self.framing == ENVELOPES:
+            if header[4] == Opcode.ERROR and 0x83 <= header[0] <= 0x86 and self.framing == ENVELOPES:
                 # A server without our version answers in its own, with the reason in an ERROR.
                 return 0
             raise ProtocolError(

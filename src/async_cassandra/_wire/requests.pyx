@@ -24,6 +24,7 @@ from async_cassandra._wire.buffer cimport (
     write_string,
     write_string_map,
 )
+from async_cassandra._wire.protocol cimport EnvelopeFlag, Opcode, QueryFlag
 
 
 cdef extern from "pool.h":
@@ -33,37 +34,7 @@ cdef extern from "pool.h":
     void execute_pool_use(PyTypeObject* kind)
 
 
-cpdef enum Opcode:
-    ERROR = 0x00
-    STARTUP = 0x01
-    READY = 0x02
-    AUTHENTICATE = 0x03
-    OPTIONS = 0x05
-    SUPPORTED = 0x06
-    QUERY = 0x07
-    RESULT = 0x08
-    PREPARE = 0x09
-    EXECUTE = 0x0A
-    REGISTER = 0x0B
-    EVENT = 0x0C
-    BATCH = 0x0D
-    AUTH_CHALLENGE = 0x0E
-    AUTH_RESPONSE = 0x0F
-    AUTH_SUCCESS = 0x10
-
-
 NO_TIMESTAMP = INT64_MIN
-
-DEF FLAG_TRACING = 0x02
-DEF FLAG_CUSTOM_PAYLOAD = 0x04
-
-DEF WITH_VALUES = 0x01
-DEF SKIP_METADATA = 0x02
-DEF WITH_PAGE_SIZE = 0x04
-DEF WITH_PAGING_STATE = 0x08
-DEF WITH_SERIAL_CONSISTENCY = 0x10
-DEF WITH_TIMESTAMP = 0x20
-DEF WITH_KEYSPACE = 0x80
 
 
 @cython.no_gc
@@ -71,7 +42,8 @@ cdef class Message:
     """One request; ``tracing`` and ``custom_payload`` are the envelope's options."""
 
     cdef uint8_t flags(self) noexcept:
-        return (FLAG_TRACING if self.tracing else 0) | (FLAG_CUSTOM_PAYLOAD if self.custom_payload is not None else 0)
+        cdef uint8_t flags = EnvelopeFlag.TRACING if self.tracing else 0
+        return flags if self.custom_payload is None else flags | EnvelopeFlag.CUSTOM_PAYLOAD
 
     cdef int write(self, WriteBuffer out, uint8_t version) except -1:
         """Append the envelope's body."""
@@ -94,7 +66,7 @@ cdef class Options(Message):
     """Ask which options the server supports; also the heartbeat."""
 
     def __cinit__(self):
-        self.opcode = OPTIONS
+        self.opcode = Opcode.OPTIONS
 
     cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
         return 0
@@ -107,7 +79,7 @@ cdef class Startup(Message):
     cdef dict options
 
     def __cinit__(self, dict options not None):
-        self.opcode = STARTUP
+        self.opcode = Opcode.STARTUP
         self.options = options
 
     cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
@@ -121,7 +93,7 @@ cdef class AuthResponse(Message):
     cdef bytes token
 
     def __cinit__(self, bytes token):
-        self.opcode = AUTH_RESPONSE
+        self.opcode = Opcode.AUTH_RESPONSE
         self.token = token
 
     cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
@@ -135,7 +107,7 @@ cdef class Register(Message):
     cdef list events
 
     def __cinit__(self, list events not None):
-        self.opcode = REGISTER
+        self.opcode = Opcode.REGISTER
         self.events = events
 
     cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
@@ -152,7 +124,7 @@ cdef class Prepare(Message):
     """Prepare ``query``; a ``keyspace`` is sent on v5 only, v4 takes the connection's."""
 
     def __cinit__(self, str query not None, str keyspace=None):
-        self.opcode = PREPARE
+        self.opcode = Opcode.PREPARE
         self.query = query
         self.keyspace = keyspace
 
@@ -186,11 +158,11 @@ cdef class Statement(Message):
     cdef int tail_flags(self, uint8_t version) noexcept:
         cdef int flags = 0
         if self.serial_consistency:
-            flags |= WITH_SERIAL_CONSISTENCY
+            flags |= QueryFlag.WITH_SERIAL_CONSISTENCY
         if self.timestamp != INT64_MIN:
-            flags |= WITH_TIMESTAMP
+            flags |= QueryFlag.WITH_TIMESTAMP
         if self.keyspace is not None and version >= 5:
-            flags |= WITH_KEYSPACE
+            flags |= QueryFlag.WITH_KEYSPACE
         return flags
 
 
@@ -208,7 +180,7 @@ cdef class Query(Statement):
     """
 
     def __cinit__(self):
-        self.opcode = QUERY
+        self.opcode = Opcode.QUERY
 
     def __init__(self, str query=None):
         self.query = query
@@ -220,13 +192,13 @@ cdef class Query(Statement):
     cdef int write_parameters(self, WriteBuffer out, uint8_t version) except -1:
         cdef int flags = self.tail_flags(version)
         if self.values is not None:
-            flags |= WITH_VALUES
+            flags |= QueryFlag.WITH_VALUES
         if self.skip_metadata:
-            flags |= SKIP_METADATA
+            flags |= QueryFlag.SKIP_METADATA
         if self.page_size > 0:
-            flags |= WITH_PAGE_SIZE
+            flags |= QueryFlag.WITH_PAGE_SIZE
         if self.paging_state is not None:
-            flags |= WITH_PAGING_STATE
+            flags |= QueryFlag.WITH_PAGING_STATE
         write_short(out, self.consistency)
         write_flags(out, flags, version)
         if self.values is not None:
@@ -243,7 +215,7 @@ cdef class Execute(Query):
     """Run a prepared statement; ``result_metadata_id`` is sent on v5."""
 
     def __cinit__(self):
-        self.opcode = EXECUTE
+        self.opcode = Opcode.EXECUTE
 
     cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:
         write_short_bytes(out, self.prepared_id)
@@ -261,7 +233,7 @@ cdef class Batch(Statement):
     """
 
     def __cinit__(self):
-        self.opcode = BATCH
+        self.opcode = Opcode.BATCH
         self.entries = []
 
     cdef int write_body(self, WriteBuffer out, uint8_t version) except -1:

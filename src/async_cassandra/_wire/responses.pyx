@@ -23,6 +23,7 @@ from async_cassandra._wire.buffer cimport (
     take,
 )
 from async_cassandra._wire.codecs cimport CodecRegistry
+from async_cassandra._wire.protocol cimport EnvelopeFlag, ErrorCode, Opcode, ResultKind
 from async_cassandra._wire.rows cimport (
     Page, ResultMetadata, RowPlan, column_codecs, read_metadata, read_prepared_metadata,
 )
@@ -30,52 +31,8 @@ from async_cassandra._wire.rows cimport (
 from async_cassandra._wire.errors import ProtocolError
 
 
-cpdef enum ResultKind:
-    NO_RESULT = 0
-    VOID = 1
-    ROWS = 2
-    SET_KEYSPACE = 3
-    PREPARED = 4
-    SCHEMA_CHANGE = 5
-
-
-cpdef enum ErrorCode:
-    SERVER_ERROR = 0x0000
-    PROTOCOL_ERROR = 0x000A
-    BAD_CREDENTIALS = 0x0100
-    UNAVAILABLE = 0x1000
-    OVERLOADED = 0x1001
-    IS_BOOTSTRAPPING = 0x1002
-    TRUNCATE_ERROR = 0x1003
-    WRITE_TIMEOUT = 0x1100
-    READ_TIMEOUT = 0x1200
-    READ_FAILURE = 0x1300
-    FUNCTION_FAILURE = 0x1400
-    WRITE_FAILURE = 0x1500
-    CDC_WRITE_FAILURE = 0x1600
-    CAS_WRITE_UNKNOWN = 0x1700
-    SYNTAX_ERROR = 0x2000
-    UNAUTHORIZED = 0x2100
-    INVALID = 0x2200
-    CONFIG_ERROR = 0x2300
-    ALREADY_EXISTS = 0x2400
-    UNPREPARED = 0x2500
-
-
 # More distinct results than this are not repeated queries but generated ones.
 DEF MAX_PLANS = 1024
-
-DEF TRACING = 0x02
-DEF CUSTOM_PAYLOAD = 0x04
-DEF WARNING = 0x08
-
-DEF OP_ERROR = 0x00
-DEF OP_READY = 0x02
-DEF OP_AUTHENTICATE = 0x03
-DEF OP_SUPPORTED = 0x06
-DEF OP_RESULT = 0x08
-DEF OP_AUTH_CHALLENGE = 0x0E
-DEF OP_AUTH_SUCCESS = 0x10
 
 
 cdef class RowPlans:
@@ -149,8 +106,8 @@ cdef class Response:
 cdef Response new_keyspace(str keyspace):
     """The RESULT of a USE, as if a server had sent it."""
     cdef Response response = Response.__new__(Response)
-    response.opcode = OP_RESULT
-    response.kind = SET_KEYSPACE
+    response.opcode = Opcode.RESULT
+    response.kind = ResultKind.SET_KEYSPACE
     response.keyspace = keyspace
     return response
 
@@ -174,23 +131,23 @@ cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, co
     cursor.end = body + size
     cdef Response response = Response.__new__(Response)
     response.opcode = opcode
-    if flags & TRACING:
+    if flags & EnvelopeFlag.TRACING:
         response.tracing_id = PyBytes_FromStringAndSize(<const char*>take(&cursor, 16), 16)
-    if flags & WARNING:
+    if flags & EnvelopeFlag.WARNING:
         response.warnings = read_string_list(&cursor)
-    if flags & CUSTOM_PAYLOAD:
+    if flags & EnvelopeFlag.CUSTOM_PAYLOAD:
         response.custom_payload = read_bytes_map(&cursor)
-    if opcode == OP_RESULT:
+    if opcode == Opcode.RESULT:
         decode_result(response, &cursor, version, plan, plans, as_tuples, whole, at_once)
-    elif opcode == OP_ERROR:
+    elif opcode == Opcode.ERROR:
         response.error = decode_error(&cursor, version)
-    elif opcode == OP_SUPPORTED:
+    elif opcode == Opcode.SUPPORTED:
         response.supported = read_string_multimap(&cursor)
-    elif opcode == OP_AUTHENTICATE:
+    elif opcode == Opcode.AUTHENTICATE:
         response.authenticator = read_string(&cursor)
-    elif opcode == OP_AUTH_CHALLENGE or opcode == OP_AUTH_SUCCESS:
+    elif opcode == Opcode.AUTH_CHALLENGE or opcode == Opcode.AUTH_SUCCESS:
         response.token = read_bytes(&cursor)
-    elif opcode != OP_READY:
+    elif opcode != Opcode.READY:
         raise ProtocolError(f"opcode 0x{opcode:02x} is no response")
     return response
 
@@ -205,15 +162,15 @@ def decode(uint8_t version, uint8_t flags, uint8_t opcode, bytes body not None, 
 cdef int decode_result(Response response, Cursor* cursor, uint8_t version, RowPlan plan, RowPlans plans,
                        bint as_tuples, bytes whole, bint at_once) except -1:
     response.kind = read_int(cursor)
-    if response.kind == ROWS:
+    if response.kind == ResultKind.ROWS:
         return decode_rows(response, cursor, plan, plans, as_tuples, whole, at_once)
-    if response.kind == SET_KEYSPACE:
+    if response.kind == ResultKind.SET_KEYSPACE:
         response.keyspace = read_string(cursor)
-    elif response.kind == PREPARED:
+    elif response.kind == ResultKind.PREPARED:
         response.prepared = decode_prepared(cursor, version)
-    elif response.kind == SCHEMA_CHANGE:
+    elif response.kind == ResultKind.SCHEMA_CHANGE:
         response.schema_change = decode_schema_change(cursor)
-    elif response.kind != VOID:
+    elif response.kind != ResultKind.VOID:
         raise ProtocolError(f"a RESULT of unknown kind {response.kind}")
     return 0
 
@@ -275,23 +232,24 @@ cdef ServerError decode_error(Cursor* cursor, uint8_t version):
 
 
 cdef dict decode_error_fields(Cursor* cursor, int code, uint8_t version):
-    if code == UNAVAILABLE:
+    if code == ErrorCode.UNAVAILABLE:
         return {
             "consistency": read_short(cursor),
             "required_replicas": read_int(cursor),
             "alive_replicas": read_int(cursor),
         }
-    if code in (READ_TIMEOUT, WRITE_TIMEOUT, READ_FAILURE, WRITE_FAILURE, CAS_WRITE_UNKNOWN):
+    if code in (ErrorCode.READ_TIMEOUT, ErrorCode.WRITE_TIMEOUT, ErrorCode.READ_FAILURE, ErrorCode.WRITE_FAILURE,
+                ErrorCode.CAS_WRITE_UNKNOWN):
         return decode_replica_fields(cursor, code, version)
-    if code == FUNCTION_FAILURE:
+    if code == ErrorCode.FUNCTION_FAILURE:
         return {
             "keyspace": read_string(cursor),
             "function": read_string(cursor),
             "arg_types": read_string_list(cursor),
         }
-    if code == ALREADY_EXISTS:
+    if code == ErrorCode.ALREADY_EXISTS:
         return {"keyspace": read_string(cursor), "table": read_string(cursor)}
-    if code == UNPREPARED:
+    if code == ErrorCode.UNPREPARED:
         return {"query_id": read_short_bytes(cursor)}
     return {}
 
@@ -302,15 +260,15 @@ cdef dict decode_replica_fields(Cursor* cursor, int code, uint8_t version):
         "received_responses": read_int(cursor),
         "required_responses": read_int(cursor),
     }
-    if code in (READ_FAILURE, WRITE_FAILURE):
+    if code in (ErrorCode.READ_FAILURE, ErrorCode.WRITE_FAILURE):
         fields["failures"] = read_int(cursor)
         if version >= 5:
             fields["error_code_map"] = read_reasons(cursor, fields["failures"])
-    if code in (READ_TIMEOUT, READ_FAILURE):
+    if code in (ErrorCode.READ_TIMEOUT, ErrorCode.READ_FAILURE):
         fields["data_retrieved"] = read_byte(cursor) != 0
-    if code in (WRITE_TIMEOUT, WRITE_FAILURE):
+    if code in (ErrorCode.WRITE_TIMEOUT, ErrorCode.WRITE_FAILURE):
         fields["write_type"] = read_string(cursor)
-        if code == WRITE_TIMEOUT and fields["write_type"] == "CAS" and cursor.end - cursor.at >= 2:
+        if code == ErrorCode.WRITE_TIMEOUT and fields["write_type"] == "CAS" and cursor.end - cursor.at >= 2:
             fields["contentions"] = read_short(cursor)
     return fields
 

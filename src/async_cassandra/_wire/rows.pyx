@@ -19,6 +19,7 @@ from async_cassandra._wire.buffer cimport (
 from async_cassandra._wire.codec cimport Codec
 from async_cassandra._wire.codecs cimport CodecRegistry
 from async_cassandra._wire.cqltypes cimport CqlType, read_type
+from async_cassandra._wire.protocol cimport RowsFlag
 
 from async_cassandra._wire.errors import ColumnDecodeError, ProtocolError
 from async_cassandra._wire.row import row_type as make_row_type
@@ -35,13 +36,6 @@ cdef extern from "Python.h":
     Py_ssize_t PySlice_AdjustIndices(
         Py_ssize_t length, Py_ssize_t* start, Py_ssize_t* stop, Py_ssize_t step
     )
-
-
-cdef enum:
-    GLOBAL_TABLES_SPEC = 0x1
-    HAS_MORE_PAGES = 0x2
-    NO_METADATA = 0x4
-    METADATA_CHANGED = 0x8
 
 
 @cython.final
@@ -80,7 +74,7 @@ cdef class ResultMetadata:
     """What a RESULT says about its columns.
 
     :ivar flags: the [int] as received
-    :ivar columns: ``None`` if the server left them out (NO_METADATA)
+    :ivar columns: ``None`` if the server left them out
     :ivar paging_state: the token of the next page; ``None`` on the last one
     :ivar new_metadata_id: the id that replaces the statement's; ``None`` if nothing changed
     :ivar partition_key_indexes: parameters that make up the partition key, in its order; only for
@@ -89,11 +83,12 @@ cdef class ResultMetadata:
 
     @property
     def has_more_pages(self):
-        return bool(self.flags & HAS_MORE_PAGES)
+        return bool(self.flags & RowsFlag.HAS_MORE_PAGES)
 
     cdef bint is_bare(self) noexcept:
         """Whether it says how many columns there are, and nothing follows that."""
-        return self.flags & (NO_METADATA | HAS_MORE_PAGES | METADATA_CHANGED) == NO_METADATA
+        return (self.flags & (RowsFlag.NO_METADATA | RowsFlag.HAS_MORE_PAGES | RowsFlag.METADATA_CHANGED)
+                == RowsFlag.NO_METADATA)
 
     def __repr__(self):
         return f"<ResultMetadata of {self.column_count} columns, flags {self.flags:#x}>"
@@ -114,9 +109,9 @@ cdef ResultMetadata read_metadata(Cursor* cursor, ResultMetadata usual=None):
     cdef ResultMetadata metadata = ResultMetadata.__new__(ResultMetadata)
     metadata.flags = flags
     metadata.column_count = column_count
-    if metadata.flags & HAS_MORE_PAGES:
+    if metadata.flags & RowsFlag.HAS_MORE_PAGES:
         metadata.paging_state = read_bytes(cursor)
-    if metadata.flags & METADATA_CHANGED:
+    if metadata.flags & RowsFlag.METADATA_CHANGED:
         metadata.new_metadata_id = read_short_bytes(cursor)
     read_columns(cursor, metadata)
     return metadata
@@ -146,9 +141,9 @@ cdef ResultMetadata read_prepared_metadata(Cursor* cursor):
 
 cdef int read_columns(Cursor* cursor, ResultMetadata metadata) except -1:
     cdef Py_ssize_t count = metadata.column_count
-    cdef bint one_table = metadata.flags & GLOBAL_TABLES_SPEC
+    cdef bint one_table = metadata.flags & RowsFlag.GLOBAL_TABLES_SPEC
     cdef list columns = []
-    if metadata.flags & NO_METADATA:
+    if metadata.flags & RowsFlag.NO_METADATA:
         if count < 0:
             raise_truncated(count, 0)
         return 0

@@ -1,0 +1,39 @@
+from async_cassandra._net.turn cimport Turn
+from async_cassandra._request.timers cimport Waiting
+
+
+cdef class Wakeups(Turn):
+    cdef list ended
+    cdef object callback
+    cdef object answered
+    cdef object get_loop
+    cdef bint is_scheduled
+    cdef bint is_one_by_one
+
+    cdef int add(self, Awaited ended) except -1
+    cdef int schedule(self) except -1
+
+
+# How something awaited has ended.
+cdef enum Outcome:
+    PENDING = 0
+    ANSWERED = 1
+    FAILED = 2
+    CANCELLED = 3
+
+
+cdef class Awaited(Waiting):
+    # asyncio's mark of a future.
+    cdef public bint _asyncio_future_blocking
+    cdef Wakeups wakeups
+    cdef int outcome
+    cdef object error
+    # The wake-up of the first who awaits it, in its context, and of any others.
+    cdef object callback
+    cdef object context
+    cdef list further
+
+    cdef bint settle(self, int outcome, object error) except -1
+    cdef int call_soon(self, object callback, object context) except -1
+    cdef object ended_for(self, object callback)
+    cdef int wake(self) except -1

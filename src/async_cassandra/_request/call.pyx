@@ -1,0 +1,51 @@
+"""One call: what its statement, its options and its execution profile come to."""
+
+cimport cython
+from cpython.object cimport PyTypeObject
+from libc.math cimport INFINITY
+
+from async_cassandra._request.prepared import other_keyspace
+
+from async_cassandra._wire.protocol cimport Opcode
+from async_cassandra._wire.requests cimport Prepare, Statement
+
+cdef extern from "pool.h":
+    """
+    POOL(call_pool)
+    """
+    void call_pool_use(PyTypeObject* kind)
+
+cdef dict NO_QUERIES = {}
+
+
+@cython.no_gc
+cdef class Call:
+    """What does not change from one page of a call to the next; the requests for all its pages share it.
+
+    :class:`~async_cassandra._statements.build.RequestBuilder` fills it; it is read-only from then on.
+    """
+
+    def __cinit__(self):
+        self.batched = NO_QUERIES
+        self.timeout = INFINITY
+
+    cdef int name_keyspace(self, Message message, Connection connection) except -1:
+        """Have the message name the keyspace that its unqualified names mean, where that is not the connection's.
+
+        Names that were given before the session had a keyspace mean none: the server took them, so they are qualified.
+
+        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot say it
+        """
+        cdef str keyspace = None
+        if self.keyspace != connection.keyspace and self.keyspace is not None:
+            if connection.version < 5:
+                raise other_keyspace(getattr(message, "query", "a batch"), self.keyspace, connection.keyspace)
+            keyspace = self.keyspace
+        if message.opcode == Opcode.PREPARE:
+            (<Prepare>message).keyspace = keyspace
+        else:
+            (<Statement>message).keyspace = keyspace
+        return 0
+
+
+call_pool_use(<PyTypeObject*>Call)

@@ -1,0 +1,53 @@
+cimport cython
+
+
+cdef class Waiting:
+    # In a TimerQueue: when it is due, and its neighbours in the list of its delay.
+    cdef double due
+    cdef Waiting previous
+    cdef Waiting next
+    cdef TimerList timer_list
+    # In a WaitQueue: since when, and how long in all.
+    cdef bint is_queued
+    cdef double queued_at
+    cdef readonly double queued_seconds
+
+    cpdef int on_due(self) except -1
+    cdef int try_to_leave(self, double now) except -1
+
+
+# What comes of trying to leave the queue.
+cdef enum QueueExit:
+    LEFT_QUEUE
+    FOUND_NO_PLACE
+    FOUND_ALL_FULL
+
+
+cdef class TimerList:
+    cdef double delay
+    cdef Waiting head
+    cdef Waiting tail
+
+    cdef void unlink(self, Waiting timer) noexcept
+
+
+@cython.final
+cdef class TimerQueue:
+    cdef object loop
+    cdef object clock
+    cdef dict lists
+    # The list that was asked for last, and for which delay.
+    cdef TimerList recent
+    cdef double recent_delay
+    # The loop's timer, when it fires, and its callback, which is None once the queue is closed.
+    cdef object handle
+    cdef double armed_for
+    cdef object fire_callback
+    cdef readonly Py_ssize_t size
+
+    cdef double now(self) except? -1.0
+    cdef TimerList list_of(self, double delay)
+    cpdef int start(self, Waiting timer, double delay, double now) except -1
+    cpdef void stop(self, Waiting timer) noexcept
+    cdef int arm(self, double due) except -1
+    cdef int fire_list(self, TimerList timers, double now, int budget) except -1

@@ -1,0 +1,176 @@
+"""From what the user gives to a call to the request that is sent."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cassandra.pool import Host
+from cassandra.query import SimpleStatement
+
+from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
+from async_cassandra._driver.control_plane import ControlPlane
+from async_cassandra._driver.request_settings import checked_payload, checked_timeout
+from async_cassandra._net.pool import NodePool
+from async_cassandra._request.request import Request
+from async_cassandra._results.records import record_type
+from async_cassandra._session.keyspace import SessionKeyspace
+from async_cassandra._session.nodes import Nodes
+from async_cassandra._statements.build import CallOptions, RequestBuilder, seconds_of
+from async_cassandra._statements.prepare import Preparer
+from async_cassandra._statements.resolver import Resolver, described, refuse_parameters
+from async_cassandra._statements.statements import Parameters, Payload, PreparedStatement
+from async_cassandra.exceptions import ConfigurationError
+
+EXECUTE_AS = "ProxyExecute"
+
+
+class Calls:
+    """The calls of one session: their options, and the keyspace that their names mean.
+
+    Concurrency: the loop's thread only.
+
+    :ivar default_options: those of a call that names none
+    """
+
+    def __init__(
+        self,
+        control: ControlPlane,
+        builder: RequestBuilder,
+        preparer: Preparer,
+        resolver: Resolver,
+        keyspaces: SessionKeyspace,
+        nodes: Nodes,
+    ) -> None:
+        self._control = control
+        self._builder = builder
+        self._preparer = preparer
+        self._resolver = resolver
+        self._keyspaces = keyspaces
+        self._nodes = nodes
+        self._loop = builder.executor.loop
+        self.default_options: CallOptions = CallOptions(control.profile(EXEC_PROFILE_DEFAULT))
+        self.timestamp_generator: Callable[[], int] | None = None
+        self.uses_client_timestamps: bool = True
+
+    def choose_timestamps(self) -> None:
+        """Have writes carry what the session's, else the cluster's generator gives, or nothing."""
+        generator = self.timestamp_generator or self._control.timestamp_generator
+        self._builder.timestamps = generator if self.uses_client_timestamps else None
+
+    def options(
+        self,
+        trace: bool,
+        custom_payload: Payload,
+        timeout: float | None,
+        execution_profile: object,
+        paging_state: bytes | None,
+        host: Host | str | None,
+        execute_as: str | None,
+        row: Any = None,
+    ) -> CallOptions:
+        """Check what one call asks for.
+
+        :raises ~async_cassandra.exceptions.ConfigurationError: naming the argument that does not
+            fit
+        """
+        if execution_profile is EXEC_PROFILE_DEFAULT:
+            profile = self.default_options.profile
+        else:
+            profile = self._control.profile(execution_profile)
+        if trace and trace is not True:
+            raise ConfigurationError(
+                f"trace takes True or False, not {trace!r}; the type of rows is row=..."
+            )
+        options = CallOptions(profile)
+        options.trace = trace
+        if timeout is not None:
+            options.timeout = checked_timeout(timeout)
+        payload = None if custom_payload is None else checked_payload(custom_payload)
+        if execute_as is not None:
+            if not isinstance(execute_as, str):
+                raise ConfigurationError(
+                    f"execute_as takes a role's name, not {type(execute_as).__name__}"
+                )
+            payload = {**(payload or {}), EXECUTE_AS: execute_as.encode()}
+        options.custom_payload = payload
+        if paging_state is not None:
+            if not isinstance(paging_state, bytes):
+                raise ConfigurationError(
+                    f"paging_state takes bytes, not {type(paging_state).__name__}"
+                )
+            options.paging_state = paging_state or None
+            options.wants_all = False
+        if host is not None:
+            options.pinned = self._pinned(host)
+        if row is not None:
+            options.row_factory = record_type(row)
+        return options
+
+    def _pinned(self, host: Host | str) -> tuple[NodePool, ...]:
+        pinned = self._nodes.pinned(host)
+        if not pinned:
+            # A closed session connects to none, and that is what its user must hear.
+            self._builder.executor.refuse()
+            known = ", ".join(sorted(pool.endpoint for pool in self._nodes.pools.values()))
+            raise ConfigurationError(f"host {host} is none that this session connects to ({known})")
+        return pinned
+
+    async def request(self, query: Any, parameters: Parameters, options: CallOptions) -> Request:
+        """The request of any statement; may have to prepare first, within the same timeout.
+
+        :raises TypeError: if ``query`` is no statement
+        """
+        started = self._loop.time()
+        used_keyspace = _used_keyspace(query)
+        if used_keyspace is not None:
+            return await self._use(query, used_keyspace, parameters, options)
+        keyspace = await self._keyspaces.enter(seconds_of(options))
+        try:
+            request = await self._resolver.request(query, parameters, keyspace, options)
+        finally:
+            self._keyspaces.leave()
+        request.spent = self._loop.time() - started
+        return request
+
+    async def _use(
+        self, query: Any, keyspace: str, parameters: Parameters, options: CallOptions
+    ) -> Request:
+        """The request of a USE, once the session has its keyspace."""
+        refuse_parameters(parameters)
+        for name, given in (
+            ("host", options.pinned),
+            ("trace", options.trace),
+            ("custom_payload and execute_as", options.custom_payload),
+            ("paging_state", not options.wants_all and not options.is_stream),
+        ):
+            if given:
+                raise ConfigurationError(
+                    f"{name}: USE changes the keyspace of the whole session, and takes none"
+                )
+        await self._keyspaces.change(keyspace, seconds_of(options))
+        statement = SimpleStatement(_text_of(query))
+        return self._builder.answered(statement, keyspace, options)
+
+    async def prepare(
+        self, query: str, options: CallOptions, keyspace: str | None = None
+    ) -> PreparedStatement:
+        """Prepare a statement for the user; its keyspace is the session's if it is not given."""
+        current = await self._keyspaces.enter(seconds_of(options))
+        try:
+            return await self._preparer.prepare(keyspace or current, query, options)
+        finally:
+            self._keyspaces.leave()
+
+
+def _text_of(query: Any) -> str:
+    """The CQL of one statement of any class; empty for a batch, and for what is not a statement."""
+    statement = getattr(query, "prepared_statement", query)
+    text = statement if isinstance(statement, str) else getattr(statement, "query_string", None)
+    return text if isinstance(text, str) else ""
+
+
+def _used_keyspace(query: Any) -> str | None:
+    """The keyspace that a USE names, whatever its class; ``None`` for any other statement."""
+    statement = getattr(query, "prepared_statement", query)
+    if isinstance(statement, PreparedStatement):
+        return statement.prepared.used_keyspace
+    return described(_text_of(statement)).keyspace_change

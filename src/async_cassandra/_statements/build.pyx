@@ -1,0 +1,351 @@
+"""From what a user passes to a request that can start: message, options, routing.
+
+An option comes from the call, else the statement, else the execution profile.
+"""
+
+import asyncio
+import time
+
+from cassandra.policies import NoSpeculativeExecutionPolicy
+from cassandra.query import FETCH_SIZE_UNSET, SimpleStatement, named_tuple_factory
+from cassandra.timestamps import MonotonicTimestampGenerator
+
+from async_cassandra._driver.request_settings import (
+    checked_fetch_size,
+    checked_level,
+    checked_payload,
+    checked_routing_key,
+    checked_serial_level,
+    checked_timeout,
+)
+from async_cassandra._cql.analysis import Repetition
+from async_cassandra._request.prepared import other_keyspace
+from async_cassandra._statements.statements import PreparedStatement
+from async_cassandra._wire.murmur3 import token_of
+from async_cassandra.exceptions import ConfigurationError
+
+from cpython.object cimport PyObject
+from libc.stdint cimport INT32_MAX, INT64_MIN, uint16_t
+
+from async_cassandra._driver.profile_settings cimport ProfileSettings, settings_of
+from async_cassandra._request.call cimport Call
+from async_cassandra._request.request cimport new_request
+from async_cassandra._statements.options cimport PreparedOptions, options_of
+from async_cassandra._wire.binding cimport BoundValues
+from async_cassandra._wire.requests cimport Batch, Execute, Prepare
+from async_cassandra._wire.responses cimport new_keyspace
+
+cdef extern from "Python.h":
+    ctypedef struct PyLongObject:
+        pass
+    bint PyUnstable_Long_IsCompact(PyLongObject* number)
+    Py_ssize_t PyUnstable_Long_CompactValue(PyLongObject* number)
+
+# The highest of the protocol's consistency levels, LOCAL_ONE.
+DEF LAST_LEVEL = 10
+
+cdef object get_running_loop = asyncio.get_running_loop
+cdef object NAMED_TUPLES = named_tuple_factory
+cdef object PREPARED_STATEMENT = PreparedStatement
+cdef object NO_SPECULATION = NoSpeculativeExecutionPolicy
+cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
+cdef object current_time = time.time
+cdef int NEVER = Repetition.NEVER
+cdef int HARMLESS = Repetition.HARMLESS
+cdef int READ = Repetition.READ
+
+
+cdef class CallOptions:
+    """What one call of ``execute`` asks for beside statement and values.
+
+    :ivar timeout: seconds per page request; ``None`` takes the profile's, ``math.inf`` waits for ever
+    :ivar profile: the driver's resolved ``ExecutionProfile``
+    :ivar wants_all: whether the pages after the first are part of the call
+    :ivar is_stream: whether rows are read in their order, and each page's lengths are to be checked as they are
+    :ivar pinned: the nodes that ``host=`` names, ``None`` for a free choice
+    :ivar row_factory: what ``row=`` makes of rows; ``None`` takes the profile's
+    """
+
+    def __init__(self, profile not None, *, bint trace=False, custom_payload=None, timeout=None, paging_state=None,
+                 tuple pinned=None, fetch_size=None):
+        self.profile = profile
+        self.trace = trace
+        self.custom_payload = custom_payload
+        self.timeout = timeout
+        self.paging_state = paging_state
+        self.pinned = pinned
+        self.fetch_size = fetch_size
+        self.wants_all = paging_state is None
+
+    def pinned_to(self, tuple nodes not None):
+        """The same for a PREPARE of the statement, on ``nodes`` in their order."""
+        return CallOptions(self.profile, custom_payload=self.custom_payload, timeout=self.timeout, pinned=nodes)
+
+
+cdef inline Py_ssize_t small(value) noexcept:
+    """An int that is not large, as it is; -1 for anything else."""
+    if type(value) is int and PyUnstable_Long_IsCompact(<PyLongObject*><PyObject*>value):
+        return PyUnstable_Long_CompactValue(<PyLongObject*><PyObject*>value)
+    return -1
+
+
+cdef inline uint16_t level_of(level) except? 0:
+    cdef Py_ssize_t number = small(level)
+    return <uint16_t>number if 0 <= number <= LAST_LEVEL else checked_level(level)
+
+
+cdef dict plain_payload(payload):
+    """A copy with exact classes only: no other code may run while a request is being written."""
+    cdef dict plain = {}
+    try:
+        for key, value in payload.items():
+            key = key.decode() if isinstance(key, bytes) else "".join((key,))
+            plain[key] = None if value is None else b"".join((value,))
+        return plain
+    except (TypeError, AttributeError, ValueError):
+        pass
+    # Without the error, which may show what is in it.
+    raise ConfigurationError("custom_payload takes a mapping of str to bytes")
+
+
+cdef inline double seconds(CallOptions options, ProfileSettings settings) except? -1:
+    """The timeout of a call, else of its profile."""
+    timeout = options.timeout
+    if timeout is None:
+        timeout = settings.request_timeout
+    if type(timeout) is float and <double>timeout > 0:
+        return <double>timeout
+    return checked_timeout(timeout, "request_timeout")
+
+
+def seconds_of(CallOptions options not None):
+    """The timeout of a call, ``math.inf`` for none."""
+    return seconds(options, settings_of(options.profile))
+
+
+cdef class RequestBuilder:
+    """Builds the requests of one session.
+
+    :param version: protocol version
+    :param timestamps: the cluster's timestamp generator, ``None`` for the servers' clocks
+    :param infers_idempotence: whether a write's CQL may show that it is idempotent
+    """
+
+    def __cinit__(self, Executor executor not None, uint8_t version, *, int default_fetch_size=5000, timestamps=None,
+                  bint infers_idempotence=False):
+        self.executor = executor
+        self.version = version
+        self.default_fetch_size = default_fetch_size
+        # The driver's default takes a lock for threads that do not exist here.
+        self.timestamps = timestamps
+        self.infers_idempotence = infers_idempotence
+
+    cdef int64_t next_timestamp(self) except? -1:
+        """Microseconds since 1970, each after the one before."""
+        cdef int64_t now
+        if self.timestamps is None:
+            return INT64_MIN
+        if type(self.timestamps) is not MonotonicTimestampGenerator:
+            now = self.timestamps()
+            return now
+        now = <int64_t>(<double>current_time() * 1e6)
+        if now <= self.last_timestamp:
+            now = self.last_timestamp + 1
+        self.last_timestamp = now
+        return now
+
+    # One method per kind of statement
+
+    def prepared(self, query, parameters, CallOptions options not None):
+        """The request of a :class:`PreparedStatement` with its parameters.
+
+        ``None`` if ``query`` is something else or of another session, or is first to be compared with what the server
+        has.
+
+        :raises ~async_cassandra.exceptions.ConnectionError: after close or fork, or on another loop
+        :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
+        :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there are too many
+        """
+        cdef PreparedQuery prepared
+        if self.executor.closed or get_running_loop() is not self.executor.loop:
+            self.executor.refuse()
+        if type(query) is not PREPARED_STATEMENT:
+            return None
+        prepared = (<PreparedOptions>query).prepared
+        if prepared is None:
+            raise ConfigurationError("the statement has not been prepared: take what prepare() gives")
+        if not prepared.is_trusted or prepared.plans is not self.executor.plans:
+            return None
+        return self.execute(query, prepared, prepared.bind(parameters), options)
+
+    cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options):
+        """A request that executes a prepared statement with ``bound`` values."""
+        cdef StatementOptions own = options_of(statement)
+        cdef ProfileSettings settings = settings_of(options.profile)
+        cdef Execute message = Execute.__new__(Execute)
+        message.prepared_id = prepared.prepared_id
+        message.values = bound.payload
+        self.set_level(message, own, settings, prepared.is_read)
+        self.set_paging(message, own, options)
+        cdef Call call = Call.__new__(Call)
+        call.statement = statement
+        call.prepared = prepared
+        call.routing_keyspace = prepared.routing_keyspace
+        if bound.has_token:
+            call.token = bound.token_value
+            call.has_token = True
+        call.idempotent = self.may_repeat(prepared.repetition, own, settings)
+        return self.request(message, call, own, options, settings)
+
+    def query(self, statement, str query not None, info not None, str keyspace, CallOptions options not None):
+        """A request that runs a string as it is.
+
+        :param info: what the tokenizer says of ``query``
+        :param keyspace: what its unqualified names mean; ``None`` for nothing
+        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot say that
+        """
+        cdef StatementOptions own = options_of(statement)
+        cdef ProfileSettings settings = settings_of(options.profile)
+        cdef Query message = Query(query)
+        self.set_level(message, own, settings, info.is_read)
+        self.set_paging(message, own, options)
+        cdef Call call = self.new_call(statement, keyspace, query)
+        self.set_routing(call, statement, keyspace)
+        call.idempotent = self.may_repeat(info.repetition, own, settings)
+        return self.request(message, call, own, options, settings)
+
+    def batch(self, statement, list entries not None, dict queries not None, int repetition, str keyspace,
+              bint has_strings, CallOptions options not None, *, str routing_keyspace=None):
+        """A request that runs a batch.
+
+        :param entries: ``(query or prepared id, encoded values)``
+        :param keyspace: what unqualified names in its strings mean, of which ``has_strings`` says that there are any
+        :param queries: prepared id to its prepared query, for a node that has forgotten it
+        :param repetition: the lowest :class:`.writes.Repetition` of what is in it
+        :param routing_keyspace: that of the statement whose routing key the batch has, if it is known
+        """
+        cdef StatementOptions own = options_of(statement)
+        cdef ProfileSettings settings = settings_of(options.profile)
+        cdef Batch message = Batch.__new__(Batch)
+        message.batch_type = statement.batch_type.value
+        message.entries = entries
+        self.set_level(message, own, settings, False)
+        cdef Call call
+        if has_strings:
+            call = self.new_call(statement, keyspace, "a batch")
+        else:
+            call = Call.__new__(Call)
+            call.statement = statement
+        call.batched = queries
+        self.set_routing(call, statement, keyspace)
+        if routing_keyspace is not None:
+            call.routing_keyspace = routing_keyspace
+        call.idempotent = self.may_repeat(repetition, own, settings)
+        return self.request(message, call, own, options, settings)
+
+    def prepare(self, str query not None, str keyspace, CallOptions options not None):
+        """A request that prepares ``query``; sending it twice is harmless.
+
+        :param keyspace: what its unqualified names mean; ``None`` for nothing
+        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot say that
+        """
+        cdef Prepare message = Prepare.__new__(Prepare, query + self.executor.statement_mark)
+        statement = SimpleStatement(query)
+        cdef Call call = self.new_call(statement, keyspace, message.query)
+        call.routing_keyspace = keyspace
+        call.idempotent = True
+        return self.request(message, call, options_of(statement), options, settings_of(options.profile))
+
+    def answered(self, statement, str keyspace not None, CallOptions options not None):
+        """A request that needs no sending: it asked for ``keyspace``, which is the session's by now."""
+        cdef Call call = Call.__new__(Call)
+        call.statement = statement
+        cdef Request request = self.request(Query(statement.query_string), call, options_of(statement), options,
+                                            settings_of(options.profile))
+        request.end_with(new_keyspace(keyspace))
+        return request
+
+    # What they share
+
+    cdef bint may_repeat(self, int repetition, StatementOptions own, ProfileSettings settings) except -1:
+        """Whether a request may be sent again after it may have reached a replica; nothing else decides that.
+
+        First what the CQL rules out or makes sure, then the statement's mark, the profile's default, the CQL's look.
+        """
+        if repetition == NEVER or repetition == READ:
+            return repetition == READ
+        if own.is_idempotent is not None:
+            return own.is_idempotent
+        if settings.is_idempotent is not None and not (settings.is_idempotent and own.takes_no_default):
+            return settings.is_idempotent
+        return self.infers_idempotence and repetition == HARMLESS
+
+    cdef int set_level(self, Statement message, StatementOptions own, ProfileSettings settings, bint is_read) except -1:
+        level = own.consistency_level
+        serial = own.serial_consistency_level
+        if level is None:
+            level = settings.consistency_level
+        if serial is None:
+            serial = settings.serial_consistency_level
+        message.consistency = level_of(level)
+        if serial is not None:
+            message.serial_consistency = checked_serial_level(serial)
+        if not is_read:
+            message.timestamp = self.next_timestamp()
+        return 0
+
+    cdef int set_paging(self, Query message, StatementOptions own, CallOptions options) except -1:
+        cdef Py_ssize_t rows
+        message.paging_state = options.paging_state
+        fetch_size = options.fetch_size
+        if fetch_size is None:
+            fetch_size = own.fetch_size
+            if fetch_size is UNSET_FETCH_SIZE:
+                message.page_size = self.default_fetch_size
+                return 0
+        rows = small(fetch_size)
+        message.page_size = rows if 0 <= rows <= INT32_MAX else checked_fetch_size(fetch_size)
+        return 0
+
+    cdef Call new_call(self, statement, str keyspace, str text):
+        """A call whose message has names without a keyspace, which mean ``keyspace``."""
+        if keyspace not in (None, self.executor.keyspace) and not self.executor.can_name_keyspaces:
+            raise other_keyspace(text, keyspace, self.executor.keyspace)
+        cdef Call call = Call.__new__(Call)
+        call.statement = statement
+        call.keyspace = keyspace
+        call.names_keyspace = True
+        return call
+
+    cdef int set_routing(self, Call call, statement, str keyspace) except -1:
+        """Take the routing key that the user gave with the statement."""
+        call.routing_keyspace = statement.keyspace or keyspace
+        key = statement.routing_key
+        if key:
+            call.token = token_of(checked_routing_key(key))
+            call.has_token = True
+        return 0
+
+    cdef Request request(self, Message message, Call call, StatementOptions own, CallOptions options,
+                         ProfileSettings settings):
+        """The request for a call's first page: deadline, policies, envelope options, rows."""
+        call.load_balancing_policy = settings.load_balancing_policy
+        call.row_factory = options.row_factory if options.row_factory is not None else settings.row_factory
+        call.as_tuples = call.row_factory is not NAMED_TUPLES
+        call.timeout = seconds(options, settings)
+        call.retry_policy = own.retry_policy if own.retry_policy is not None else settings.retry_policy
+        call.pinned = options.pinned
+        call.wants_all = options.wants_all
+        call.is_stream = options.is_stream
+        if options.trace:
+            message.tracing = True
+        payload = own.custom_payload
+        if payload is not None:
+            payload = checked_payload(payload)
+        if options.custom_payload is not None:
+            payload = {**payload, **options.custom_payload} if payload else options.custom_payload
+        if payload:
+            message.custom_payload = plain_payload(payload)
+        if call.idempotent and type(settings.speculative_execution_policy) is not NO_SPECULATION:
+            call.speculative_policy = settings.speculative_execution_policy
+        return new_request(self.executor, message, call)

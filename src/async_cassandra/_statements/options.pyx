@@ -1,0 +1,44 @@
+"""What a statement asks for each of its executions."""
+
+from cassandra.query import FETCH_SIZE_UNSET
+
+cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
+
+
+cdef class StatementOptions:
+    """What a statement asks for each of its executions.
+
+    ``None``, and the driver's mark for no ``fetch_size``, leave it to the execution profile and the session.
+
+    :ivar takes_no_default: ``is_idempotent`` may be meant as no, so the profile's yes is not for it
+    """
+
+    def __cinit__(self, *args, **kwargs):
+        self.fetch_size = UNSET_FETCH_SIZE
+
+
+cdef class PreparedOptions(StatementOptions):
+    """The same of a prepared statement, with its query."""
+
+
+class OwnMark:
+    """A statement whose ``is_idempotent`` is ``None`` as long as nobody sets it, so that ``False`` is a no."""
+
+
+cdef StatementOptions options_of(statement):
+    """The options of any statement: the statement itself where it is one of them, else a copy of its attributes."""
+    cdef StatementOptions options
+    if isinstance(statement, StatementOptions):
+        return <StatementOptions>statement
+    options = StatementOptions.__new__(StatementOptions)
+    options.retry_policy = statement.retry_policy
+    options.consistency_level = statement.consistency_level
+    options.serial_consistency_level = statement.serial_consistency_level
+    options.fetch_size = statement.fetch_size
+    options.custom_payload = statement.custom_payload
+    options.is_idempotent = statement.is_idempotent
+    if options.is_idempotent is False and not isinstance(statement, OwnMark):
+        # The driver's classes say False where nothing was said.
+        options.is_idempotent = None
+        options.takes_no_default = True
+    return options

@@ -1,0 +1,353 @@
+"""How a statement of any kind becomes a request.
+
+Prepared statements take the short way through :meth:`.build.RequestBuilder.prepared`; everything
+else is brought to a message here, for which it may have to be prepared first.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cassandra.query import BatchStatement as DriverBatchStatement
+from cassandra.query import BatchType, SimpleStatement
+from cassandra.query import BoundStatement as DriverBoundStatement
+from cassandra.query import PreparedStatement as DriverPreparedStatement
+
+from async_cassandra._cql.analysis import (
+    MarkerStyle,
+    MixedMarkersError,
+    Repetition,
+    StatementInfo,
+    analyze,
+    describe,
+)
+from async_cassandra._cql.literals import LiteralEncoder, write_parameters
+from async_cassandra._cql.redaction import without_literals
+from async_cassandra._request.prepared import PreparedQuery, other_keyspace
+from async_cassandra._request.request import Request
+from async_cassandra._statements.build import CallOptions, RequestBuilder, seconds_of
+from async_cassandra._statements.prepare import Preparer
+from async_cassandra._statements.statements import (
+    BatchStatement,
+    BoundStatement,
+    DoubtfulValues,
+    Parameters,
+    PreparedId,
+    PreparedStatement,
+    has_types_of,
+)
+from async_cassandra._wire.binding import BoundValues
+from async_cassandra.exceptions import (
+    ConfigurationError,
+    ParameterTypeError,
+    ParameterValueError,
+    StatementChangedError,
+)
+
+NO_VALUES = b"\x00\x00"
+
+_PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
+
+
+class Resolver:
+    """The way from what a user passes to a request of one session.
+
+    Concurrency: the loop's thread only.
+
+    :param encoder: writes parameters for ``%s``
+    """
+
+    def __init__(
+        self, builder: RequestBuilder, preparer: Preparer, encoder: LiteralEncoder
+    ) -> None:
+        self.builder = builder
+        self.preparer = preparer
+        self.encoder = encoder
+        self.executor = builder.executor
+        self.plans = self.executor.plans
+        self.loop = self.executor.loop
+
+    async def request(
+        self, query: Any, parameters: Parameters, keyspace: str | None, options: CallOptions
+    ) -> Request:
+        """The request of any statement but a USE; may have to prepare first, within the same timeout.
+
+        :param keyspace: what unqualified names mean
+        :raises TypeError: if ``query`` is no statement
+        """
+        match query:
+            case str():
+                unmarked = SimpleStatement(query, is_idempotent=None)
+                return await self._string(unmarked, query, parameters, keyspace, options)
+            case BoundStatement():
+                refuse_parameters(parameters)
+                prepared, bound = query.prepared_statement.prepared, query.bound
+                if query.is_doubtful or not prepared.is_ready(self.plans):
+                    prepared, bound = await self._own(prepared, bound, options, query)
+                return self.builder.execute(query, prepared, bound, options)
+            case DriverBoundStatement():
+                refuse_parameters(parameters)
+                return await self._foreign_bound(query, keyspace, options)
+            case PreparedStatement():
+                # Its values are to be bound by the types that the server has.
+                prepared = await self._own_query(query.prepared, options)
+                bound = prepared.bind(parameters)
+                return self.builder.execute(query, prepared, bound, options)
+            case DriverPreparedStatement():
+                statement = await self._adopt(query, keyspace, options)
+                bound = statement.prepared.bind(parameters)
+                return self.builder.execute(query, statement.prepared, bound, options)
+            case DriverBatchStatement():
+                refuse_parameters(parameters)
+                return await self._batch(query, keyspace, options)
+            case SimpleStatement():
+                return await self._string(
+                    query, query.query_string, parameters, query.keyspace or keyspace, options
+                )
+        raise TypeError(
+            "query takes a str, SimpleStatement, PreparedStatement, BoundStatement or "
+            f"BatchStatement, not {type(query).__name__}"
+        )
+
+    async def _string(
+        self,
+        statement: SimpleStatement,
+        text: str,
+        parameters: Parameters,
+        keyspace: str | None,
+        options: CallOptions,
+    ) -> Request:
+        info = described(text)
+        if parameters is not None and info.markers in _PREPARED_MARKERS:
+            prepared, bound = await self._bound_string(keyspace, text, parameters, options)
+            return self.builder.execute(statement, prepared.prepared, bound, options)
+        if parameters is not None:
+            text, info = self._formatted(text, info, parameters)
+        return self.builder.query(statement, text, info, keyspace, options)
+
+    def _formatted(
+        self, text: str, info: StatementInfo, parameters: Sequence[Any] | Mapping[str, Any]
+    ) -> tuple[str, StatementInfo]:
+        """A string with its parameters written into it, and what it says then."""
+        formatted = write_parameters(text, parameters, info.markers, self.encoder)
+        return formatted, formatted_info(info, parameters, formatted, self.encoder)
+
+    async def _prepared_string(
+        self, keyspace: str | None, text: str, options: CallOptions
+    ) -> PreparedStatement:
+        # Whether it was prepared when the session's keyspace was the same must make no difference.
+        if keyspace not in (None, self.executor.keyspace) and not self.executor.can_name_keyspaces:
+            raise other_keyspace(text, keyspace, self.executor.keyspace)
+        statement = self.preparer.cached(keyspace, text)
+        return statement or await self.preparer.for_string(keyspace, text, options)
+
+    async def _bound_string(
+        self, keyspace: str | None, text: str, parameters: Parameters, options: CallOptions
+    ) -> tuple[PreparedStatement, BoundValues]:
+        """A string's hidden statement and its encoded parameters.
+
+        Another client may have created the table again with other types, and its schema event is
+        still to come: what was prepared before is prepared once more before a parameter is refused.
+        """
+        known = self.preparer.cached(keyspace, text)
+        statement = known or await self._prepared_string(keyspace, text, options)
+        plan = statement.prepared.bind_plan
+        try:
+            return statement, statement.prepared.bind(parameters)
+        except (ParameterTypeError, ParameterValueError) as error:
+            is_miscounted = error.index < 0
+            if known is None or is_miscounted or self.preparer.has_confirmed(known):
+                raise
+            self.preparer.forget(known)
+            statement = await self._prepared_string(keyspace, text, options)
+            if statement.prepared.bind_plan.columns == plan.columns:
+                # They are not read again: reading may have changed them.
+                raise
+        return statement, statement.prepared.bind(parameters)
+
+    async def _own_query(self, prepared: PreparedQuery, options: CallOptions) -> PreparedQuery:
+        """This session's counterpart of a query, compared with what the server has.
+
+        Of another session, the events that it hears would be that one's, and so would its classes for user-defined
+        types, and its keys for columns.
+        """
+        if prepared.plans is not self.plans:
+            own = await self._prepared_string(prepared.keyspace, prepared.query, options)
+            prepared = own.prepared
+        if not prepared.is_trusted:
+            await self.preparer.confirm(prepared, options)
+        return prepared
+
+    async def _own(
+        self,
+        prepared: PreparedQuery,
+        bound: BoundValues,
+        options: CallOptions,
+        statement: BoundStatement | None = None,
+    ) -> tuple[PreparedQuery, BoundValues]:
+        """The same with values that were bound before."""
+        own = await self._own_query(prepared, options)
+        if own is prepared:
+            return prepared, bound if statement is None else statement.bound_for(prepared)
+        if own.bind_columns != prepared.bind_columns:
+            raise StatementChangedError(
+                "The schema changed since another session prepared this statement: its parameters have other "
+                f"types now. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
+            )
+        return own, own.bind_encoded(bound.encoded_values())
+
+    async def _adopt(
+        self, foreign: DriverPreparedStatement, keyspace: str | None, options: CallOptions
+    ) -> PreparedStatement:
+        """Our counterpart of a statement that the driver prepared."""
+        columns = foreign.column_metadata
+        meant = foreign.keyspace or (columns[0].keyspace_name if columns else keyspace)
+        if self.executor.can_name_keyspaces:
+            keyspace = meant
+        statement = await self._prepared_string(keyspace, foreign.query_string, options)
+        bind_columns = statement.prepared.bind_columns
+        if bind_columns and bind_columns[0].keyspace != meant:
+            raise other_keyspace(foreign.query_string, meant, keyspace)
+        return statement
+
+    async def _foreign_bound(
+        self, bound: DriverBoundStatement, keyspace: str | None, options: CallOptions
+    ) -> Request:
+        prepared, values = await self._adopted(bound, keyspace, options)
+        return self.builder.execute(bound, prepared, values, options)
+
+    async def _adopted(
+        self, bound: DriverBoundStatement, keyspace: str | None, options: CallOptions
+    ) -> tuple[PreparedQuery, BoundValues]:
+        """Our counterpart of a statement that the driver prepared, and the values that it has encoded."""
+        foreign = bound.prepared_statement
+        prepared = (await self._adopt(foreign, keyspace, options)).prepared
+        if not has_types_of(foreign, prepared):
+            raise StatementChangedError(
+                "The schema changed since the driver prepared this statement: its parameters have other "
+                f"types now. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
+            )
+        return prepared, prepared.bind_encoded(bound.values)
+
+    async def _batch(
+        self, batch: DriverBatchStatement, keyspace: str | None, options: CallOptions
+    ) -> Request:
+        entries: list[tuple[str | bytes, bytes]] = []
+        queries: dict[bytes, PreparedQuery] = {}
+        counts = batch.batch_type is BatchType.COUNTER
+        repetition: int = Repetition.NEVER if counts else Repetition.HARMLESS
+        keyspace = _meant_keyspace(batch, keyspace)
+        has_strings = False
+        deadline = self.loop.time() + seconds_of(options)
+        for _, statement, values in batch._statements_and_parameters:
+            if isinstance(statement, PreparedStatement):
+                prepared, bound = statement.prepared, values
+                if not prepared.is_ready(self.plans):
+                    left = self._left(options, deadline)
+                    prepared, bound = await self._own(prepared, bound, left)
+                payload = bound.payload
+            elif isinstance(statement, str) and not (values and _is_to_prepare(statement)):
+                info = described(statement)
+                if values:
+                    statement, info = self._formatted(statement, info, values)
+                repetition = min(repetition, info.repetition)
+                entries.append((statement, NO_VALUES))
+                has_strings = True
+                continue
+            else:
+                prepared, payload = await self._batched(
+                    statement, values, keyspace, options, deadline
+                )
+            prepared_id = prepared.prepared_id
+            if prepared_id not in queries:
+                queries[prepared_id] = prepared
+                repetition = min(repetition, prepared.repetition)
+            entries.append((prepared_id, payload))
+        return self.builder.batch(
+            batch,
+            entries,
+            queries,
+            repetition,
+            keyspace,
+            has_strings,
+            options,
+            routing_keyspace=getattr(batch, "routing_keyspace", None),
+        )
+
+    async def _batched(
+        self,
+        statement: Any,
+        values: Any,
+        keyspace: str | None,
+        options: CallOptions,
+        deadline: float,
+    ) -> tuple[PreparedQuery, bytes]:
+        """A batch entry's prepared query and encoded values."""
+        left = self._left(options, deadline)
+        if isinstance(statement, BoundStatement):
+            prepared, bound = await self._own(
+                statement.prepared_statement.prepared, statement.bound, left, statement
+            )
+            return prepared, bound.payload
+        if isinstance(statement, DriverBoundStatement):
+            prepared, bound = await self._adopted(statement, keyspace, left)
+            return prepared, bound.payload
+        if isinstance(statement, bytes):
+            if not isinstance(statement, PreparedId):
+                raise ConfigurationError(
+                    "a batch holds a statement that the driver prepared, and only its id: prepare it "
+                    "with this session, or use async_cassandra's BatchStatement"
+                )
+            if isinstance(values, DoubtfulValues):
+                return await self._batched(values.statement, (), keyspace, options, deadline)
+            encoded = statement.prepared.bind_encoded(values)
+            prepared, bound = await self._own(statement.prepared, encoded, left)
+            return prepared, bound.payload
+        hidden, bound = await self._bound_string(keyspace, statement, values, left)
+        return hidden.prepared, bound.payload
+
+    def _left(self, options: CallOptions, deadline: float) -> CallOptions:
+        """Options that leave a PREPARE the time until ``deadline``."""
+        left = CallOptions(options.profile)
+        left.timeout = max(deadline - self.loop.time(), 0.001)
+        return left
+
+
+def formatted_info(
+    info: StatementInfo,
+    parameters: Sequence[Any] | Mapping[str, Any],
+    formatted: str,
+    encoder: LiteralEncoder,
+) -> StatementInfo:
+    """What a string says with its parameters written into it, where they can make a difference."""
+    if not info.joins_text:
+        if info.repetition in (Repetition.READ, Repetition.NEVER):
+            return info
+        plain = parameters.values() if isinstance(parameters, Mapping) else parameters
+        if info.repetition is Repetition.HARMLESS and all(map(encoder.is_plain, plain)):
+            return info
+    return described(formatted, analyze)
+
+
+def described(text: str, reader: Callable[[str], StatementInfo] = describe) -> StatementInfo:
+    try:
+        return reader(text)
+    except MixedMarkersError as error:
+        raise ParameterValueError(f"query: {error}", error) from error
+
+
+def _meant_keyspace(batch: DriverBatchStatement, keyspace: str | None) -> str | None:
+    """What unqualified names in a batch's strings mean, in a session of ``keyspace``."""
+    if isinstance(batch, BatchStatement):
+        return batch.meant_keyspace(keyspace)
+    return batch.keyspace or keyspace
+
+
+def _is_to_prepare(text: str) -> bool:
+    return described(text).markers in _PREPARED_MARKERS
+
+
+def refuse_parameters(parameters: Parameters) -> None:
+    if parameters:
+        raise ParameterValueError(
+            "parameters: the statement has its values already; pass them to bind() or add()"
+        )
