@@ -63,7 +63,7 @@ async def test_schema_change_after_a_cut_is_seen(
     await session.execute(f"CREATE TABLE {keyspace}.{table} (id int PRIMARY KEY, a int)")
     async with AsyncCluster(**proxied_options) as cluster, cluster.connect(keyspace) as cut_off:
         assert (await cut_off.execute(query, (1,))).column_names == ["id", "a"]
-        cached = cut_off._core.preparer.cached
+        cached = cut_off._core.preparer.hidden
         assert cached(keyspace, query) is not None
         (link,) = control_links(proxies)
         cut(link)

@@ -265,10 +265,10 @@ async def test_string_is_forgotten_when_its_own_table_changes() -> None:
     query = "SELECT v FROM t WHERE k = ?"
     async with nodes() as rig:
         preparer = rig.preparer
-        preparing = asyncio.ensure_future(preparer.for_string(None, query, rig.call_options()))
+        preparing = asyncio.ensure_future(preparer.string(None, query, rig.call_options()))
         (await rig.peers[0].next_request(Opcode.PREPARE)).reply_prepared(b"id", KEY, INT_ROW)
         statement = await preparing
-        preparer.on_schema_change(schema_event("UPDATED", "TABLE", "ks", "other"))
-        assert preparer.cached(None, query) is statement
-        preparer.on_schema_change(schema_event("UPDATED", "TABLE", "ks", "t"))
-        assert preparer.cached(None, query) is None
+        rig.known.on_schema_change(schema_event("UPDATED", "TABLE", "ks", "other"))
+        assert preparer.hidden(None, query) is statement
+        rig.known.on_schema_change(schema_event("UPDATED", "TABLE", "ks", "t"))
+        assert preparer.hidden(None, query) is None

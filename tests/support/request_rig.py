@@ -33,6 +33,7 @@ from async_cassandra._request.executor import Executor
 from async_cassandra._request.request import Request
 from async_cassandra._request.timers import TimerQueue
 from async_cassandra._statements.build import CallOptions, RequestBuilder
+from async_cassandra._statements.known import KnownQueries
 from async_cassandra._statements.prepare import Preparer
 from async_cassandra._statements.statements import PreparedStatement
 from async_cassandra._wire.codecs import CodecRegistry
@@ -132,7 +133,8 @@ class RequestRig:
             loop, self.timers, self.plans, max_queued=max_queued, budget=budget
         )
         self.builder = RequestBuilder(self.executor, version)
-        self.preparer = Preparer(self.executor, self.builder)
+        self.known = KnownQueries(self.executor)
+        self.preparer = Preparer(self.executor, self.builder, self.known)
         self.options = ConnectOptions(
             protocol_version=version, max_in_flight=max_in_flight, compression=compression
         )
@@ -176,7 +178,7 @@ class RequestRig:
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.preparer.stop_teaching()
+        self.known.stop_teaching()
         for pool in self.pools:
             await pool.close()
         await self.preparer.close()
@@ -248,7 +250,7 @@ class RequestRig:
         self, text: str = "SELECT v FROM t WHERE k = ?", *, prepared_id: bytes = b"id", **reply: Any
     ) -> PreparedStatement:
         """Prepare on every peer; they all give the same id."""
-        task = asyncio.ensure_future(self.preparer.prepare(None, text, self.call_options()))
+        task = asyncio.ensure_future(self.preparer.statement(None, text, self.call_options()))
         reply.setdefault("columns", [("k", "int")])
         reply.setdefault("result_columns", INT_ROW)
         first = await self.peers[0].next_request(Opcode.PREPARE)

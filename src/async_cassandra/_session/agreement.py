@@ -11,7 +11,7 @@ from async_cassandra._driver.control_plane import ControlPlane, schema_event
 from async_cassandra._net.connection import NodeConnections
 from async_cassandra._session.nodes import Nodes
 from async_cassandra._session.queries import OwnQueries
-from async_cassandra._statements.prepare import Preparer
+from async_cassandra._statements.known import KnownQueries
 from async_cassandra._wire.responses import Response
 from async_cassandra.exceptions import AsyncCassandraError
 
@@ -25,11 +25,11 @@ class SchemaAgreement:
     """Waits for the nodes of one session to agree on its changes of the schema."""
 
     def __init__(
-        self, control: ControlPlane, nodes: Nodes, preparer: Preparer, queries: OwnQueries
+        self, control: ControlPlane, nodes: Nodes, known: KnownQueries, queries: OwnQueries
     ) -> None:
         self._control = control
         self._nodes = nodes
-        self._preparer = preparer
+        self._known = known
         self._queries = queries
 
     async def follow(self, response: Response, coordinator: NodeConnections | None) -> None:
@@ -41,7 +41,7 @@ class SchemaAgreement:
         event = schema_event(
             change.change_type, change.target, change.keyspace, change.name, arguments
         )
-        self._preparer.on_schema_change(event, coordinator)
+        self._known.on_schema_change(event, coordinator)
         if coordinator is not None and len(self._nodes.pools) > 1:
             await self.wait(coordinator, self._control.max_schema_agreement_wait)
         await self._control.after_schema_change(event)

@@ -156,7 +156,7 @@ class Calls:
         """Prepare a statement for the user; its keyspace is the session's if it is not given."""
         current = await self._keyspaces.enter(seconds_of(options))
         try:
-            return await self._preparer.prepare(keyspace or current, query, options)
+            return await self._preparer.statement(keyspace or current, query, options)
         finally:
             self._keyspaces.leave()
 

@@ -24,6 +24,7 @@ from async_cassandra._session.nodes import Nodes
 from async_cassandra._session.queries import OwnQueries
 from async_cassandra._session.user_types import UserTypes
 from async_cassandra._statements.build import RequestBuilder
+from async_cassandra._statements.known import KnownQueries
 from async_cassandra._statements.prepare import Preparer
 from async_cassandra._statements.resolver import Resolver
 from async_cassandra._wire.codecs import CodecRegistry
@@ -75,11 +76,9 @@ class SessionCore:
         )
         self.executor: Executor = self._make_executor(budget)
         self.builder: RequestBuilder = self._make_builder()
+        self.known: KnownQueries = KnownQueries(self.executor)
         self.preparer: Preparer = Preparer(
-            self.executor,
-            self.builder,
-            on_all_nodes=control.prepare_on_all_hosts,
-            on_opened=control.reprepare_on_up,
+            self.executor, self.builder, self.known, on_all_nodes=control.prepare_on_all_hosts
         )
         self.encoder: LiteralEncoder = LiteralEncoder()
         self.nodes: Nodes = self._make_nodes(connect)
@@ -91,9 +90,7 @@ class SessionCore:
         )
         queries = OwnQueries(control, self.builder)
         self.traces: TraceReader = TraceReader(queries.select)
-        self.agreement: SchemaAgreement = SchemaAgreement(
-            control, self.nodes, self.preparer, queries
-        )
+        self.agreement: SchemaAgreement = SchemaAgreement(control, self.nodes, self.known, queries)
         self.calls: Calls = Calls(
             control,
             self.builder,
@@ -135,9 +132,9 @@ class SessionCore:
             self.executor,
             connect,
             size=self.options.connections_per_node,
-            on_back=self.preparer.teach,
+            on_back=self.known.teach if self.control.reprepare_on_up else None,
             on_user_type=user_types.register,
-            on_schema_change=self.preparer.on_schema_change,
+            on_schema_change=self.known.on_schema_change,
         )
 
     @property
@@ -196,7 +193,7 @@ class SessionCore:
                 pass
         self.executor.fail_waiting(self.unusable)
         self.heartbeat.stop()
-        self.preparer.stop_teaching()
+        self.known.stop_teaching()
         await self.keyspaces.close()
         await self.nodes.close()
         # Answers that came meanwhile may have begun a pause before a retry.

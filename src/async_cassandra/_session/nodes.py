@@ -49,7 +49,7 @@ class Nodes:
         options: ConnectOptions,
         *,
         size: int,
-        on_back: Callable[[ConnectionProtocol], None],
+        on_back: Callable[[ConnectionProtocol], None] | None,
         on_user_type: Callable[[str, str, type], None],
         on_schema_change: Callable[[Mapping[str, Any], NodePool | None], None],
     ) -> None:
@@ -57,7 +57,7 @@ class Nodes:
         self._executor = executor
         self._options = options
         self._size = size
-        self._teach = on_back
+        self._on_back = on_back
         self.on_user_type = on_user_type
         self._on_schema_change = on_schema_change
         self._keyspace: str | None = None
@@ -265,8 +265,8 @@ class Nodes:
 
     def _on_opened(self, pool: NodePool, connection: ConnectionProtocol) -> None:
         self._control.report_connections(pool.host, len(pool.connections), by=self)
-        if len(pool.connections) == 1:
-            self._teach(connection)
+        if len(pool.connections) == 1 and self._on_back is not None:
+            self._on_back(connection)
         if self._executor.observer is not None:
             self._executor.observer.on_connection_opened(pool.endpoint)
 

@@ -3,114 +3,161 @@
 Each query is prepared once per session and keyspace, however many ask for it at the same time. The
 node that prepared it is asked directly; the others learn it in the background, and any that still
 does not know it says so, which prepares it within the request's own life.
-
-A change of the schema has what it may concern doubted: compared with what the node says that told of
-the change, before it is executed again. Where the node is not connected, or nodes do not agree yet,
-the driver's refresh of its metadata, which waits for their agreement, has it compared once more.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import partial
 from math import inf
 from typing import Any
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakSet
 
-from async_cassandra._cql.analysis import describe
 from async_cassandra._driver.errors import SessionClosedError
-from async_cassandra._net.connection import Connection, NodeConnections
-from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._net.connection import NodeConnections
 from async_cassandra._request.executor import Executor
 from async_cassandra._request.faults import prepare_timeout
 from async_cassandra._request.prepared import PreparedQuery, other_keyspace
 from async_cassandra._request.request import Request
-from async_cassandra._request.schema_events import concerns
 from async_cassandra._statements.build import CallOptions, RequestBuilder, seconds_of
-from async_cassandra._statements.statements import PreparedStatement
+from async_cassandra._statements.known import KnownQueries
+from async_cassandra._statements.statements import Parameters, PreparedStatement
+from async_cassandra._wire.binding import BoundValues
 from async_cassandra._wire.responses import Prepared, Response
-from async_cassandra.exceptions import QueryError, QueryTimeoutError
+from async_cassandra.exceptions import (
+    ParameterTypeError,
+    ParameterValueError,
+    QueryError,
+    QueryTimeoutError,
+)
 
 MAX_STATEMENTS = 1024
-# Outstanding PREPAREs on a connection that is being taught what the session knows.
-TEACHING_WINDOW = 16
 
 type Key = tuple[str | None, str]
 
 
 class Preparer:
-    """The prepared statements of one session.
+    """Prepares the statements of one session.
 
     Concurrency: the loop's thread only.
 
     :param on_all_nodes: prepare on every node, rather than on each when it is first asked
-    :param on_opened: prepare again on each connection that opens
     """
 
     def __init__(
         self,
         executor: Executor,
         builder: RequestBuilder,
+        known: KnownQueries,
         *,
         on_all_nodes: bool = True,
-        on_opened: bool = True,
     ) -> None:
         self._on_all_nodes = on_all_nodes
-        self._on_opened = on_opened
         self._executor = executor
         self._builder = builder
-        self._cache: OrderedDict[Key, PreparedStatement] = OrderedDict()
-        self._flights: dict[Key | PreparedQuery, asyncio.Task[Any]] = {}
-        self._queries: WeakValueDictionary[bytes, PreparedQuery] = WeakValueDictionary()
-        # Those too whose id another one has by now.
-        self._all: WeakSet[PreparedQuery] = WeakSet()
-        self._changes = 0
+        self._known = known
+        # Those of strings, the ones used last at the end, and those whose types were asked for twice.
+        self._hidden: OrderedDict[Key, PreparedQuery] = OrderedDict()
         self._confirmed: WeakSet[PreparedQuery] = WeakSet()
-        self._teaching: set[asyncio.Task[None]] = set()
+        self._flights: dict[Key | PreparedQuery, asyncio.Task[Any]] = {}
 
-    def cached(self, keyspace: str | None, query: str) -> PreparedStatement | None:
-        """The statement of a query that was prepared behind the scenes; ``None`` if it is to be prepared again."""
-        statement = self._cache.get((keyspace, query))
-        if statement is None or not statement.prepared.is_trusted:
-            return None
-        self._cache.move_to_end((keyspace, query))
-        return statement
-
-    async def for_string(
+    async def statement(
         self, keyspace: str | None, query: str, options: CallOptions
     ) -> PreparedStatement:
-        """Prepare behind the scenes; callers with the same query share one PREPARE.
+        """Prepare ``query``, whose unqualified names mean ``keyspace``, for the user."""
+        return PreparedStatement(
+            await self._prepare(keyspace, query, options), self._builder.version
+        )
 
-        It has the timeout of the caller that started it; each other one waits for its own, and
-        starts another if the first one's was shorter.
+    # Strings
+
+    async def string(self, keyspace: str | None, query: str, options: CallOptions) -> PreparedQuery:
+        """Prepare a query behind the scenes, unless that was done before.
+
+        Callers with the same query share one PREPARE. It has the timeout of the caller that started
+        it; each other one waits for its own, and starts another if the first one's was shorter.
 
         Cancellation: the PREPARE goes on for the other callers.
         """
+        # Whether it was prepared when the session's keyspace was the same must make no difference.
+        session_keyspace = self._executor.keyspace
+        if keyspace not in (None, session_keyspace) and not self._executor.can_name_keyspaces:
+            raise other_keyspace(query, keyspace, session_keyspace)
         key = (keyspace, query)
+        known = self.hidden(keyspace, query)
+        if known is not None:
+            return known
 
-        async def prepare(left: CallOptions) -> PreparedStatement:
-            statement = await self.prepare(keyspace, query, left)
-            self._cache[key] = statement
-            self._cache.move_to_end(key)
-            if len(self._cache) > MAX_STATEMENTS:
-                self._cache.popitem(last=False)
-            return statement
+        async def prepare(left: CallOptions) -> PreparedQuery:
+            prepared = await self._prepare(keyspace, query, left)
+            self._hidden[key] = prepared
+            self._hidden.move_to_end(key)
+            if len(self._hidden) > MAX_STATEMENTS:
+                self._hidden.popitem(last=False)
+            return prepared
 
-        statement: PreparedStatement = await self._shared(key, query, prepare, options)
-        return statement
+        prepared: PreparedQuery = await self._shared(key, query, prepare, options)
+        return prepared
 
-    async def confirm(self, prepared: PreparedQuery, options: CallOptions) -> None:
-        """Compare a doubted query with what the server has now; callers share one PREPARE, as in :meth:`for_string`.
+    async def bound_string(
+        self, keyspace: str | None, query: str, parameters: Parameters, options: CallOptions
+    ) -> tuple[PreparedQuery, BoundValues]:
+        """A string's query, prepared behind the scenes, and its encoded parameters.
+
+        Another client may have created the table again with other types, and its schema event is
+        still to come: what was prepared before is prepared once more before a parameter is refused.
+        """
+        known = self.hidden(keyspace, query)
+        prepared = known or await self.string(keyspace, query, options)
+        plan = prepared.bind_plan
+        try:
+            return prepared, prepared.bind(parameters)
+        except (ParameterTypeError, ParameterValueError) as error:
+            is_miscounted = error.index < 0
+            if known is None or is_miscounted or self._has_confirmed(known):
+                raise
+            for key in [key for key, hidden in self._hidden.items() if hidden is known]:
+                del self._hidden[key]
+            prepared = await self.string(keyspace, query, options)
+            if prepared.bind_plan.columns == plan.columns:
+                # They are not read again: reading may have changed them.
+                raise
+        return prepared, prepared.bind(parameters)
+
+    def hidden(self, keyspace: str | None, query: str) -> PreparedQuery | None:
+        """A string's query; ``None`` if it is to be prepared, for the first time or again."""
+        prepared = self._hidden.get((keyspace, query))
+        if prepared is None or not prepared.is_trusted:
+            return None
+        self._hidden.move_to_end((keyspace, query))
+        return prepared
+
+    def _has_confirmed(self, prepared: PreparedQuery) -> bool:
+        """Whether a string's parameter types have been asked for once more; the first time, they are to be.
+
+        An application whose parameters never fit thus prepares each string twice at most.
+        """
+        if prepared in self._confirmed:
+            return prepared in self._hidden.values()
+        self._confirmed.add(prepared)
+        return False
+
+    # Statements that were prepared before
+
+    async def own(self, prepared: PreparedQuery, options: CallOptions) -> PreparedQuery:
+        """This session's counterpart of a query, compared with what the server has if that is in doubt.
+
+        Of another session, the events that it hears would be that one's, and so would its classes for user-defined
+        types, and its keys for columns.
 
         :raises ~async_cassandra.exceptions.StatementChangedError: if it no longer fits
         """
+        if prepared.plans is not self._executor.plans:
+            prepared = await self.string(prepared.keyspace, prepared.query, options)
         while not prepared.is_trusted:
             prepared.check()
-
-            async def compare(left: CallOptions) -> None:
-                await self._compare(prepared, left)
-
-            await self._shared(prepared, prepared.query, compare, options)
+            await self._shared(prepared, prepared.query, partial(self._compare, prepared), options)
+        return prepared
 
     async def _compare(self, prepared: PreparedQuery, options: CallOptions) -> None:
         doubts = prepared.doubts
@@ -129,6 +176,35 @@ class Preparer:
         if change is not None:
             raise change
         prepared.trust(doubts)
+
+    # Asking a node
+
+    async def _prepare(
+        self, keyspace: str | None, query: str, options: CallOptions
+    ) -> PreparedQuery:
+        changes = self._known.changes
+        answer, node = await self._ask(query, keyspace, options)
+        prepared = self._known.learn(query, keyspace, answer, node)
+        if self._known.changes != changes:
+            # The server may have answered before the change.
+            prepared.doubt()
+        if self._on_all_nodes:
+            self._known.teach_others(prepared, node)
+        return prepared
+
+    async def _ask(
+        self, query: str, keyspace: str | None, options: CallOptions
+    ) -> tuple[Prepared, NodeConnections]:
+        """What a PREPARE gives, on the node that told of the last change of the schema if it can be asked."""
+        informed = self._executor.flights.informed
+        if informed is not None and informed.connections:
+            others = (node for node in self._executor.nodes.values() if node is not informed)
+            options = options.pinned_to((informed, *others))
+        request = self._builder.prepare(query, keyspace, options)
+        response = await run(request)
+        if response is None or response.prepared is None or request.coordinator is None:
+            raise QueryError("The retry policy ignores that the statement could not be prepared")
+        return response.prepared, request.coordinator
 
     async def _shared(
         self,
@@ -166,123 +242,6 @@ class Preparer:
         if not flight.cancelled():
             flight.exception()
 
-    async def prepare(
-        self, keyspace: str | None, query: str, options: CallOptions
-    ) -> PreparedStatement:
-        """Prepare ``query``, whose unqualified names mean ``keyspace``."""
-        changes = self._changes
-        answer, node = await self._ask(query, keyspace, options)
-        prepared = self._known_as(query, keyspace, answer, node)
-        if self._changes != changes:
-            # The server may have answered before the change.
-            prepared.doubt()
-        for pool in self._executor.nodes.values() if self._on_all_nodes else ():
-            if pool is not node and pool.connections:
-                self._teach_one(pool.connections[0], prepared)
-        return PreparedStatement(prepared, self._builder.version)
-
-    async def _ask(
-        self, query: str, keyspace: str | None, options: CallOptions
-    ) -> tuple[Prepared, NodeConnections]:
-        """What a PREPARE gives, on the node that told of the last change of the schema if it can be asked."""
-        informed = self._executor.flights.informed
-        if informed is not None and informed.connections:
-            others = (node for node in self._executor.nodes.values() if node is not informed)
-            options = options.pinned_to((informed, *others))
-        request = self._builder.prepare(query, keyspace, options)
-        response = await run(request)
-        if response is None or response.prepared is None or request.coordinator is None:
-            raise QueryError("The retry policy ignores that the statement could not be prepared")
-        return response.prepared, request.coordinator
-
-    def _known_as(
-        self, query: str, keyspace: str | None, answer: Prepared, node: NodeConnections
-    ) -> PreparedQuery:
-        """The query that the session has under the answer's id, if it still fits, else a new one."""
-        known = self._queries.get(answer.prepared_id)
-        if known is not None and known.keyspace == keyspace:
-            doubts = known.doubts
-            if known.renew(answer, self._executor.flights.is_informed(node)) is None:
-                known.trust(doubts)
-                return known
-        executor = self._executor
-        prepared = PreparedQuery(
-            query, keyspace, answer, describe(query), executor.plans, executor.statement_mark
-        )
-        self._queries[prepared.prepared_id] = prepared
-        self._all.add(prepared)
-        return prepared
-
-    def _teach_one(
-        self, connection: Connection, prepared: PreparedQuery
-    ) -> asyncio.Future[Response] | None:
-        is_elsewhere = prepared.keyspace not in (None, connection.keyspace)
-        if not connection.available or (is_elsewhere and connection.version < 5):
-            return None
-        try:
-            answer = connection.request(prepared.message(connection.keyspace))
-        except ConnectionLost:
-            return None
-        answer.add_done_callback(partial(_learn, prepared))
-        return answer
-
-    def teach(self, connection: Connection) -> None:
-        """Prepare, in the background, what this session uses on a node that may have restarted."""
-        if self._on_opened and self._queries:
-            task = self._executor.loop.create_task(
-                self._teach(connection, list(self._queries.values()))
-            )
-            self._teaching.add(task)
-            task.add_done_callback(self._teaching.discard)
-
-    async def _teach(self, connection: Connection, queries: list[PreparedQuery]) -> None:
-        for start in range(0, len(queries), TEACHING_WINDOW):
-            answers = [
-                answer
-                for prepared in queries[start : start + TEACHING_WINDOW]
-                if (answer := self._teach_one(connection, prepared)) is not None
-            ]
-            if not answers:
-                return
-            await asyncio.wait(answers)
-
-    def on_schema_change(
-        self, event: Mapping[str, Any], informed: NodeConnections | None = None
-    ) -> None:
-        """Doubt the queries that it concerns: their parameters may have other types now.
-
-        :param event: as in :meth:`.control_plane.Listener.on_schema_change`
-        :param informed: the node that told of it
-        """
-        self._changes += 1
-        if informed is not None:
-            self._executor.flights.informed = informed
-        for prepared in list(self._all):
-            columns = (*prepared.bind_columns, *prepared.shape.columns)
-            if concerns(event, prepared.query, columns):
-                prepared.doubt()
-
-    def forget(self, statement: PreparedStatement) -> None:
-        """Forget a string's statement that no longer fits."""
-        for key, known in list(self._cache.items()):
-            if known is statement:
-                del self._cache[key]
-
-    def has_confirmed(self, statement: PreparedStatement) -> bool:
-        """Whether a string's parameter types have been asked for once more; the first time, they are to be.
-
-        An application whose parameters never fit thus prepares each string twice at most.
-        """
-        if statement.prepared in self._confirmed:
-            return statement in self._cache.values()
-        self._confirmed.add(statement.prepared)
-        return False
-
-    def stop_teaching(self) -> None:
-        """Stop what goes on in the background."""
-        for task in self._teaching:
-            task.cancel()
-
     async def close(self) -> None:
         """Wait for what callers share, once every connection is closed and has failed it."""
         flights = list(self._flights.values())
@@ -301,12 +260,3 @@ async def run(request: Request) -> Response | None:
         request.let_go()
         raise
     return request.response
-
-
-def _learn(prepared: PreparedQuery, answer: asyncio.Future[Response]) -> None:
-    """Compare what a node said that was taught a query: it takes bytes of other types from then on."""
-    if answer.cancelled() or answer.exception() is not None:
-        return
-    response = answer.result()
-    if response.prepared is not None:
-        prepared.renew(response.prepared, False)

@@ -38,7 +38,6 @@ from async_cassandra._statements.statements import (
 from async_cassandra._wire.binding import BoundValues
 from async_cassandra.exceptions import (
     ConfigurationError,
-    ParameterTypeError,
     ParameterValueError,
     StatementChangedError,
 )
@@ -89,13 +88,11 @@ class Resolver:
                 return await self._foreign_bound(query, keyspace, options)
             case PreparedStatement():
                 # Its values are to be bound by the types that the server has.
-                prepared = await self._own_query(query.prepared, options)
-                bound = prepared.bind(parameters)
-                return self.builder.execute(query, prepared, bound, options)
+                prepared = await self.preparer.own(query.prepared, options)
+                return self.builder.execute(query, prepared, prepared.bind(parameters), options)
             case DriverPreparedStatement():
-                statement = await self._adopt(query, keyspace, options)
-                bound = statement.prepared.bind(parameters)
-                return self.builder.execute(query, statement.prepared, bound, options)
+                prepared = await self._adopt(query, keyspace, options)
+                return self.builder.execute(query, prepared, prepared.bind(parameters), options)
             case DriverBatchStatement():
                 refuse_parameters(parameters)
                 return await self._batch(query, keyspace, options)
@@ -118,8 +115,8 @@ class Resolver:
     ) -> Request:
         info = described(text)
         if parameters is not None and info.markers in _PREPARED_MARKERS:
-            prepared, bound = await self._bound_string(keyspace, text, parameters, options)
-            return self.builder.execute(statement, prepared.prepared, bound, options)
+            prepared, bound = await self.preparer.bound_string(keyspace, text, parameters, options)
+            return self.builder.execute(statement, prepared, bound, options)
         if parameters is not None:
             text, info = self._formatted(text, info, parameters)
         return self.builder.query(statement, text, info, keyspace, options)
@@ -131,52 +128,6 @@ class Resolver:
         formatted = write_parameters(text, parameters, info.markers, self.encoder)
         return formatted, formatted_info(info, parameters, formatted, self.encoder)
 
-    async def _prepared_string(
-        self, keyspace: str | None, text: str, options: CallOptions
-    ) -> PreparedStatement:
-        # Whether it was prepared when the session's keyspace was the same must make no difference.
-        if keyspace not in (None, self.executor.keyspace) and not self.executor.can_name_keyspaces:
-            raise other_keyspace(text, keyspace, self.executor.keyspace)
-        statement = self.preparer.cached(keyspace, text)
-        return statement or await self.preparer.for_string(keyspace, text, options)
-
-    async def _bound_string(
-        self, keyspace: str | None, text: str, parameters: Parameters, options: CallOptions
-    ) -> tuple[PreparedStatement, BoundValues]:
-        """A string's hidden statement and its encoded parameters.
-
-        Another client may have created the table again with other types, and its schema event is
-        still to come: what was prepared before is prepared once more before a parameter is refused.
-        """
-        known = self.preparer.cached(keyspace, text)
-        statement = known or await self._prepared_string(keyspace, text, options)
-        plan = statement.prepared.bind_plan
-        try:
-            return statement, statement.prepared.bind(parameters)
-        except (ParameterTypeError, ParameterValueError) as error:
-            is_miscounted = error.index < 0
-            if known is None or is_miscounted or self.preparer.has_confirmed(known):
-                raise
-            self.preparer.forget(known)
-            statement = await self._prepared_string(keyspace, text, options)
-            if statement.prepared.bind_plan.columns == plan.columns:
-                # They are not read again: reading may have changed them.
-                raise
-        return statement, statement.prepared.bind(parameters)
-
-    async def _own_query(self, prepared: PreparedQuery, options: CallOptions) -> PreparedQuery:
-        """This session's counterpart of a query, compared with what the server has.
-
-        Of another session, the events that it hears would be that one's, and so would its classes for user-defined
-        types, and its keys for columns.
-        """
-        if prepared.plans is not self.plans:
-            own = await self._prepared_string(prepared.keyspace, prepared.query, options)
-            prepared = own.prepared
-        if not prepared.is_trusted:
-            await self.preparer.confirm(prepared, options)
-        return prepared
-
     async def _own(
         self,
         prepared: PreparedQuery,
@@ -184,8 +135,8 @@ class Resolver:
         options: CallOptions,
         statement: BoundStatement | None = None,
     ) -> tuple[PreparedQuery, BoundValues]:
-        """The same with values that were bound before."""
-        own = await self._own_query(prepared, options)
+        """This session's counterpart of a query, with values that were bound before."""
+        own = await self.preparer.own(prepared, options)
         if own is prepared:
             return prepared, bound if statement is None else statement.bound_for(prepared)
         if own.bind_columns != prepared.bind_columns:
@@ -197,17 +148,16 @@ class Resolver:
 
     async def _adopt(
         self, foreign: DriverPreparedStatement, keyspace: str | None, options: CallOptions
-    ) -> PreparedStatement:
+    ) -> PreparedQuery:
         """Our counterpart of a statement that the driver prepared."""
         columns = foreign.column_metadata
         meant = foreign.keyspace or (columns[0].keyspace_name if columns else keyspace)
         if self.executor.can_name_keyspaces:
             keyspace = meant
-        statement = await self._prepared_string(keyspace, foreign.query_string, options)
-        bind_columns = statement.prepared.bind_columns
-        if bind_columns and bind_columns[0].keyspace != meant:
+        prepared = await self.preparer.string(keyspace, foreign.query_string, options)
+        if prepared.bind_columns and prepared.bind_columns[0].keyspace != meant:
             raise other_keyspace(foreign.query_string, meant, keyspace)
-        return statement
+        return prepared
 
     async def _foreign_bound(
         self, bound: DriverBoundStatement, keyspace: str | None, options: CallOptions
@@ -220,7 +170,7 @@ class Resolver:
     ) -> tuple[PreparedQuery, BoundValues]:
         """Our counterpart of a statement that the driver prepared, and the values that it has encoded."""
         foreign = bound.prepared_statement
-        prepared = (await self._adopt(foreign, keyspace, options)).prepared
+        prepared = await self._adopt(foreign, keyspace, options)
         if not has_types_of(foreign, prepared):
             raise StatementChangedError(
                 "The schema changed since the driver prepared this statement: its parameters have other "
@@ -302,8 +252,8 @@ class Resolver:
             encoded = statement.prepared.bind_encoded(values)
             prepared, bound = await self._own(statement.prepared, encoded, left)
             return prepared, bound.payload
-        hidden, bound = await self._bound_string(keyspace, statement, values, left)
-        return hidden.prepared, bound.payload
+        prepared, bound = await self.preparer.bound_string(keyspace, statement, values, left)
+        return prepared, bound.payload
 
     def _left(self, options: CallOptions, deadline: float) -> CallOptions:
         """Options that leave a PREPARE the time until ``deadline``."""
