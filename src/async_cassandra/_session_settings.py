@@ -15,8 +15,8 @@ from async_cassandra._driver.request_settings import (
     checked_timeout,
     is_number,
 )
+from async_cassandra._request.call import CallOptions
 from async_cassandra._session.core import SessionCore
-from async_cassandra._statements.build import CallOptions
 from async_cassandra._statements.statements import RowFactory
 from async_cassandra.exceptions import ConfigurationError
 

@@ -9,12 +9,13 @@ from cassandra.query import BatchStatement
 
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
+from async_cassandra._request.call import CallOptions
 from async_cassandra._request.request import Request
 from async_cassandra._results.records import RowT
 from async_cassandra._results.result_set import AsyncResultSet, whole_result
 from async_cassandra._session.core import SessionCore
 from async_cassandra._session_settings import SessionSettings
-from async_cassandra._statements.build import CallOptions, seconds_of
+from async_cassandra._statements.build import seconds_of
 from async_cassandra._statements.prepare import run
 from async_cassandra._statements.statements import (
     AnyStatement,
@@ -165,14 +166,14 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
             options = core.calls.default_options
         else:
             options = core.calls.options(
-                trace,
-                custom_payload,
-                timeout,
-                execution_profile,
-                paging_state,
-                host,
-                execute_as,
-                row,
+                trace=trace,
+                custom_payload=custom_payload,
+                timeout=timeout,
+                execution_profile=execution_profile,
+                paging_state=paging_state,
+                host=host,
+                execute_as=execute_as,
+                row=row,
             )
         request = core.builder.prepared(query, parameters, options)
         if request is None:
@@ -257,11 +258,17 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         if config.timeout_seconds is not None:
             timeout = config.timeout_seconds
         options = core.calls.options(
-            trace, custom_payload, timeout, execution_profile, paging_state, host, execute_as, row
+            trace=trace,
+            custom_payload=custom_payload,
+            timeout=timeout,
+            execution_profile=execution_profile,
+            paging_state=paging_state,
+            host=host,
+            execute_as=execute_as,
+            row=row,
+            is_stream=True,
+            fetch_size=config.fetch_size if stream_config is not None else None,
         )
-        options.fetch_size = config.fetch_size if stream_config is not None else None
-        options.wants_all = False
-        options.is_stream = True
         request = core.builder.prepared(query, parameters, options)
         if request is None:
             request = await core.calls.request(query, parameters, options)
@@ -318,9 +325,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         core.check_usable()
         if not isinstance(query, str):
             raise TypeError(f"query takes a str, not {type(query).__name__}")
-        options = core.calls.options(
-            False, custom_payload, timeout, EXEC_PROFILE_DEFAULT, None, None, None
-        )
+        options = core.calls.options(custom_payload=custom_payload, timeout=timeout)
         return await core.calls.prepare(query, options, self._own_keyspace(keyspace))
 
     def _own_keyspace(self, keyspace: str | None) -> str | None:

@@ -15,7 +15,7 @@ from async_cassandra._driver.ring import TokenRing
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._net.connection import Connection, NodeConnections
 from async_cassandra._request.awaited import Wakeups
-from async_cassandra._request.call import Call
+from async_cassandra._request.call import CallOptions
 from async_cassandra._request.executor import Executor
 from async_cassandra._request.plan import Routes
 from async_cassandra._request.prepared import PreparedQuery
@@ -23,7 +23,7 @@ from async_cassandra._request.request import Request
 from async_cassandra._request.timers import TimerQueue
 from async_cassandra._results.result_set import AsyncResultSet
 from async_cassandra._session.request_stats import RequestStats
-from async_cassandra._statements.build import CallOptions, RequestBuilder
+from async_cassandra._statements.build import RequestBuilder
 from async_cassandra._watch.latencies import LatencyTracker, PercentilePlan
 from async_cassandra._watch.observer import Observer, Observers
 from async_cassandra._wire.binding import BindPlan
@@ -115,7 +115,7 @@ SAMPLES: dict[str, Callable[[], object]] = {
     "executor": executor,
     "builder": lambda: RequestBuilder(executor(), 5),
     "request": query,
-    "call": Call,
+    "call": lambda: query().call,
     "wakeups": lambda: Wakeups(asyncio.new_event_loop()),
     "connection": lambda: Connection(asyncio.new_event_loop(), "h:1", 5),
     "node": lambda: NodeConnections("h:1"),

@@ -65,7 +65,7 @@ async def decided(
     profile: object = EXEC_PROFILE_DEFAULT,
 ) -> bool:
     """Whether the session would send this again; it is not sent."""
-    options = session._core.calls.options(False, None, None, profile, None, None, None)
+    options = session._core.calls.options(execution_profile=profile)
     request = await session._core.calls.request(query, parameters, options)
     return request.idempotent
 

@@ -29,10 +29,11 @@ from async_cassandra._net.handshake import ConnectOptions, open_connection
 from async_cassandra._net.pool import NodePool
 from async_cassandra._net.protocol import ConnectionProtocol
 from async_cassandra._request.budget import Budget
+from async_cassandra._request.call import CallOptions
 from async_cassandra._request.executor import Executor
 from async_cassandra._request.request import Request
 from async_cassandra._request.timers import TimerQueue
-from async_cassandra._statements.build import CallOptions, RequestBuilder
+from async_cassandra._statements.build import RequestBuilder
 from async_cassandra._statements.known import KnownQueries
 from async_cassandra._statements.prepare import Preparer
 from async_cassandra._statements.statements import PreparedStatement
@@ -208,9 +209,12 @@ class RequestRig:
             retry_policy=retry_policy or DefaultRetryPolicy(),
             speculative_execution_policy=speculation,
         )
-        return CallOptions(
-            profile, timeout=timeout, pinned=None if pinned is None else tuple(pinned), **others
+        options = CallOptions(
+            profile, timeout=timeout, pinned=None if pinned is None else tuple(pinned)
         )
+        for name, value in others.items():
+            setattr(options, name, value)
+        return options
 
     def query(
         self,

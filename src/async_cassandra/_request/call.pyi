@@ -1,11 +1,34 @@
-from typing import Any
+from typing import Any, Self
 
+from cassandra.cluster import ExecutionProfile
 from cassandra.policies import LoadBalancingPolicy, RetryPolicy, SpeculativeExecutionPolicy
 
 from async_cassandra._net.connection import NodeConnections
 from async_cassandra._request.prepared import PreparedQuery
 
+class CallOptions:
+    trace: bool
+    custom_payload: dict[str, bytes | None] | None
+    timeout: float | None
+    paging_state: bytes | None
+    pinned: tuple[NodeConnections, ...] | None
+    wants_all: bool
+    is_stream: bool
+    fetch_size: int | None
+    row_factory: Any
+    @property
+    def profile(self) -> ExecutionProfile: ...
+    def __new__(
+        cls,
+        profile: ExecutionProfile,
+        *,
+        timeout: float | None = None,
+        pinned: tuple[NodeConnections, ...] | None = None,
+    ) -> Self: ...
+
 class Call:
+    @property
+    def options(self) -> CallOptions: ...
     @property
     def statement(self) -> Any: ...
     @property
@@ -25,8 +48,6 @@ class Call:
     @property
     def load_balancing_policy(self) -> LoadBalancingPolicy: ...
     @property
-    def pinned(self) -> tuple[NodeConnections, ...] | None: ...
-    @property
     def idempotent(self) -> bool: ...
     @property
     def retry_policy(self) -> RetryPolicy: ...
@@ -34,10 +55,6 @@ class Call:
     def speculative_policy(self) -> SpeculativeExecutionPolicy | None: ...
     @property
     def timeout(self) -> float: ...
-    @property
-    def wants_all(self) -> bool: ...
-    @property
-    def is_stream(self) -> bool: ...
     @property
     def row_factory(self) -> Any: ...
     @property

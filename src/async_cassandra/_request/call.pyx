@@ -18,6 +18,19 @@ cdef extern from "pool.h":
 cdef dict NO_QUERIES = {}
 
 
+cdef class CallOptions:
+    """What one call of ``execute`` asks for beside statement and values; not changed once a request is made of it."""
+
+    def __cinit__(self, profile not None, *, timeout=None, tuple pinned=None):
+        self.profile = profile
+        self.timeout = timeout
+        self.pinned = pinned
+        self.wants_all = True
+
+
+cdef CallOptions NO_OPTIONS = CallOptions(object())
+
+
 @cython.no_gc
 cdef class Call:
     """What does not change from one page of a call to the next; the requests for all its pages share it.
@@ -26,6 +39,7 @@ cdef class Call:
     """
 
     def __cinit__(self):
+        self.options = NO_OPTIONS
         self.batched = NO_QUERIES
         self.timeout = INFINITY
 

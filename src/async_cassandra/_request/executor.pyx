@@ -43,8 +43,8 @@ cdef class Executor:
 
     cdef Plan plan(self, Call call):
         """Which nodes a request of ``call`` may go to."""
-        if call.pinned is not None:
-            return new_plan((), call.pinned, None)
+        if call.options.pinned is not None:
+            return new_plan((), call.options.pinned, None)
         policy = call.load_balancing_policy
         routes = <Routes>self.routes.get(policy)
         if routes is not None:

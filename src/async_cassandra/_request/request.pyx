@@ -123,7 +123,7 @@ cdef class Attempt(Sending):
             if self.shape is not None and len(self.shape.columns):
                 plan = self.shape.plan(request.executor.plans, request.call.as_tuples)
             response = decode_response(connection.version, flags, opcode, body, size, plan, request.executor.plans,
-                                       request.call.as_tuples, connection.reader.whole, not request.call.is_stream)
+                                       request.call.as_tuples, connection.reader.whole, not request.call.options.is_stream)
         except Exception as error:  # noqa: BLE001  the frame was whole, so it is this request's failure alone
             return request.on_unreadable(self, error, True)
         if opcode == Opcode.RESULT:
@@ -246,7 +246,7 @@ cdef class Request(Awaited):
             if executor.observer is not None:
                 executor.observer.on_started(self)
         try:
-            if executor.queue.size and self.call.pinned is None:
+            if executor.queue.size and self.call.options.pinned is None:
                 # Those that have waited longer go first.
                 self.no_connection()
                 executor.queue.serve()
@@ -384,7 +384,7 @@ cdef class Request(Awaited):
         self.state = WAITING
         attempt.started = now
         self.next_event = INFINITY
-        if self.call.idempotent and self.call.pinned is None:
+        if self.call.idempotent and self.call.options.pinned is None:
             self.plan_hedge(attempt, now)
         self.arm(now)
         return 0 if attempt.unchecked is None else attempt.check_next()
@@ -470,7 +470,7 @@ cdef class Request(Awaited):
             self.make_plan()
             connection = self.next_connection()
             if connection is None:
-                if self.call.pinned is None and self.call.load_balancing_policy in self.executor.routes:
+                if self.call.options.pinned is None and self.call.load_balancing_policy in self.executor.routes:
                     return FOUND_ALL_FULL
                 return FOUND_NO_PLACE
             self.leave_queue(now)
@@ -583,7 +583,7 @@ cdef class Request(Awaited):
             self.sent.teach(self.speculation, attempt, self.executor.timers.now())
         if prepared is not None and metadata is not None and metadata.new_metadata_id is not None:
             prepared.reshape(metadata)
-        self.keeps_place = self.call.wants_all and metadata is not None and metadata.paging_state is not None
+        self.keeps_place = self.call.options.wants_all and metadata is not None and metadata.paging_state is not None
         if response.page is not None:
             self.pages += 1
             self.row_count += response.page.row_count

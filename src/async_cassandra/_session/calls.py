@@ -10,11 +10,12 @@ from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._driver.request_settings import checked_payload, checked_timeout
 from async_cassandra._net.pool import NodePool
+from async_cassandra._request.call import CallOptions
 from async_cassandra._request.request import Request
 from async_cassandra._results.records import record_type
 from async_cassandra._session.keyspace import SessionKeyspace
 from async_cassandra._session.nodes import Nodes
-from async_cassandra._statements.build import CallOptions, RequestBuilder, seconds_of
+from async_cassandra._statements.build import RequestBuilder, seconds_of
 from async_cassandra._statements.prepare import Preparer
 from async_cassandra._statements.resolver import Resolver, described, refuse_parameters
 from async_cassandra._statements.statements import Parameters, Payload, PreparedStatement
@@ -58,14 +59,17 @@ class Calls:
 
     def options(
         self,
-        trace: bool,
-        custom_payload: Payload,
-        timeout: float | None,
-        execution_profile: object,
-        paging_state: bytes | None,
-        host: Host | str | None,
-        execute_as: str | None,
+        *,
+        trace: bool = False,
+        custom_payload: Payload = None,
+        timeout: float | None = None,
+        execution_profile: object = EXEC_PROFILE_DEFAULT,
+        paging_state: bytes | None = None,
+        host: Host | str | None = None,
+        execute_as: str | None = None,
         row: Any = None,
+        is_stream: bool = False,
+        fetch_size: int | None = None,
     ) -> CallOptions:
         """Check what one call asks for.
 
@@ -80,10 +84,10 @@ class Calls:
             raise ConfigurationError(
                 f"trace takes True or False, not {trace!r}; the type of rows is row=..."
             )
-        options = CallOptions(profile)
+        options = CallOptions(
+            profile, timeout=None if timeout is None else checked_timeout(timeout)
+        )
         options.trace = trace
-        if timeout is not None:
-            options.timeout = checked_timeout(timeout)
         payload = None if custom_payload is None else checked_payload(custom_payload)
         if execute_as is not None:
             if not isinstance(execute_as, str):
@@ -103,6 +107,10 @@ class Calls:
             options.pinned = self._pinned(host)
         if row is not None:
             options.row_factory = record_type(row)
+        if is_stream:
+            options.is_stream = True
+            options.wants_all = False
+            options.fetch_size = fetch_size
         return options
 
     def _pinned(self, host: Host | str) -> tuple[NodePool, ...]:

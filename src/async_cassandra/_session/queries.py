@@ -7,7 +7,8 @@ from cassandra.query import SimpleStatement, named_tuple_factory
 from async_cassandra._cql.analysis import describe
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._net.connection import NodeConnections
-from async_cassandra._statements.build import CallOptions, RequestBuilder
+from async_cassandra._request.call import CallOptions
+from async_cassandra._statements.build import RequestBuilder
 from async_cassandra._statements.prepare import run
 
 
@@ -23,8 +24,7 @@ class OwnQueries:
 
     async def select(self, query: str, node: NodeConnections | None = None) -> list[Any]:
         """Return the first page of what a query finds, on ``node`` if given."""
-        options = CallOptions(self._control.profile())
-        options.pinned = (node,) if node is not None else None
+        options = CallOptions(self._control.profile(), pinned=None if node is None else (node,))
         options.row_factory = named_tuple_factory
         keyspace = self._builder.executor.keyspace
         statement = SimpleStatement(query)

@@ -1,26 +1,13 @@
 from libc.stdint cimport int64_t, uint8_t
 
 from async_cassandra._driver.profile_settings cimport ProfileSettings
-from async_cassandra._request.call cimport Call
+from async_cassandra._request.call cimport Call, CallOptions
 from async_cassandra._request.executor cimport Executor
 from async_cassandra._request.prepared cimport PreparedQuery
 from async_cassandra._request.request cimport Request
 from async_cassandra._statements.options cimport StatementOptions
 from async_cassandra._wire.binding cimport BoundValues
 from async_cassandra._wire.requests cimport Message, Query, Statement
-
-
-cdef class CallOptions:
-    cdef public bint trace
-    cdef public object custom_payload
-    cdef public object timeout
-    cdef readonly object profile
-    cdef public object paging_state
-    cdef public tuple pinned
-    cdef public bint wants_all
-    cdef public bint is_stream
-    cdef public object fetch_size
-    cdef public object row_factory
 
 
 cdef class RequestBuilder:
@@ -36,7 +23,7 @@ cdef class RequestBuilder:
     cdef int64_t next_timestamp(self) except? -1
     cdef int set_level(self, Statement message, StatementOptions own, ProfileSettings settings, bint is_read) except -1
     cdef int set_paging(self, Query message, StatementOptions own, CallOptions options) except -1
-    cdef Call new_call(self, statement, str keyspace, str text)
+    cdef Call new_call(self, statement, CallOptions options, str keyspace, str text)
     cdef int set_routing(self, Call call, statement, str keyspace) except -1
-    cdef Request request(self, Message message, Call call, StatementOptions own, CallOptions options,
+    cdef Request request(self, Message message, Call call, StatementOptions own,
                          ProfileSettings settings)

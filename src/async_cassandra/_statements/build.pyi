@@ -1,44 +1,17 @@
 from collections.abc import Callable
 from typing import Any, Self
 
-from cassandra.cluster import ExecutionProfile
 from cassandra.query import BatchStatement as DriverBatchStatement
 from cassandra.query import PreparedStatement as DriverPreparedStatement
 from cassandra.query import Statement
 
 from async_cassandra._cql.analysis import StatementInfo
-from async_cassandra._net.connection import NodeConnections
+from async_cassandra._request.call import CallOptions
 from async_cassandra._request.executor import Executor
 from async_cassandra._request.prepared import PreparedQuery
 from async_cassandra._request.request import Request
-from async_cassandra._results.records import RecordType
-from async_cassandra._statements.statements import Parameters, RowFactory
+from async_cassandra._statements.statements import Parameters
 from async_cassandra._wire.binding import BoundValues
-
-class CallOptions:
-    trace: bool
-    custom_payload: dict[str, bytes | None] | None
-    timeout: float | None
-    paging_state: bytes | None
-    pinned: tuple[NodeConnections, ...] | None
-    wants_all: bool
-    is_stream: bool
-    fetch_size: int | None
-    row_factory: RecordType | RowFactory | None
-    @property
-    def profile(self) -> ExecutionProfile: ...
-    def __init__(
-        self,
-        profile: ExecutionProfile,
-        *,
-        trace: bool = False,
-        custom_payload: dict[str, bytes | None] | None = None,
-        timeout: float | None = None,
-        paging_state: bytes | None = None,
-        pinned: tuple[NodeConnections, ...] | None = None,
-        fetch_size: int | None = None,
-    ) -> None: ...
-    def pinned_to(self, nodes: tuple[NodeConnections, ...]) -> CallOptions: ...
 
 def seconds_of(options: CallOptions) -> float: ...
 

@@ -55,33 +55,6 @@ cdef int HARMLESS = Repetition.HARMLESS
 cdef int READ = Repetition.READ
 
 
-cdef class CallOptions:
-    """What one call of ``execute`` asks for beside statement and values.
-
-    :ivar timeout: seconds per page request; ``None`` takes the profile's, ``math.inf`` waits for ever
-    :ivar profile: the driver's resolved ``ExecutionProfile``
-    :ivar wants_all: whether the pages after the first are part of the call
-    :ivar is_stream: whether rows are read in their order, and each page's lengths are to be checked as they are
-    :ivar pinned: the nodes that ``host=`` names, ``None`` for a free choice
-    :ivar row_factory: what ``row=`` makes of rows; ``None`` takes the profile's
-    """
-
-    def __init__(self, profile not None, *, bint trace=False, custom_payload=None, timeout=None, paging_state=None,
-                 tuple pinned=None, fetch_size=None):
-        self.profile = profile
-        self.trace = trace
-        self.custom_payload = custom_payload
-        self.timeout = timeout
-        self.paging_state = paging_state
-        self.pinned = pinned
-        self.fetch_size = fetch_size
-        self.wants_all = paging_state is None
-
-    def pinned_to(self, tuple nodes not None):
-        """The same for a PREPARE of the statement, on ``nodes`` in their order."""
-        return CallOptions(self.profile, custom_payload=self.custom_payload, timeout=self.timeout, pinned=nodes)
-
-
 cdef inline Py_ssize_t small(value) noexcept:
     """An int that is not large, as it is; -1 for anything else."""
     if type(value) is int and PyUnstable_Long_IsCompact(<PyLongObject*><PyObject*>value):
@@ -188,6 +161,7 @@ cdef class RequestBuilder:
         self.set_level(message, own, settings, prepared.is_read)
         self.set_paging(message, own, options)
         cdef Call call = Call.__new__(Call)
+        call.options = options
         call.statement = statement
         call.prepared = prepared
         call.routing_keyspace = prepared.routing_keyspace
@@ -195,7 +169,7 @@ cdef class RequestBuilder:
             call.token = bound.token_value
             call.has_token = True
         call.idempotent = self.may_repeat(prepared.repetition, own, settings)
-        return self.request(message, call, own, options, settings)
+        return self.request(message, call, own, settings)
 
     def query(self, statement, str query not None, info not None, str keyspace, CallOptions options not None):
         """A request that runs a string as it is.
@@ -209,10 +183,10 @@ cdef class RequestBuilder:
         cdef Query message = Query(query)
         self.set_level(message, own, settings, info.is_read)
         self.set_paging(message, own, options)
-        cdef Call call = self.new_call(statement, keyspace, query)
+        cdef Call call = self.new_call(statement, options, keyspace, query)
         self.set_routing(call, statement, keyspace)
         call.idempotent = self.may_repeat(info.repetition, own, settings)
-        return self.request(message, call, own, options, settings)
+        return self.request(message, call, own, settings)
 
     def batch(self, statement, list entries not None, dict queries not None, int repetition, str keyspace,
               bint has_strings, CallOptions options not None, *, str routing_keyspace=None):
@@ -232,16 +206,17 @@ cdef class RequestBuilder:
         self.set_level(message, own, settings, False)
         cdef Call call
         if has_strings:
-            call = self.new_call(statement, keyspace, "a batch")
+            call = self.new_call(statement, options, keyspace, "a batch")
         else:
             call = Call.__new__(Call)
+            call.options = options
             call.statement = statement
         call.batched = queries
         self.set_routing(call, statement, keyspace)
         if routing_keyspace is not None:
             call.routing_keyspace = routing_keyspace
         call.idempotent = self.may_repeat(repetition, own, settings)
-        return self.request(message, call, own, options, settings)
+        return self.request(message, call, own, settings)
 
     def prepare(self, str query not None, str keyspace, CallOptions options not None):
         """A request that prepares ``query``; sending it twice is harmless.
@@ -251,16 +226,17 @@ cdef class RequestBuilder:
         """
         cdef Prepare message = Prepare.__new__(Prepare, query + self.executor.statement_mark)
         statement = SimpleStatement(query)
-        cdef Call call = self.new_call(statement, keyspace, message.query)
+        cdef Call call = self.new_call(statement, options, keyspace, message.query)
         call.routing_keyspace = keyspace
         call.idempotent = True
-        return self.request(message, call, options_of(statement), options, settings_of(options.profile))
+        return self.request(message, call, options_of(statement), settings_of(options.profile))
 
     def answered(self, statement, str keyspace not None, CallOptions options not None):
         """A request that needs no sending: it asked for ``keyspace``, which is the session's by now."""
         cdef Call call = Call.__new__(Call)
+        call.options = options
         call.statement = statement
-        cdef Request request = self.request(Query(statement.query_string), call, options_of(statement), options,
+        cdef Request request = self.request(Query(statement.query_string), call, options_of(statement),
                                             settings_of(options.profile))
         request.end_with(new_keyspace(keyspace))
         return request
@@ -307,11 +283,12 @@ cdef class RequestBuilder:
         message.page_size = rows if 0 <= rows <= INT32_MAX else checked_fetch_size(fetch_size)
         return 0
 
-    cdef Call new_call(self, statement, str keyspace, str text):
+    cdef Call new_call(self, statement, CallOptions options, str keyspace, str text):
         """A call whose message has names without a keyspace, which mean ``keyspace``."""
         if keyspace not in (None, self.executor.keyspace) and not self.executor.can_name_keyspaces:
             raise other_keyspace(text, keyspace, self.executor.keyspace)
         cdef Call call = Call.__new__(Call)
+        call.options = options
         call.statement = statement
         call.keyspace = keyspace
         call.names_keyspace = True
@@ -326,17 +303,15 @@ cdef class RequestBuilder:
             call.has_token = True
         return 0
 
-    cdef Request request(self, Message message, Call call, StatementOptions own, CallOptions options,
+    cdef Request request(self, Message message, Call call, StatementOptions own,
                          ProfileSettings settings):
         """The request for a call's first page: deadline, policies, envelope options, rows."""
+        cdef CallOptions options = call.options
         call.load_balancing_policy = settings.load_balancing_policy
         call.row_factory = options.row_factory if options.row_factory is not None else settings.row_factory
         call.as_tuples = call.row_factory is not NAMED_TUPLES
         call.timeout = seconds(options, settings)
         call.retry_policy = own.retry_policy if own.retry_policy is not None else settings.retry_policy
-        call.pinned = options.pinned
-        call.wants_all = options.wants_all
-        call.is_stream = options.is_stream
         if options.trace:
             message.tracing = True
         payload = own.custom_payload

@@ -15,11 +15,12 @@ from weakref import WeakSet
 
 from async_cassandra._driver.errors import SessionClosedError
 from async_cassandra._net.connection import NodeConnections
+from async_cassandra._request.call import CallOptions
 from async_cassandra._request.executor import Executor
 from async_cassandra._request.faults import prepare_timeout
 from async_cassandra._request.prepared import PreparedQuery, other_keyspace
 from async_cassandra._request.request import Request
-from async_cassandra._statements.build import CallOptions, RequestBuilder, seconds_of
+from async_cassandra._statements.build import RequestBuilder, seconds_of
 from async_cassandra._statements.known import KnownQueries
 from async_cassandra._statements.statements import Parameters, PreparedStatement
 from async_cassandra._wire.binding import BoundValues
@@ -199,7 +200,9 @@ class Preparer:
         informed = self._executor.flights.informed
         if informed is not None and informed.connections:
             others = (node for node in self._executor.nodes.values() if node is not informed)
-            options = options.pinned_to((informed, *others))
+            options = CallOptions(
+                options.profile, timeout=options.timeout, pinned=(informed, *others)
+            )
         request = self._builder.prepare(query, keyspace, options)
         response = await run(request)
         if response is None or response.prepared is None or request.coordinator is None:
@@ -222,8 +225,7 @@ class Preparer:
             flight = self._flights.get(key)
             is_own = flight is None
             if flight is None:
-                plain = CallOptions(options.profile)
-                plain.timeout = max(left, 0.001)
+                plain = CallOptions(options.profile, timeout=max(left, 0.001))
                 flight = loop.create_task(start(plain))
                 self._flights[key] = flight
                 flight.add_done_callback(partial(self._landed, key))

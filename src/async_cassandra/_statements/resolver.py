@@ -22,9 +22,10 @@ from async_cassandra._cql.analysis import (
 )
 from async_cassandra._cql.literals import LiteralEncoder, write_parameters
 from async_cassandra._cql.redaction import without_literals
+from async_cassandra._request.call import CallOptions
 from async_cassandra._request.prepared import PreparedQuery, other_keyspace
 from async_cassandra._request.request import Request
-from async_cassandra._statements.build import CallOptions, RequestBuilder, seconds_of
+from async_cassandra._statements.build import RequestBuilder, seconds_of
 from async_cassandra._statements.prepare import Preparer
 from async_cassandra._statements.statements import (
     BatchStatement,
@@ -257,9 +258,7 @@ class Resolver:
 
     def _left(self, options: CallOptions, deadline: float) -> CallOptions:
         """Options that leave a PREPARE the time until ``deadline``."""
-        left = CallOptions(options.profile)
-        left.timeout = max(deadline - self.loop.time(), 0.001)
-        return left
+        return CallOptions(options.profile, timeout=max(deadline - self.loop.time(), 0.001))
 
 
 def formatted_info(
