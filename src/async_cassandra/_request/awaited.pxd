@@ -3,12 +3,15 @@ from async_cassandra._request.timers cimport Waiting
 
 
 cdef class Wakeups(Turn):
+    # Those that have ended and whose wake-ups are still to run; the callback runs them in the loop's next turn.
     cdef list ended
     cdef object callback
+    cdef bint is_scheduled
+    # Whether each has a handle of its own, as in the loop's debug mode.
+    cdef bint is_one_by_one
+    # A future of asyncio's that is done, for tasks; and what a request's ``get_loop`` is.
     cdef object answered
     cdef object get_loop
-    cdef bint is_scheduled
-    cdef bint is_one_by_one
 
     cdef int add(self, Awaited ended) except -1
     cdef int schedule(self) except -1

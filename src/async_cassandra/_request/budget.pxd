@@ -2,10 +2,13 @@ from libc.stdint cimport uint64_t
 
 
 cdef class Allowance:
+    # Tokens that each request earns, and each second.
     cdef readonly double ratio
     cdef readonly double per_second
+    # How often a token was given out, and how often there was none.
     cdef readonly uint64_t granted
     cdef readonly uint64_t refused
+    # Those in the bucket when they were last counted: at what time, after how many requests.
     cdef double tokens
     cdef double settled_at
     cdef uint64_t settled_requests
@@ -16,6 +19,7 @@ cdef class Allowance:
 cdef class Budget:
     cdef readonly Allowance retries
     cdef readonly Allowance hedges
+    # So far, of all sessions.
     cdef uint64_t requests
 
     cdef void start(self, double now) noexcept

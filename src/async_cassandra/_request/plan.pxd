@@ -5,6 +5,7 @@ from async_cassandra._request.call cimport Call
 
 
 cdef class PolicyPlan:
+    # The policy's iterator; host to node; the nodes that were given already.
     cdef object hosts
     cdef dict nodes
     cdef set given
@@ -36,11 +37,14 @@ cdef Plan new_plan(tuple replicas, tuple others, PolicyPlan policy_plan)
 
 
 cdef class Routes:
+    # All, of which the first so many take turns.
     cdef readonly tuple nodes
     cdef readonly Py_ssize_t local_count
+    # Keyspace to TokenRing, None if the policy does not look at tokens; called with a keyspace that has none yet.
     cdef readonly dict rings
-    cdef readonly bint rotates
     cdef object want_keyspace
+    # Whether to start with another replica each time.
+    cdef readonly bint rotates
     # Plans so far: each begins with another node.
     cdef Py_ssize_t plans
 

@@ -2,12 +2,14 @@ from async_cassandra._request.prepared cimport PreparedQuery
 
 
 cdef class StatementOptions:
+    # Each as the driver's statements have it; None leaves it to the execution profile, FETCH_SIZE_UNSET too.
     cdef public object retry_policy
     cdef public object consistency_level
     cdef public object serial_consistency_level
     cdef public object fetch_size
     cdef public object custom_payload
     cdef public object is_idempotent
+    # Whether False may mean that nothing was said, so that the profile's yes does not count.
     cdef bint takes_no_default
 
 
