@@ -9,6 +9,7 @@ import os
 import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -16,72 +17,38 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.modified import newer_group
 
-SOURCE = Path("src")
-HEADERS = SOURCE / "async_cassandra" / "_wire"
+PACKAGE = Path("src", "async_cassandra")
+HEADERS = PACKAGE / "_wire"
 SWITCHES = [name for name in ("DEBUG", "SANITIZE", "COVERAGE") if os.environ.get(name)]
 # What was compiled otherwise is not taken for what is to be compiled now.
-BUILD = Path(
-    "build",
-    "-".join([sysconfig.get_config_var("SOABI") or sys.implementation.cache_tag, *SWITCHES]),
-)
+BUILD = Path("build", "-".join([sysconfig.get_config_var("EXT_SUFFIX").split(".")[1], *SWITCHES]))
 FLAGS = {
-    "nt": [],
     # A call into Python's own code takes one jump, and no stub with a line of the instruction cache.
-    "linux": ["-fno-plt"],
-    "posix": [
-        "-O2",
-        "-g0",
-        "-fno-strict-aliasing",
-        "-Wno-unused-function",
-        "-include",
-        str(HEADERS / "cold.h"),
-    ],
-    "DEBUG": ["-O0", "-g"],
-    "SANITIZE": ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g1"],
-    "COVERAGE": ["-O0", "--coverage", "-fsanitize-coverage=trace-pc"],
+    "linux": "-fno-plt",
+    "posix": f"-O2 -g0 -fno-strict-aliasing -Wno-unused-function -include {HEADERS / 'cold.h'}",
+    "DEBUG": "-O0 -g",
+    "SANITIZE": "-fsanitize=address,undefined -fno-omit-frame-pointer -g1",
+    "COVERAGE": "-O0 --coverage -fsanitize-coverage=trace-pc",
 }
-LINK_FLAGS = {"SANITIZE": ["-fsanitize=address,undefined"], "COVERAGE": ["--coverage"]}
-
-# The module that the library is loaded as; it says which others are in it (async_cassandra/_libraries.py).
-LIBRARY = """\
-#include <Python.h>
-static int name_modules(PyObject *module) { return PyModule_AddStringConstant(module, "modules", "%s"); }
-static PyModuleDef_Slot slots[] = {{Py_mod_exec, name_modules}, {0, NULL}};
-static PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_compiled", .m_slots = slots};
-PyMODINIT_FUNC PyInit__compiled(void) { return PyModuleDef_Init(&definition); }
-"""
-
-
-def name_of(path: Path) -> str:
-    return ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+# A __setstate__ of Cython's takes its attributes from any tuple, without a look at its length.
+DIRECTIVES = {"auto_pickle": False, "boundscheck": False, "wraparound": False}
+DIRECTIVES |= {"cdivision": True, "embedsignature": True}
 
 
 def library() -> Extension:
-    parts = sorted(SOURCE.glob(f"async_cassandra/{os.environ.get('PARTS', '*')}/*.pyx"))
-    # A __setstate__ of Cython's takes its attributes from any tuple, without a look at its length.
-    directives = {
-        "language_level": "3",
-        "auto_pickle": False,
-        "boundscheck": False,
-        "wraparound": False,
-    }
-    directives |= {"cdivision": True, "embedsignature": True}
-    modules = cythonize(
-        [Extension(name_of(path), [str(path)]) for path in parts],
-        include_path=[str(SOURCE)], build_dir=str(BUILD / "c"), compiler_directives=directives,
-    )  # fmt: skip
-    first = BUILD / "c" / "_compiled.c"
-    text = LIBRARY % " ".join(map(name_of, parts))
+    made_c = partial(cythonize, build_dir=str(BUILD / "c"), compiler_directives=DIRECTIVES)
+    modules = made_c(f"{PACKAGE}/{os.environ.get('PARTS', '*')}/*.pyx")
+    # The module that the library is loaded as says which others are in it (async_cassandra/_library.py).
+    first, text = BUILD / "_compiled.pyx", f"modules = '{' '.join(each.name for each in modules)}'"
     if not first.exists() or first.read_text() != text:
         first.write_text(text)
+    switched = " ".join(FLAGS[name] for name in SWITCHES)
     return Extension(
         "async_cassandra._compiled",
-        [str(first), *(source for module in modules for source in module.sources)],
+        [source for module in (*made_c(str(first)), *modules) for source in module.sources],
         include_dirs=[str(HEADERS)],
-        extra_compile_args=[
-            flag for key in (os.name, sys.platform, *SWITCHES) for flag in FLAGS.get(key, [])
-        ],
-        extra_link_args=[flag for key in SWITCHES for flag in LINK_FLAGS.get(key, [])],
+        extra_compile_args=f"{FLAGS.get(os.name, '')} {FLAGS.get(sys.platform, '')} {switched}".split(),
+        extra_link_args=switched.split(),
         depends=["setup.py", *map(str, HEADERS.glob("*.h"))],
     )
 
@@ -92,17 +59,18 @@ class BuildLibrary(build_ext):
     def build_extensions(self) -> None:
         if self.editable_mode:
             self.build_temp = str(BUILD / "objects")
-        compile_files = self.compiler.compile
-
-        def compile_file(source: str, options: dict) -> str:
-            (made,) = self.compiler.object_filenames([source], output_dir=options["output_dir"])
-            if self.force or newer_group([source, *options["depends"]], made):
-                compile_files([source], **options)
-            return made
+        compile_one, name_objects = self.compiler.compile, self.compiler.object_filenames
 
         def compile_changed(sources: list[str], **options: object) -> list[str]:
+            made = name_objects(sources, output_dir=options["output_dir"])
+            changed = [
+                [source]
+                for source, file in zip(sources, made, strict=True)
+                if self.force or newer_group([source, *options["depends"]], file)
+            ]
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                return list(pool.map(compile_file, sources, [options] * len(sources)))
+                list(pool.map(partial(compile_one, **options), changed))
+            return made
 
         self.compiler.compile = compile_changed
         super().build_extensions()

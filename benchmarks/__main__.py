@@ -98,11 +98,12 @@ def main() -> int:
         return status
     show(results, screen.console)
     (folder / "results.json").write_text(as_json(results))
-    for name, picture in plots(results).items():
+    pictures = plots(results)
+    for name, picture in pictures.items():
         (folder / name).write_text(picture)
     screen.notice(f"Every figure is in {folder / 'results.json'}, with plots beside it")
     if arguments.document:
-        write_documents(results)
+        write_documents(results, pictures)
         screen.notice("docs/performance.md, docs/comparison.md and README.md show them")
     return 0
 

@@ -1,13 +1,12 @@
 """The tables and plots of a run in docs/performance.md, docs/comparison.md and README.md."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from benchmarks.clients import FLOOR, LIBRARY
 from benchmarks.environments import ROOT
-from benchmarks.plots import plots
-from benchmarks.results import FIGURES, Figure, Key, Results
+from benchmarks.results import FIGURES, Figure, Key, Results, short
 from benchmarks.targets import Outcome, outcomes
 from benchmarks.workloads import WORKLOADS
 
@@ -47,21 +46,11 @@ def _name(client: str) -> str:
     return f"**{client}**" if client == LIBRARY else client
 
 
-def _short(value: float, figure: Figure) -> str:
-    """Return a figure in as many digits as it is worth."""
-    if figure.name == "rate":
-        return f"{value:,.0f}"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
 def _cell(results: Results, key: Key, figures: Sequence[Figure]) -> str:
     if key in results.failed:
         return "failed"
     medians = [results.median(key, figure) for figure in figures]
-    return " / ".join(
-        "-" if value is None else _short(value, figure)
-        for value, figure in zip(medians, figures, strict=True)
-    )
+    return " / ".join("-" if value is None else short(value) for value in medians)
 
 
 def _memory_cell(results: Results, key: Key) -> str:
@@ -175,9 +164,12 @@ def _both_loops(results: Results, workload: str, client: str, figure: str) -> st
     return " / ".join(cells)
 
 
-def write_documents(results: Results, root: Path = ROOT) -> None:
-    """Put the run's tables and plots where readers find them."""
-    for name, picture in plots(results).items():
+def write_documents(results: Results, pictures: Mapping[str, str], root: Path = ROOT) -> None:
+    """Put the run's tables and plots where readers find them.
+
+    :param pictures: the plots by the names of their files
+    """
+    for name, picture in pictures.items():
         (root / "docs" / "assets" / name).write_text(picture)
     page = root / "docs" / "performance.md"
     text = replaced(page.read_text(), "targets", target_table(results))

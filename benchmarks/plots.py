@@ -1,49 +1,84 @@
 """The plots of a run: throughput, CPU, latency against load, loop lag."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Picture
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from benchmarks import clients
 from benchmarks.clients import FLOOR, LIBRARY
-from benchmarks.results import FIGURES, Figure, Key, Results
-from benchmarks.svg import Drawing
+from benchmarks.results import FIGURES, Figure, Key, Results, short
 from benchmarks.workloads import IN_FLIGHT, WORKLOADS
 
-__all__ = ["Curve", "Panel", "Row", "bars", "curves", "lags", "plots"]
+__all__ = ["CLIENT_COLOURS", "DARK", "Row", "bars", "curves", "lags", "plots"]
 
+type Curves = dict[str, list[tuple[int, float]]]
+
+PAPER, INK, MUTED, GRID = "#ffffff", "#1f2328", "#59636e", "#d8dee4"
 CLIENT_COLOURS: Final = {
-    FLOOR: "grey",
-    LIBRARY: "blue",
-    clients.ACSYLLA: "orange",
-    clients.SCYLLAPY: "green",
-    clients.DRIVER: "purple",
-    clients.SCYLLA_DRIVER: "pink",
-    clients.OLDER: "yellow",
+    FLOOR: "#8c959f",
+    LIBRARY: "#0969da",
+    clients.ACSYLLA: "#bc4c00",
+    clients.SCYLLAPY: "#1a7f37",
+    clients.DRIVER: "#8250df",
+    clients.SCYLLA_DRIVER: "#bf3989",
+    clients.OLDER: "#7d6200",
 }
+#: each colour's stand-in on a dark page
+DARK: Final = {
+    PAPER: "#0d1117",
+    INK: "#e6edf3",
+    MUTED: "#9198a1",
+    GRID: "#30363d",
+    "#8c959f": "#7d8590",
+    "#0969da": "#58a6ff",
+    "#bc4c00": "#f0883e",
+    "#1a7f37": "#3fb950",
+    "#8250df": "#bc8cff",
+    "#bf3989": "#f778ba",
+    "#7d6200": "#d4a72c",
+}
+STYLE: Final[dict[Any, Any]] = {
+    "axes.edgecolor": GRID,
+    "axes.facecolor": "none",
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.constrained_layout.w_pad": 0.12,
+    "figure.facecolor": PAPER,
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "grid.color": GRID,
+    "legend.frameon": False,
+    "text.color": INK,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": INK,
+    # Text stays text, and the same results give the same bytes.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "async-cassandra",
+}
+
 LOADS: Final = {"lone-read": 1} | {f"read-{load}": load for load in IN_FLIGHT}
 BARS: Final = (
-    "lone-read",
-    "read-128",
-    "write-128",
-    "partition",
-    "batch",
-    "scan",
-    "rich-read",
-    "vector-read",
-    "sessions",
-    "three-nodes",
+    *("lone-read", "read-128", "write-128", "partition", "batch"),
+    *("scan", "rich-read", "vector-read", "sessions", "three-nodes"),
 )
 LAGS: Final = ("read-128", "read-8192", "scan", "partition", "vector-read")
 
-_WIDTH: Final = 980
+_INCHES: Final = 9.8
 _COLUMNS: Final = 2
-_PANEL_WIDTH: Final = 474
-_NAME_WIDTH: Final = 138
-_BARS_WIDTH: Final = 212
-_ROW: Final = 20
-_TOP: Final = 58
+_FAINT: Final = 0.55
+_BAR_HEIGHT: Final = 0.7
 
 
 @dataclass(frozen=True)
@@ -59,33 +94,12 @@ class Row:
     label: str
     mark: float | None = None
 
-
-@dataclass(frozen=True)
-class Panel:
-    title: str
-    rows: tuple[Row, ...]
-
     @property
-    def longest(self) -> float:
-        values = [value for row in self.rows for value in (*row.values, row.mark or 0.0)]
-        return max(values, default=0.0) or 1.0
+    def end(self) -> float:
+        return max((*self.values, self.mark or 0.0))
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A client's figure by the number of requests in flight."""
-
-    client: str
-    points: tuple[tuple[int, float], ...]
-
-
-def _short(value: float) -> str:
-    """Return three significant digits, at least."""
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
-    return f"{value:,.{digits}f}"
-
-
-def bars(results: Results, workload: str, figure: Figure) -> Panel:
+def bars(results: Results, workload: str, figure: Figure) -> list[Row]:
     """Return the medians of every client, a bar for each loop."""
     rows = []
     for client in results.clients:
@@ -93,13 +107,13 @@ def bars(results: Results, workload: str, figure: Figure) -> Panel:
         values = [results.median(key, figure) for key in keys]
         if all(value is None for value in values) and not results.failed.keys() & set(keys):
             continue
-        label = " / ".join("failed" if value is None else _short(value) for value in values)
+        label = " / ".join("failed" if value is None else short(value) for value in values)
         found = tuple(value or 0.0 for value in values)
-        rows.append(Row(client, found, "failed" if not any(found) else label))
-    return Panel(WORKLOADS[workload].title, tuple(rows))
+        rows.append(Row(client, found, label if any(found) else "failed"))
+    return rows
 
 
-def lags(results: Results, workload: str, loop: str) -> Panel:
+def lags(results: Results, workload: str, loop: str) -> list[Row]:
     """Return the loop lag of every client: p99, and the longest as a mark."""
     rows = []
     for client in results.clients:
@@ -107,161 +121,144 @@ def lags(results: Results, workload: str, loop: str) -> Panel:
         p99 = results.median(key, FIGURES["lag_p99_ms"])
         longest = results.median(key, FIGURES["lag_max_ms"])
         if p99 is not None and longest is not None:
-            label = f"{_short(p99)}, max {_short(longest)}"
-            rows.append(Row(client, (p99,), label, longest))
+            rows.append(Row(client, (p99,), f"{short(p99)}, max {short(longest)}", longest))
         elif key in results.failed:
             rows.append(Row(client, (), "failed"))
-    return Panel(f"{WORKLOADS[workload].title} ({loop})", tuple(rows))
+    return rows
 
 
-def curves(results: Results, figure: Figure, loop: str) -> list[Curve]:
-    """Return each client's figure of point reads against the load, where it was measured."""
-    found = []
+def curves(results: Results, figure: Figure, loop: str) -> Curves:
+    """Return each client's figure of point reads by the load, where it was measured."""
+    found: Curves = {}
     for client in results.clients:
-        points = tuple(
-            (load, value)
-            for workload, load in LOADS.items()
-            if (value := results.median(Key(workload, client, loop), figure))
-        )
-        if points:
-            found.append(Curve(client, points))
+        for workload, load in LOADS.items():
+            if value := results.median(Key(workload, client, loop), figure):
+                found.setdefault(client, []).append((load, value))
     return found
 
 
 def plots(results: Results) -> dict[str, str]:
-    """Return the SVG documents of a run by the names of their files."""
-    loops = " / ".join(results.loops)
+    """Return the SVG documents of a run by the names of their files; none of what was not measured."""
+    loops: list[Artist] = [
+        Patch(facecolor=MUTED, alpha=_FAINT if number else 1, label=loop)
+        for number, loop in enumerate(results.loops)
+    ]
     made = {}
     for name, title, figure in (
         ("throughput", "Requests or rows per second (more is better)", FIGURES["rate"]),
         ("cpu", "Client CPU per request or row, µs (less is better)", FIGURES["cpu_us"]),
     ):
-        panels = [bars(results, workload, figure) for workload in BARS]
-        made[f"benchmark-{name}.svg"] = _panels(title, f"Medians; bars: {loops}", panels)
-    panels = [lags(results, workload, loop) for workload in LAGS for loop in results.loops]
-    note = "How late a timer of 2 ms fired; bar: p99, line: the longest"
-    made["benchmark-lag.svg"] = _panels("Loop lag, ms (less is better)", note, panels)
-    if any(curves(results, FIGURES["p50_ms"], loop) for loop in results.loops):
-        made["benchmark-latency.svg"] = _latency(results)
-    return made
-
-
-def _panels(title: str, note: str, panels: Sequence[Panel]) -> str:
-    panels = [panel for panel in panels if panel.rows]
-    lines = [panels[at : at + _COLUMNS] for at in range(0, len(panels), _COLUMNS)]
-    heights = [max(len(panel.rows) for panel in line) * _ROW + 34 for line in lines]
-    drawing = Drawing(_WIDTH, _TOP + sum(heights) + 8, title)
-    drawing.text((16, 46), note, "muted")
-    y = float(_TOP)
-    for line, height in zip(lines, heights, strict=True):
-        for column, panel in enumerate(line):
-            _panel(drawing, 16 + column * _PANEL_WIDTH, y, panel)
-        y += height
-    return str(drawing)
-
-
-def _panel(drawing: Drawing, x: float, y: float, panel: Panel) -> None:
-    drawing.text((x, y + 16), panel.title, "ink strong")
-    scale = _BARS_WIDTH / panel.longest
-    left = x + _NAME_WIDTH
-    for number, row in enumerate(panel.rows):
-        top = y + 24 + number * _ROW
-        weight = "ink strong" if row.client == LIBRARY else "ink"
-        drawing.text((left - 8, top + 12), row.client, f"{weight} small", "end")
-        thickness = 14 / max(len(row.values), 1)
-        for at, value in enumerate(row.values):
-            style = CLIENT_COLOURS[row.client] + (" faint" if at else "")
-            width = max(value * scale, 0.5 if value else 0.0)
-            drawing.bar((left, top + 1 + at * thickness), width, thickness - 0.5, style)
-        end = max((*row.values, row.mark or 0.0)) * scale
-        if row.mark is not None:
-            at_mark = left + row.mark * scale
-            line = f"{CLIENT_COLOURS[row.client]}-line"
-            drawing.line([(left, top + 8), (at_mark, top + 8)], f"{line} thin")
-            drawing.line([(at_mark, top + 3), (at_mark, top + 13)], line)
-        drawing.text((left + end + 6, top + 12), row.label, "muted small")
-
-
-# Latency against load
-
-_CHART_WIDTH: Final = 400
-_CHART_HEIGHT: Final = 220
-
-
-def _latency(results: Results) -> str:
-    charts = [
-        (f"{title} ({loop})", found)
+        panels = {WORKLOADS[name].title: bars(results, name, figure) for name in BARS}
+        made[name] = _bars(title, panels, loops)
+    panels = {
+        f"{WORKLOADS[workload].title} ({loop})": lags(results, workload, loop)
+        for workload in LAGS
         for loop in results.loops
-        for title, figure in (("p50, ms", "p50_ms"), ("p99, ms", "p99_ms"))
-        if (found := curves(results, FIGURES[figure], loop))
-    ]
-    lines = (len(charts) + 1) // _COLUMNS
-    drawing = Drawing(
-        _WIDTH, _TOP + lines * (_CHART_HEIGHT + 70) + 34, "Latency of point reads against load"
+    }
+    shown = [Patch(facecolor=MUTED, label="p99"), Line2D([], [], color=MUTED, label="longest")]
+    made["lag"] = _bars("Loop lag, how late a timer fired, ms (less is better)", panels, shown)
+    made["latency"] = _latency(results)
+    return {f"benchmark-{name}.svg": svg for name, svg in made.items() if svg}
+
+
+def _picture(title: str, height: float, legend: Sequence[Artist]) -> Picture:
+    picture = Picture(figsize=(_INCHES, height), layout="constrained")
+    picture.suptitle(title, x=0.01, horizontalalignment="left")
+    picture.legend(handles=legend, loc="outside lower center", ncols=len(legend))
+    return picture
+
+
+def _svg(picture: Picture, title: str) -> str:
+    """Return the document, with the colours of a dark page for who prefers one."""
+    written = io.StringIO()
+    about = {"Title": title, "Date": None, "Creator": None}
+    picture.savefig(written, format="svg", metadata=about)
+    rules = "".join(
+        f'[style*="{part}: {light}"]{{{part}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for part in ("fill", "stroke")
     )
-    drawing.text((16, 46), "By requests in flight; both axes logarithmic; less is better", "muted")
-    every = [value for _, found in charts for curve in found for _, value in curve.points]
-    low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
-    for number, (title, found) in enumerate(charts):
-        x = 64 + number % _COLUMNS * _PANEL_WIDTH
-        y = _TOP + number // _COLUMNS * (_CHART_HEIGHT + 70)
-        _chart(drawing, x, y, title, found, (low, max(high, low + 1)))
-    _legend(drawing, _TOP + lines * (_CHART_HEIGHT + 70) + 14, results.clients)
-    return str(drawing)
+    dark_page = f"@media(prefers-color-scheme:dark){{{rules}}}</style>"
+    return written.getvalue().replace("</style>", dark_page, 1)
 
 
-def _chart(
-    drawing: Drawing,
-    x: float,
-    y: float,
-    title: str,
-    found: Sequence[Curve],
-    decades: tuple[int, int],
-) -> None:
-    drawing.text((x, y + 16), title, "ink strong")
-    low, high = decades
-    bottom = y + 28 + _CHART_HEIGHT
-    loads = list(LOADS.values())
-
-    def across(load: float) -> float:
-        return x + math.log(load) / math.log(loads[-1]) * _CHART_WIDTH
-
-    def up(value: float) -> float:
-        return bottom - (math.log10(value) - low) / (high - low) * _CHART_HEIGHT
-
-    for decade in range(low, high + 1):
-        at = up(10.0**decade)
-        drawing.line([(x, at), (x + _CHART_WIDTH, at)], "grid-line thin")
-        drawing.text((x - 8, at + 4), f"{10.0**decade:g}", "muted small", "end")
-    for load in loads:
-        drawing.text((across(load), bottom + 18), f"{load:,}", "muted small", "middle")
-    for curve in _library_last(found):
-        _curve(drawing, curve, across, up)
+@rc_context(STYLE)
+def _bars(title: str, panels: Mapping[str, Sequence[Row]], legend: Sequence[Artist]) -> str:
+    """Draw the panels that have rows, two beside each other; without any there is no picture."""
+    found = [(name, rows) for name, rows in panels.items() if rows]
+    if not found:
+        return ""
+    lines = [found[at : at + _COLUMNS] for at in range(0, len(found), _COLUMNS)]
+    counts = [max(len(rows) for _, rows in line) for line in lines]
+    picture = _picture(title, 0.8 + sum(0.4 + 0.2 * count for count in counts), legend)
+    grid = picture.add_gridspec(len(lines), _COLUMNS, height_ratios=counts)
+    for number, (line, count) in enumerate(zip(lines, counts, strict=True)):
+        for column, (name, rows) in enumerate(line):
+            axes = picture.add_subplot(grid[number, column])
+            axes.set_title(name)
+            axes.set_ylim(count - 0.5, -0.5)
+            _draw_rows(axes, rows)
+    return _svg(picture, title)
 
 
-def _library_last(found: Sequence[Curve]) -> Iterator[Curve]:
-    """Draw this library above the others."""
-    yield from sorted(found, key=lambda curve: curve.client == LIBRARY)
+def _draw_rows(axes: Axes, rows: Sequence[Row]) -> None:
+    axes.spines[:].set_visible(False)
+    axes.set_xticks([])
+    axes.set_yticks(range(len(rows)), [row.client for row in rows])
+    axes.tick_params(length=0)
+    # The labels behind the bars need room.
+    axes.set_xlim(0, max(row.end for row in rows) * 1.6 or 1)
+    for place, (row, name) in enumerate(zip(rows, axes.get_yticklabels(), strict=True)):
+        colour = CLIENT_COLOURS[row.client]
+        name.set_fontweight("bold" if row.client == LIBRARY else "normal")
+        height = _BAR_HEIGHT / max(len(row.values), 1)
+        for number, value in enumerate(row.values):
+            top = place - _BAR_HEIGHT / 2 + number * height
+            alpha = _FAINT if number else 1
+            axes.barh(top, value, height * 0.95, align="edge", color=colour, alpha=alpha)
+        if row.mark is not None:
+            axes.plot([0, row.mark], [place, place], color=colour, marker="|", markevery=[1], lw=1)
+        at = (row.end, place)
+        axes.annotate(
+            row.label, at, (4, 0), textcoords="offset points", va="center_baseline", color=MUTED
+        )
 
 
-def _curve(
-    drawing: Drawing,
-    curve: Curve,
-    across: Callable[[float], float],
-    up: Callable[[float], float],
-) -> None:
-    colour = CLIENT_COLOURS[curve.client]
-    points = [(across(load), up(value)) for load, value in curve.points]
-    dashed = " dashed" if curve.client == FLOOR else ""
-    thick = " thick" if curve.client == LIBRARY else ""
-    drawing.line(points, f"{colour}-line{thick}{dashed}")
-    for point in points:
-        drawing.dot(point, colour)
+@rc_context(STYLE)
+def _latency(results: Results) -> str:
+    loops = [loop for loop in results.loops if curves(results, FIGURES["p50_ms"], loop)]
+    if not loops:
+        return ""
+    title = "Latency of point reads by requests in flight, ms (less is better)"
+    names = [Line2D([], [], label=name, **_line(name)) for name in results.clients]
+    picture = _picture(title, 0.8 + 3 * len(loops), names)
+    charts = picture.subplots(len(loops), 2, sharex=True, sharey=True, squeeze=False)
+    for loop, line in zip(loops, charts, strict=True):
+        for axes, percentile in zip(line, ("p50", "p99"), strict=True):
+            axes.set_title(f"{percentile} ({loop})")
+            _draw_curves(axes, curves(results, FIGURES[f"{percentile}_ms"], loop))
+    return _svg(picture, title)
 
 
-def _legend(drawing: Drawing, y: float, names: Sequence[str]) -> None:
-    x = 24.0
-    for name in names:
-        drawing.bar((x, y - 8), 18, 4, CLIENT_COLOURS[name])
-        drawing.text((x + 24, y), name, "ink strong small" if name == LIBRARY else "ink small")
-        x += 44 + len(name) * 6.4
+def _draw_curves(axes: Axes, found: Curves) -> None:
+    for client, points in found.items():
+        axes.loglog(*zip(*points, strict=True), **_line(client))
+    axes.spines[:].set_visible(False)
+    axes.grid(axis="y")
+    axes.set_xticks(list(LOADS.values()), [f"{load:,}" for load in LOADS.values()])
+    axes.yaxis.set_major_formatter("{x:,g}")
+    axes.tick_params(length=0, labelleft=True, labelbottom=True)
+    axes.minorticks_off()
+
+
+def _line(client: str) -> dict[str, Any]:
+    """Return how a client's line looks: this library's is thick and above the others."""
+    ours = client == LIBRARY
+    return {
+        "color": CLIENT_COLOURS[client],
+        "linestyle": "--" if client == FLOOR else "-",
+        "linewidth": 2.6 if ours else 1.5,
+        "marker": "o",
+        "markersize": 3,
+        "zorder": 3 if ours else 2,
+    }

@@ -17,7 +17,18 @@ from benchmarks.clients import ENTRANTS, LOOPS
 from benchmarks.measure import Measurement
 from benchmarks.workloads import WORKLOADS
 
-__all__ = ["FIGURES", "Figure", "Key", "Results", "Slice", "forget", "machine", "spread", "summary"]
+__all__ = [
+    "FIGURES",
+    "Figure",
+    "Key",
+    "Results",
+    "Slice",
+    "forget",
+    "machine",
+    "short",
+    "spread",
+    "summary",
+]
 
 
 class Key(NamedTuple):
@@ -68,6 +79,11 @@ FIGURES: Final = {
         Figure("lag_max_ms", "lag max", lambda m: m.lag_max * 1e3, ",.1f"),
     )
 }
+
+
+def short(value: float) -> str:
+    """Return a figure in as many digits as it is worth: three significant ones, at least."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
