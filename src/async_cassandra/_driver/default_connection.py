@@ -2,12 +2,13 @@
 
 That module refuses its own import when libev, asyncore, gevent and eventlet are all missing, which
 is so on Alpine, in builds from source and on Python 3.12 and later. This library brings its own
-connection class, so a stand-in for the asyncore reactor is shown to that one import and taken away
-again. Where the driver finds a class, nothing is touched.
+connection class, so a stand-in for the asyncore reactor is shown to that import when it is tried
+again, and taken away. Where the driver finds a class, of whichever reactor, nothing is touched.
 """
 
 import importlib
 import sys
+from contextlib import suppress
 from types import ModuleType
 from typing import Any, Never
 
@@ -38,8 +39,8 @@ class NoDefaultConnection(Connection):
 
 
 def import_driver_cluster() -> ModuleType:
-    """Import ``cassandra.cluster``, with the stand-in only if the driver would fail without."""
-    if "cassandra.cluster" in sys.modules or _finds_own_class():
+    """Import ``cassandra.cluster``, with the stand-in only if the driver fails without."""
+    with suppress(cassandra.DependencyException):
         return importlib.import_module("cassandra.cluster")
     reactor = ModuleType(_STAND_IN)
     reactor.AsyncoreConnection = NoDefaultConnection  # type: ignore[attr-defined]
@@ -49,13 +50,3 @@ def import_driver_cluster() -> ModuleType:
     finally:
         sys.modules.pop(_STAND_IN, None)
         vars(cassandra.io).pop("asyncorereactor", None)
-
-
-def _finds_own_class() -> bool:
-    for name in ("cassandra.io.libevreactor", _STAND_IN):
-        try:
-            importlib.import_module(name)
-        except (ImportError, cassandra.DependencyException):
-            continue
-        return True
-    return False

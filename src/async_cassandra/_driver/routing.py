@@ -22,6 +22,7 @@ from cassandra.policies import (
 from cassandra.pool import Host
 
 from async_cassandra._driver.bridge import Bridge
+from async_cassandra._driver.contract import child_policy, live_hosts, live_hosts_by_datacenter
 from async_cassandra._driver.ring import TokenRing
 
 __all__ = ["Router", "Routing", "TokenRing"]
@@ -125,11 +126,11 @@ def _routing(policy: LoadBalancingPolicy, ranges: Ranges) -> Routing | None:
     """By exact class: a subclass may choose otherwise."""
     chain = policy
     if type(chain) is DefaultLoadBalancingPolicy:
-        chain = chain._child_policy
+        chain = child_policy(chain)
     if type(chain) is not TokenAwarePolicy:
         turns = _turns(chain)
         return None if turns is None else Routing(*turns, rings={})
-    child = chain._child_policy
+    child = child_policy(chain)
     turns = _turns(child)
     if turns is None:
         return None
@@ -144,10 +145,10 @@ def _routing(policy: LoadBalancingPolicy, ranges: Ranges) -> Routing | None:
 def _turns(policy: LoadBalancingPolicy) -> tuple[tuple[Host, ...], tuple[Host, ...]] | None:
     """The live hosts that the policy gives in turn, and those it gives after them."""
     if type(policy) is RoundRobinPolicy:
-        return _in_order(policy._live_hosts), ()
+        return _in_order(live_hosts(policy)), ()
     if type(policy) is not DCAwareRoundRobinPolicy:
         return None
-    live = policy._dc_live_hosts.copy()
+    live = live_hosts_by_datacenter(policy)
     local = live.pop(policy.local_dc, ())
     remote = [h for hosts in live.values() for h in hosts[: policy.used_hosts_per_remote_dc]]
     return _in_order(local), tuple(remote)

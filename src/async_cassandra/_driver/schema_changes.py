@@ -13,6 +13,8 @@ from cassandra import SignatureDescriptor, UserAggregateDescriptor, UserFunction
 from cassandra.connection import Connection
 from cassandra.metadata import KeyspaceMetadata, Metadata, get_schema_parser
 
+from async_cassandra._driver.contract import restrict_schema_queries
+
 _SIGNATURES: dict[str, type[SignatureDescriptor]] = {
     "FUNCTION": UserFunctionDescriptor,
     "AGGREGATE": UserAggregateDescriptor,
@@ -99,10 +101,7 @@ class SchemaMetadata(Metadata):
         host = self.get_host(connection.endpoint)
         parser = get_schema_parser(connection, host.release_version, host.dse_version, timeout)
         quoted = name.replace("'", "''")
-        for attribute in dir(parser):
-            if attribute.startswith("_SELECT_"):
-                select = f"{getattr(parser, attribute)} WHERE keyspace_name = '{quoted}'"
-                setattr(parser, attribute, select)
+        restrict_schema_queries(parser, f"keyspace_name = '{quoted}'")
         found = {keyspace.name: keyspace for keyspace in parser.get_all_keyspaces()}
         if name in found:
             self._take_keyspace(found[name])

@@ -9,13 +9,12 @@ from typing import Any
 from cassandra import cqltypes
 from cassandra.protocol import ResultMessage
 from cassandra.query import UNSET_VALUE
-from cassandra.util import Date, Duration, OrderedMapSerializedKey, SortedSet, Time
+from cassandra.util import Date, Duration, SortedSet, Time
 
+from async_cassandra._driver.contract import ordered_map, presorted_set
 from async_cassandra._wire.cqltypes import CqlType, TypeCode, parse_class_name
 from async_cassandra._wire.python_types import PythonTypes
 
-# Collections have the same layout since this version, older ones are not spoken.
-_PROTOCOL_VERSION = 5
 _PARAMETERIZED = (TypeCode.LIST, TypeCode.SET, TypeCode.MAP, TypeCode.TUPLE)
 
 
@@ -99,25 +98,6 @@ def _class_name(name: str) -> str:
     return name.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
-def _presorted_set(items: list[Any]) -> Any:
-    """A SortedSet around a list; its constructor would search the place of each item."""
-    result = SortedSet.__new__(SortedSet)
-    result._items = items
-    return result
-
-
-def _ordered_map(
-    key_type: Any, pairs: list[tuple[Any, Any]], positions: dict[bytes | None, int]
-) -> Any:
-    """An OrderedMapSerializedKey around its two collections."""
-    result = OrderedMapSerializedKey.__new__(OrderedMapSerializedKey)
-    result.cass_key_type = key_type
-    result.protocol_version = _PROTOCOL_VERSION
-    result._items = pairs
-    result._index = positions
-    return result
-
-
 class _MapKey:
     """The driver's class of a map's keys, for looking one up: what cannot be a key is not in the map."""
 
@@ -181,9 +161,9 @@ PYTHON_TYPES = PythonTypes(
     time=Time,
     duration=Duration,
     sorted_set=SortedSet,
-    presorted_set=_presorted_set,
+    presorted_set=presorted_set,
     map_key=_MapKey,
-    ordered_map=_ordered_map,
+    ordered_map=ordered_map,
     user_tuple=_user_tuple,
     pack_inet=_pack_inet,
     format_inet=_format_inet,

@@ -22,6 +22,7 @@ from async_cassandra._cql.analysis import (
 )
 from async_cassandra._cql.literals import LiteralEncoder, write_parameters
 from async_cassandra._cql.redaction import without_literals
+from async_cassandra._driver.contract import batch_entries
 from async_cassandra._request.call import CallOptions
 from async_cassandra._request.prepared import PreparedQuery, other_keyspace
 from async_cassandra._request.request import Request
@@ -189,7 +190,7 @@ class Resolver:
         keyspace = _meant_keyspace(batch, keyspace)
         has_strings = False
         deadline = self.loop.time() + seconds_of(options)
-        for _, statement, values in batch._statements_and_parameters:
+        for _, statement, values in batch_entries(batch):
             if isinstance(statement, PreparedStatement):
                 prepared, bound = statement.prepared, values
                 if not prepared.is_ready(self.plans):
