@@ -1,12 +1,12 @@
-"""Preparing statements: on request, for strings with markers, and again where nodes forget.
+"""Preparing statements: on request, for strings with markers, and again on nodes that forget them.
 
-Each query is prepared once per session and keyspace, however many ask for it at the same time. The
-node that prepared it is asked directly; the others learn it in the background, and any that still
-does not know it says so, which prepares it within the request's own life.
+Each query is prepared once per session and keyspace, however many callers ask for it at the same time.
+One node prepares it directly; the others do so in the background, and one that still does not know it
+says so, which prepares it within the life of that request.
 
-A change of the schema has what it may concern doubted: compared with what the node says that told of
-the change, before it is executed again. Where the node is not connected, or nodes do not agree yet,
-the driver's refresh of its metadata, which waits for their agreement, has it compared once more.
+A schema change makes the queries that it may affect doubtful: before the next execution, each is
+compared with what the node that reported the change says. If that node is not connected, or the nodes
+do not agree yet, they are compared again after the driver's metadata refresh, which waits for agreement.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class Preparer:
         self._teaching: set[asyncio.Task[None]] = set()
 
     def cached(self, keyspace: str | None, query: str) -> PreparedStatement | None:
-        """The statement of a query that was prepared behind the scenes; ``None`` if it is to be prepared again."""
+        """Return the statement prepared behind the scenes for a query; ``None`` if it must be prepared again."""
         statement = self._cache.get((keyspace, query))
         if statement is None or not statement.prepared.is_trusted:
             return None
@@ -137,7 +137,7 @@ class Preparer:
         start: Callable[[CallOptions], Coroutine[Any, Any, Any]],
         options: CallOptions,
     ) -> Any:
-        """What one task for all callers with the same ``key`` comes to."""
+        """Return the result of one task that all callers with the same ``key`` share."""
         loop = self._executor.loop
         timeout = seconds_of(options)
         deadline = loop.time() + timeout
@@ -169,7 +169,7 @@ class Preparer:
     async def prepare(
         self, keyspace: str | None, query: str, options: CallOptions
     ) -> PreparedStatement:
-        """Prepare ``query``, whose unqualified names mean ``keyspace``."""
+        """Prepare ``query`` with ``keyspace`` for its unqualified names."""
         changes = self._changes
         answer, node = await self._ask(query, keyspace, options)
         prepared = self._known_as(query, keyspace, answer, node)
@@ -184,7 +184,7 @@ class Preparer:
     async def _ask(
         self, query: str, keyspace: str | None, options: CallOptions
     ) -> tuple[Prepared, NodeConnections]:
-        """What a PREPARE gives, on the node that told of the last change of the schema if it can be asked."""
+        """Send a PREPARE, to the node that reported the last schema change if it is connected."""
         informed = self._executor.flights.informed
         if informed is not None and informed.connections:
             others = (node for node in self._executor.nodes.values() if node is not informed)
@@ -198,7 +198,7 @@ class Preparer:
     def _known_as(
         self, query: str, keyspace: str | None, answer: Prepared, node: NodeConnections
     ) -> PreparedQuery:
-        """The query that the session has under the answer's id, if it still fits, else a new one."""
+        """Return the session's query with the answer's id, if it still fits, or else a new one."""
         known = self._queries.get(answer.prepared_id)
         if known is not None and known.keyspace == keyspace:
             doubts = known.doubts
@@ -227,7 +227,7 @@ class Preparer:
         return answer
 
     def teach(self, connection: Connection) -> None:
-        """Prepare, in the background, what this session uses on a node that may have restarted."""
+        """Prepare this session's queries in the background, on a node that may have restarted."""
         if self._on_opened and self._queries:
             task = self._executor.loop.create_task(
                 self._teach(connection, list(self._queries.values()))
@@ -249,10 +249,10 @@ class Preparer:
     def on_schema_change(
         self, event: Mapping[str, Any], informed: NodeConnections | None = None
     ) -> None:
-        """Doubt the queries that it concerns: their parameters may have other types now.
+        """Doubt the queries that an event affects: their parameters may have other types now.
 
         :param event: as in :meth:`.control_plane.Listener.on_schema_change`
-        :param informed: the node that told of it
+        :param informed: the node that reported it
         """
         self._changes += 1
         if informed is not None:
@@ -269,9 +269,9 @@ class Preparer:
                 del self._cache[key]
 
     def has_confirmed(self, statement: PreparedStatement) -> bool:
-        """Whether a string's parameter types have been asked for once more; the first time, they are to be.
+        """Whether a string's parameter types have been asked for again; the first call says no, and notes it.
 
-        An application whose parameters never fit thus prepares each string twice at most.
+        So an application whose parameters never fit prepares each string at most twice.
         """
         if statement.prepared in self._confirmed:
             return statement in self._cache.values()
@@ -279,19 +279,19 @@ class Preparer:
         return False
 
     def stop_teaching(self) -> None:
-        """Stop what goes on in the background."""
+        """Stop preparing in the background."""
         for task in self._teaching:
             task.cancel()
 
     async def close(self) -> None:
-        """Wait for what callers share, once every connection is closed and has failed it."""
+        """Wait for the tasks that callers share, once every connection is closed and has failed them."""
         flights = list(self._flights.values())
         if flights:
             await asyncio.wait(flights)
 
 
 async def run(request: Request) -> Response | None:
-    """Start a request, if nobody has, and wait for its response; ``None`` if a retry policy ignores its failure.
+    """Start a request unless it has started, and return its response; ``None`` if a policy ignores its failure.
 
     Cancellation: the request is given up; see :meth:`.request.Request.cancel`.
     """
@@ -304,7 +304,7 @@ async def run(request: Request) -> Response | None:
 
 
 def _learn(prepared: PreparedQuery, answer: asyncio.Future[Response]) -> None:
-    """Compare what a node said that was taught a query: it takes bytes of other types from then on."""
+    """Compare the answer of a node that was taught a query, which accepts bytes of other types from then on."""
     if answer.cancelled() or answer.exception() is not None:
         return
     response = answer.result()

@@ -1,7 +1,7 @@
-"""How a statement of any kind becomes a request.
+"""Turn a statement of any kind into a request.
 
 Prepared statements take the short way through :meth:`.build.RequestBuilder.prepared`; everything
-else is brought to a message here, for which it may have to be prepared first.
+else becomes a message here, for which it may have to be prepared first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -49,11 +49,11 @@ _PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
 
 
 class Resolver:
-    """The way from what a user passes to a request of one session.
+    """Makes requests of one session from what a user passes.
 
     Concurrency: the loop's thread only.
 
-    :param encoder: writes parameters for ``%s``
+    :param encoder: writes the parameters for ``%s``
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class Resolver:
     async def request(
         self, query: Any, parameters: Parameters, keyspace: str | None, options: CallOptions
     ) -> Request:
-        """The request of any statement but a USE; may have to prepare first, within the same timeout.
+        """Build the request of any statement but a USE; may prepare it first, within the same timeout.
 
-        :param keyspace: what unqualified names mean
-        :raises TypeError: if ``query`` is no statement
+        :param keyspace: the keyspace for unqualified names
+        :raises TypeError: if ``query`` is not a statement
         """
         match query:
             case str():
@@ -127,7 +127,7 @@ class Resolver:
     def _formatted(
         self, text: str, info: StatementInfo, parameters: Sequence[Any] | Mapping[str, Any]
     ) -> tuple[str, StatementInfo]:
-        """A string with its parameters written into it, and what it says then."""
+        """Write the parameters into a string; return it and the analysis of the result."""
         formatted = write_parameters(text, parameters, info.markers, self.encoder)
         return formatted, formatted_info(info, parameters, formatted, self.encoder)
 
@@ -143,10 +143,10 @@ class Resolver:
     async def _bound_string(
         self, keyspace: str | None, text: str, parameters: Parameters, options: CallOptions
     ) -> tuple[PreparedStatement, BoundValues]:
-        """A string's hidden statement and its encoded parameters.
+        """Return a string's hidden statement and its encoded parameters.
 
-        Another client may have created the table again with other types, and its schema event is
-        still to come: what was prepared before is prepared once more before a parameter is refused.
+        Another client may have created the table again with other types, with its schema event still
+        to come: an earlier statement is prepared once more before a parameter is refused.
         """
         known = self.preparer.cached(keyspace, text)
         statement = known or await self._prepared_string(keyspace, text, options)
@@ -165,10 +165,10 @@ class Resolver:
         return statement, statement.prepared.bind(parameters)
 
     async def _own_query(self, prepared: PreparedQuery, options: CallOptions) -> PreparedQuery:
-        """This session's counterpart of a query, compared with what the server has.
+        """Return this session's counterpart of a query, compared with what the server has.
 
-        Of another session, the events that it hears would be that one's, and so would its classes for user-defined
-        types, and its keys for columns.
+        Another session's query would go by that session's events, classes for user-defined types and keys for
+        columns.
         """
         if prepared.plans is not self.plans:
             own = await self._prepared_string(prepared.keyspace, prepared.query, options)
@@ -184,21 +184,21 @@ class Resolver:
         options: CallOptions,
         statement: BoundStatement | None = None,
     ) -> tuple[PreparedQuery, BoundValues]:
-        """The same with values that were bound before."""
+        """Do the same with values that were bound earlier."""
         own = await self._own_query(prepared, options)
         if own is prepared:
             return prepared, bound if statement is None else statement.bound_for(prepared)
         if own.bind_columns != prepared.bind_columns:
             raise StatementChangedError(
-                "The schema changed since another session prepared this statement: its parameters have other "
-                f"types now. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
+                "The schema changed since another session prepared this statement: its parameters now have other "
+                f"types. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
             )
         return own, own.bind_encoded(bound.encoded_values())
 
     async def _adopt(
         self, foreign: DriverPreparedStatement, keyspace: str | None, options: CallOptions
     ) -> PreparedStatement:
-        """Our counterpart of a statement that the driver prepared."""
+        """Return our counterpart of a statement that the driver prepared."""
         columns = foreign.column_metadata
         meant = foreign.keyspace or (columns[0].keyspace_name if columns else keyspace)
         if self.executor.can_name_keyspaces:
@@ -218,13 +218,13 @@ class Resolver:
     async def _adopted(
         self, bound: DriverBoundStatement, keyspace: str | None, options: CallOptions
     ) -> tuple[PreparedQuery, BoundValues]:
-        """Our counterpart of a statement that the driver prepared, and the values that it has encoded."""
+        """Return our counterpart of a statement that the driver prepared, and the values that it has encoded."""
         foreign = bound.prepared_statement
         prepared = (await self._adopt(foreign, keyspace, options)).prepared
         if not has_types_of(foreign, prepared):
             raise StatementChangedError(
-                "The schema changed since the driver prepared this statement: its parameters have other "
-                f"types now. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
+                "The schema changed since the driver prepared this statement: its parameters now have other "
+                f"types. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
             )
         return prepared, prepared.bind_encoded(bound.values)
 
@@ -281,7 +281,7 @@ class Resolver:
         options: CallOptions,
         deadline: float,
     ) -> tuple[PreparedQuery, bytes]:
-        """A batch entry's prepared query and encoded values."""
+        """Return a batch entry's prepared query and encoded values."""
         left = self._left(options, deadline)
         if isinstance(statement, BoundStatement):
             prepared, bound = await self._own(
@@ -306,7 +306,7 @@ class Resolver:
         return hidden.prepared, bound.payload
 
     def _left(self, options: CallOptions, deadline: float) -> CallOptions:
-        """Options that leave a PREPARE the time until ``deadline``."""
+        """Return options that give a PREPARE the time until ``deadline``."""
         left = CallOptions(options.profile)
         left.timeout = max(deadline - self.loop.time(), 0.001)
         return left
@@ -318,7 +318,7 @@ def formatted_info(
     formatted: str,
     encoder: LiteralEncoder,
 ) -> StatementInfo:
-    """What a string says with its parameters written into it, where they can make a difference."""
+    """Analyse a string with its parameters written into it, if they can make a difference."""
     if not info.joins_text:
         if info.repetition in (Repetition.READ, Repetition.NEVER):
             return info
@@ -336,7 +336,7 @@ def described(text: str, reader: Callable[[str], StatementInfo] = describe) -> S
 
 
 def _meant_keyspace(batch: DriverBatchStatement, keyspace: str | None) -> str | None:
-    """What unqualified names in a batch's strings mean, in a session of ``keyspace``."""
+    """Return the keyspace for unqualified names in a batch's strings, in a session with ``keyspace``."""
     if isinstance(batch, BatchStatement):
         return batch.meant_keyspace(keyspace)
     return batch.keyspace or keyspace
