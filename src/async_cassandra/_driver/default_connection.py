@@ -1,9 +1,9 @@
-"""Lets ``cassandra.cluster`` be imported where the driver finds no connection class for itself.
+"""Lets ``cassandra.cluster`` be imported where the driver finds no connection class.
 
-That module refuses its own import when libev, asyncore, gevent and eventlet are all missing, which
-is so on Alpine, in builds from source and on Python 3.12 and later. This library brings its own
-connection class, so a stand-in for the asyncore reactor is shown to that one import and taken away
-again. Where the driver finds a class, nothing is touched.
+That module cannot be imported if libev, asyncore, gevent and eventlet are all missing, as
+on Alpine, in builds from source and on Python 3.12 and later. This library brings its own
+connection class, so that one import gets a stand-in for the asyncore reactor, which is then removed
+again. Where the driver finds a class, nothing is changed.
 """
 
 import importlib
@@ -19,7 +19,7 @@ _STAND_IN = "cassandra.io.asyncorereactor"
 
 
 class NoDefaultConnection(Connection):
-    """What a plain ``cassandra.cluster.Cluster()`` gets: an error that says so."""
+    """The class that a plain ``cassandra.cluster.Cluster()`` gets: it raises an error that says so."""
 
     @classmethod
     def initialize_reactor(cls) -> None:
@@ -38,7 +38,7 @@ class NoDefaultConnection(Connection):
 
 
 def import_driver_cluster() -> ModuleType:
-    """Import ``cassandra.cluster``, with the stand-in only if the driver would fail without."""
+    """Import ``cassandra.cluster``, with the stand-in only if the driver would fail without it."""
     if "cassandra.cluster" in sys.modules or _finds_own_class():
         return importlib.import_module("cassandra.cluster")
     reactor = ModuleType(_STAND_IN)
