@@ -50,13 +50,13 @@ class Listener(Protocol):
     def on_remove(self, host: Host) -> None: ...
 
     def on_schema_event(self, event: Mapping[str, Any], host: Host | None) -> None:
-        """Hear that a node reports a change, which the driver's metadata does not have yet.
+        """Called when a node reports a change, which the driver's metadata does not have yet.
 
         :param event: as in :meth:`on_schema_change`; empty when events may have been missed
         """
 
     def on_schema_change(self, event: Mapping[str, Any]) -> None:
-        """Hear that the driver's metadata has the change.
+        """Called when the driver's metadata has the change.
 
         :param event: ``target_type``, ``change_type``, ``keyspace`` and ``table``, ``type``,
             ``function`` or ``aggregate``, as in the driver, widened by :func:`schema_event` if a
@@ -66,7 +66,7 @@ class Listener(Protocol):
     def on_user_type(self, keyspace: str, name: str, klass: type) -> None: ...
 
     def on_routing(self) -> None:
-        """Hear that :attr:`ControlPlane.router` has new routings: hosts, states or replicas changed."""
+        """Called when :attr:`ControlPlane.router` has new routings: hosts, states or replicas changed."""
 
 
 class ControlPlane:
@@ -324,7 +324,7 @@ class ControlPlane:
     def run[**P, T](
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> Awaitable[T]:
-        """Call a function that may block, on the bridge's threads."""
+        """Call a function that may block, on a bridge thread."""
         return self._started_bridge.run(function, *args, **kwargs)
 
     def profile(self, name_or_profile: object = EXEC_PROFILE_DEFAULT) -> ExecutionProfile:
