@@ -1,11 +1,11 @@
-"""What ``async with`` closes."""
+"""The base class of what ``async with`` closes."""
 
 from types import TracebackType
 from typing import Self
 
 
 class AsyncClosing:
-    """Base of what is closed when its ``async with`` block is left, however it is left."""
+    """A base class for what is closed when its ``async with`` block is left, however it is left."""
 
     async def close(self) -> None:
         raise NotImplementedError

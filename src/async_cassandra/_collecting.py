@@ -1,4 +1,4 @@
-"""What collectors take, and how a query gets its name; :mod:`.metrics` has it all for users."""
+"""What collectors receive, and how queries are named; :mod:`.metrics` has it all for users."""
 
 import re
 from dataclasses import dataclass, field
@@ -22,12 +22,12 @@ __all__ = ["ConnectionMetrics", "MetricsCollector", "QueryMetrics", "query_hash"
 
 
 def now_with_zone() -> datetime:
-    """The time of day, with its time zone."""
+    """Return the current time, with its time zone."""
     return datetime.now(UTC)
 
 
 def keep_latest[T](found: dict[str, T], host: str, value: T, most: int) -> None:
-    """Keep what was found of a host, and forget the host that was not looked at for longest past ``most``."""
+    """Keep what was found about a host; beyond ``most`` hosts, forget the one checked longest ago."""
     found.pop(host, None)
     found[host] = value
     if len(found) > most:
@@ -38,10 +38,10 @@ def keep_latest[T](found: dict[str, T], host: str, value: T, most: int) -> None:
 class QueryMetrics:
     """One finished query.
 
-    :ivar query_hash: names queries that differ in literals only; starts with ``prepared`` when the
-        query was a prepared statement
+    :ivar query_hash: the same for queries that differ only in literals; starts with ``prepared`` for
+        a prepared statement
     :ivar duration: seconds
-    :ivar error_type: class name of the error; ``None`` when the query succeeded
+    :ivar error_type: class name of the error; ``None`` if the query succeeded
     :ivar timestamp: when it finished, with its time zone
     :ivar result_size: rows in the result
     """
@@ -57,7 +57,7 @@ class QueryMetrics:
 
 @dataclass(slots=True)
 class ConnectionMetrics:
-    """What a health check of one host found.
+    """The result of one host's health check.
 
     :ivar response_time: seconds
     """
@@ -71,22 +71,22 @@ class ConnectionMetrics:
 
 
 class MetricsCollector:
-    """Where measurements go; derive from it to send them elsewhere.
+    """A destination for measurements; derive from it to send them elsewhere.
 
-    Concurrency: called on the loop thread as each query finishes, and runs until its first wait
-    before the query's caller goes on: hand slow work to a thread.
+    Concurrency: called on the loop thread as each query finishes, and runs to its first ``await``
+    before the query's caller continues: hand slow work to a thread.
     """
 
     def stats_of(self, core: SessionCore) -> RequestStats | None:
-        """Where the events of a session may be counted directly, without :meth:`record_query`."""
+        """Return where a session's events may be counted directly, without :meth:`record_query`."""
         return None
 
     async def record_query(self, metrics: QueryMetrics) -> None:
-        """Take one finished query."""
+        """Record one finished query."""
         raise NotImplementedError
 
     async def record_connection_health(self, metrics: ConnectionMetrics) -> None:
-        """Take the result of one health check."""
+        """Record the result of one health check."""
         raise NotImplementedError
 
     async def get_stats(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ _cached_text = lru_cache(maxsize=1024)(_sanitise)
 
 
 def sanitised(text: str) -> str:
-    """A query without its literals, comments and superfluous white space; lists of them are one."""
+    """Return a query without its literals, comments and superfluous white space; a list of literals counts as one."""
     return _cached_text(text) if len(text) <= _CACHED_TEXT else _sanitise(text)
 
 
@@ -147,7 +147,7 @@ _cached_hash = lru_cache(maxsize=1024)(hash_of)
 
 
 def query_hash(query: str | Statement | PreparedStatement) -> str:
-    """Name a query without its literals: equal for queries that differ in them only.
+    """Return a name for a query that is equal for queries that differ only in their literals.
 
     :return: 12 hexadecimal digits, after ``prepared_`` for a prepared statement
     """

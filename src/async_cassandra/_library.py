@@ -1,8 +1,8 @@
 """The compiled modules, which all come from one library.
 
-What a request runs through lies side by side in memory that way. As a file of its own each module had its
-pages of code, constants and variables, and the processor had to look up the places of all of them again
-whenever another program, as often the server, had run in between.
+So the code that a request runs through lies side by side in memory. As separate files, each module has its
+own pages of code, constants and variables, and the processor has to look up all of them again
+whenever another program, often the server, has run in between.
 """
 
 import sys
@@ -13,14 +13,14 @@ import async_cassandra._compiled as _compiled  # type: ignore[import-not-found]
 
 
 class LibraryFinder:
-    """Finds the modules that are in the library; the import system asks it by name."""
+    """Finds the modules in the library; the import system asks it by name."""
 
     def __init__(self, file: str, modules: str) -> None:
         self._file = file
         self.modules: frozenset[str] = frozenset(modules.split())
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        """Say where a compiled module is; ``None`` for any other module."""
+        """Return where a compiled module is; ``None`` for any other module."""
         if name not in self.modules:
             return None
         loader = ExtensionFileLoader(name, self._file)

@@ -1,4 +1,4 @@
-"""What Prometheus sees of sessions: counted in compiled code, made into series when it asks."""
+"""What Prometheus sees of sessions: counted in compiled code, turned into series when it asks."""
 
 import logging
 import time
@@ -49,7 +49,7 @@ class PrometheusMetricsCollector(MetricsCollector):
     """Metrics for Prometheus; needs the extra ``async-cassandra[prometheus]``.
 
     The documentation lists the series. Any number of instances may share a registry, with equal or
-    different labels; those with equal ones count together. Where prometheus_client is missing, a
+    different labels; those with equal labels count together. If prometheus_client is missing, a
     warning is logged and nothing is recorded.
     """
 
@@ -58,7 +58,7 @@ class PrometheusMetricsCollector(MetricsCollector):
         registry: "CollectorRegistry | None" = None,
         labels: Mapping[str, str] | None = None,
     ) -> None:
-        """:param registry: ``None`` takes prometheus_client's own
+        """:param registry: ``None`` for prometheus_client's own
 
         :param labels: constant labels of this instance's metrics, such as ``{"cluster": "east"}``
         """
@@ -96,14 +96,14 @@ class PrometheusMetricsCollector(MetricsCollector):
             keep_latest(self._series.health, metrics.host, metrics.is_healthy, MAX_HOSTS)
 
     async def get_stats(self) -> dict[str, Any]:
-        """Return where the values are to be read: the registry's own exposition has them."""
+        """Return a note: the values are in the registry's own exposition."""
         if self._series is None:
             return {"error": "prometheus_client is not installed"}
         return {"message": "Metrics are exposed through the Prometheus registry"}
 
 
 class _Series:
-    """Everything under one set of constant labels."""
+    """All series with one set of constant labels."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         self.names = tuple(labels)
@@ -196,9 +196,9 @@ class _Series:
 
 
 class _SeriesOfRegistry:
-    """What a registry sees of all instances: each metric's name once, with every sample.
+    """Shows a registry all instances: each metric's name once, with every sample.
 
-    A registry refuses a second metric of the same name, so it has this one collector.
+    A registry refuses a second metric with the same name, so it gets this one collector.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What an application sets on a session, for the requests that follow."""
+"""The settings that an application changes on a session, for later requests."""
 
 from collections.abc import Callable
 from copy import copy
@@ -24,11 +24,11 @@ __all__ = ["SESSION_ATTRIBUTES", "SessionSettings"]
 
 
 class SessionSettings(DriverFace):
-    """The driver's ``default_*`` attributes of a session, and what else programs read and set on it.
+    """The driver's ``default_*`` attributes of a session, and others that programs read and set.
 
-    They count for requests that name no execution profile. Where the cluster was given profiles,
-    those say it, and setting it here is refused as in the driver. Concurrency: requests that were
-    made before keep what they had.
+    They apply to requests that name no execution profile. If the cluster was given profiles, those
+    apply, and setting one here is refused as in the driver. Concurrency: earlier requests
+    keep what they had.
     """
 
     _counterparts = SESSION
@@ -48,7 +48,7 @@ class SessionSettings(DriverFace):
 
     @property
     def default_consistency_level(self) -> int:
-        """The ``cassandra.ConsistencyLevel`` of statements that have none."""
+        """The ``cassandra.ConsistencyLevel`` for statements that set none."""
         level: int = self._core.calls.default_options.profile.consistency_level
         return level
 
@@ -59,7 +59,7 @@ class SessionSettings(DriverFace):
 
     @property
     def default_serial_consistency_level(self) -> int | None:
-        """SERIAL or LOCAL_SERIAL, of statements that have none; ``None`` leaves it to the server."""
+        """SERIAL or LOCAL_SERIAL for statements that set none; ``None`` leaves it to the server."""
         level: int | None = self._core.calls.default_options.profile.serial_consistency_level
         return level
 
@@ -72,7 +72,7 @@ class SessionSettings(DriverFace):
 
     @property
     def row_factory(self) -> RowFactory:
-        """Makes results of column names and rows, such as ``cassandra.query.dict_factory``."""
+        """A callable that makes results from column names and rows, such as ``cassandra.query.dict_factory``."""
         factory: RowFactory = self._core.calls.default_options.profile.row_factory
         return factory
 
@@ -86,7 +86,7 @@ class SessionSettings(DriverFace):
 
     @property
     def default_fetch_size(self) -> int | None:
-        """Rows per page of statements that set none, 1 to 2**31 - 1; ``None`` for no pages."""
+        """Rows per page for statements that do not set it, 1 to 2**31 - 1; ``None`` for no pages."""
         return self._core.builder.default_fetch_size or None
 
     @default_fetch_size.setter
@@ -95,7 +95,7 @@ class SessionSettings(DriverFace):
 
     @property
     def use_client_timestamp(self) -> bool:
-        """Whether writes carry the client's time; without it, the server's counts."""
+        """Whether writes carry the client's time; otherwise the server's time is used."""
         return self._core.calls.uses_client_timestamps
 
     @use_client_timestamp.setter
@@ -107,21 +107,21 @@ class SessionSettings(DriverFace):
 
     @property
     def timestamp_generator(self) -> Callable[[], int] | None:
-        """Gives the client's time as microseconds since 1970; ``None`` takes the cluster's."""
+        """A callable that returns microseconds since 1970; ``None`` for the cluster's."""
         return self._core.calls.timestamp_generator
 
     @timestamp_generator.setter
     def timestamp_generator(self, generator: Callable[[], int] | None) -> None:
         if isinstance(generator, type) or not (generator is None or callable(generator)):
             raise ConfigurationError(
-                f"timestamp_generator takes a callable that gives microseconds, not {generator!r}"
+                f"timestamp_generator takes a callable that returns microseconds, not {generator!r}"
             )
         self._core.calls.timestamp_generator = generator
         self._core.calls.choose_timestamps()
 
     @property
     def max_trace_wait(self) -> float:
-        """Seconds that ``get_query_trace()`` waits for the server to have written a trace."""
+        """Seconds that ``get_query_trace()`` waits for the server to write a trace."""
         return self._core.traces.max_wait
 
     @max_trace_wait.setter
@@ -141,9 +141,9 @@ class SessionSettings(DriverFace):
         return self._core.unusable is not None
 
     def get_execution_profile(self, name: object = EXEC_PROFILE_DEFAULT) -> DriverExecutionProfile:
-        """The profile that a request with ``execution_profile=name`` has.
+        """Return the profile that a request with ``execution_profile=name`` uses.
 
-        :raises ~async_cassandra.exceptions.ConfigurationError: if there is none of that name
+        :raises ~async_cassandra.exceptions.ConfigurationError: if it does not exist
         """
         if name is EXEC_PROFILE_DEFAULT:
             return self._core.calls.default_options.profile
@@ -152,9 +152,9 @@ class SessionSettings(DriverFace):
     def execution_profile_clone_update(
         self, execution_profile: object, **changes: Any
     ) -> DriverExecutionProfile:
-        """A copy of a profile with changes, to pass as ``execution_profile``; it shares the policies.
+        """Copy a profile with changes, to pass as ``execution_profile``; the copy shares the policies.
 
-        :param execution_profile: name or object
+        :param execution_profile: its name or the object
         :param changes: fields of the profile
         :raises ~async_cassandra.exceptions.ConfigurationError: if there is no such profile or field
         """

@@ -41,7 +41,7 @@ from async_cassandra.tls import TlsOptions, chosen_context, chosen_names
 __all__ = ["AsyncCluster"]
 
 CONNECT_TIMEOUT = 30.0
-# By setting of the driver's cluster, what STARTUP calls it.
+# By setting of the driver's cluster: its name in STARTUP.
 STARTUP_NAMES = {
     "application_name": "APPLICATION_NAME",
     "application_version": "APPLICATION_VERSION",
@@ -52,18 +52,18 @@ STARTUP_NAMES = {
 class AsyncCluster(DriverFace, AsyncClosing):
     """A cluster to connect to.
 
-    May be built before any loop runs; resolves no name and opens nothing until :meth:`connect`,
+    It can be created before any loop runs; it resolves no name and opens nothing until :meth:`connect`,
     which binds it to the running loop. Concurrency: that loop's thread only.
 
-    :param contact_points: addresses or names of nodes to find the others by; ``None`` for
+    :param contact_points: addresses or names of nodes through which to find the others; ``None`` for
         ``["127.0.0.1"]``
-    :param port: of every node's native transport, 1 to 65535
-    :param auth_provider: the driver's; may block, it is called off the loop
+    :param port: the native transport's port on every node, 1 to 65535
+    :param auth_provider: the driver's; it may block, since it is called outside the loop
     :param load_balancing_policy: for the default execution profile
     :param reconnection_policy: pauses between the driver's attempts to reach a node that is down
     :param retry_policy: for the default execution profile; ``None`` for :class:`DefaultRetryPolicy`
     :param ssl_context: turns TLS on with a context of your own
-    :param protocol_version: 4 or 5; ``None`` for 5, and 4 where the server has no 5
+    :param protocol_version: 4 or 5; ``None`` for 5, or 4 if the server does not have 5
     :param executor_threads: threads of the driver's control plane, 1 or more
     :param max_schema_agreement_wait: seconds to wait for all nodes to agree after DDL
     :param control_connection_timeout: seconds for each request of the control connection; ``None``
@@ -73,15 +73,15 @@ class AsyncCluster(DriverFace, AsyncClosing):
     :param compression: ``"lz4"`` (or ``True``) to compress what is sent and received, with the
         ``lz4`` extra
     :param tls: turns TLS on, with certificates and host names verified: ``True`` trusts the system's
-        authorities, a path those of that PEM file, :class:`~async_cassandra.tls.TlsOptions` say
+        authorities, a path those in that PEM file, :class:`~async_cassandra.tls.TlsOptions` sets
         more; files are read at once
-    :param client_options: bounds and defaults of its sessions
+    :param client_options: limits and defaults for its sessions
     :param metrics: told of every request of its sessions
     :param observers: told of every event of its sessions: a
         :class:`~async_cassandra.observers.SlowQueryLog`, or one of your own
     :param kwargs: any other setting of the driver's ``Cluster``, ``execution_profiles`` and
-        ``column_encryption_policy`` among them; what would have no effect is refused
-    :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit, naming it
+        ``column_encryption_policy`` among them; one that would have no effect is refused
+    :raises ~async_cassandra.exceptions.ConfigurationError: if a setting is not valid, naming it
     """
 
     _counterparts = CLUSTER
@@ -165,7 +165,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
     def create_with_auth(
         cls, contact_points: Sequence[str], username: str, password: str, **kwargs: Any
     ) -> Self:
-        """A cluster that is entered with a user name and a password."""
+        """Create a cluster that logs in with a user name and a password."""
         provider = PlainTextAuthProvider(username=username, password=password)
         del password  # an error's traceback has its frames' variables
         return cls(contact_points, auth_provider=provider, **kwargs)
@@ -177,12 +177,12 @@ class AsyncCluster(DriverFace, AsyncClosing):
 
     @property
     def metadata(self) -> Metadata | None:
-        """The driver's picture of topology and schema; ``None`` before :meth:`connect`."""
+        """The driver's view of topology and schema; ``None`` before :meth:`connect`."""
         return self._control.metadata
 
     @property
     def protocol_version(self) -> int | None:
-        """The native protocol version that is spoken, 5 or 4; ``None`` before :meth:`connect`."""
+        """The native protocol version in use, 5 or 4; ``None`` before :meth:`connect`."""
         return None if self._cluster is None else int(self._cluster.protocol_version)
 
     @property
@@ -192,7 +192,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
 
     @property
     def _cluster(self) -> Cluster | None:
-        """The driver's cluster once connected, which some programs look at."""
+        """The driver's cluster once connected, which some programs use."""
         return self._control.cluster
 
     def __repr__(self) -> str:
@@ -211,16 +211,16 @@ class AsyncCluster(DriverFace, AsyncClosing):
     ) -> "Connecting":
         """Open a session: ``await`` it, or enter it with ``async with``, which also closes it.
 
-        Cancellation: what was opened is closed.
+        Cancellation: whatever was opened is closed.
 
-        :param keyspace: what unqualified names mean, exactly spelled; ``None`` for none
-        :param timeout: seconds for all of it, above 0; ``None`` for 30
+        :param keyspace: the keyspace for unqualified names, in the server's spelling; ``None`` for none
+        :param timeout: seconds for the whole connect, above 0; ``None`` for 30
         :param metrics: told of every request of this session, instead of the cluster's
         :raises ~async_cassandra.exceptions.ConnectionError: naming the node and the reason
         :raises ~async_cassandra.exceptions.AuthenticationError: if the credentials were refused
         :raises ~async_cassandra.exceptions.ConnectTimeoutError: if it took longer; also
             ``TimeoutError``
-        :raises ~async_cassandra.exceptions.ConfigurationError: if a setting does not fit
+        :raises ~async_cassandra.exceptions.ConfigurationError: if a setting is not valid
         """
         told = _checked_metrics(metrics) or self._metrics
         return Connecting(lambda: self._connect(keyspace, timeout, told))
@@ -265,7 +265,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
             )
 
     async def _start(self) -> None:
-        """Start the control plane once, however many connect at the same time; the last to give up stops it."""
+        """Start the control plane once, however many callers connect at a time; the last to give up stops it."""
         while self._starting is not None and self._starting.cancelling():
             await asyncio.wait((self._starting,))
         if self._starting is None:
@@ -311,7 +311,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
         return core
 
     def _observer(self, core: SessionCore, metrics: MetricsMiddleware | None) -> Observer | None:
-        """Who is told of what happens in a session."""
+        """Return the observer of a session, ``None`` if nobody wants to know."""
         if metrics is not None and not self._observers:
             return metrics.observe(core)
         members: list[Observer] = list(self._observers)
@@ -335,7 +335,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
         )
 
     def _startup_settings(self) -> dict[str, str]:
-        """What STARTUP says of the settings of the driver's ``Cluster``."""
+        """Return what STARTUP says about the settings of the driver's ``Cluster``."""
         cluster = self._control.cluster
         assert cluster is not None
         said = dict(self._names)
@@ -346,9 +346,9 @@ class AsyncCluster(DriverFace, AsyncClosing):
         return said
 
     def register_user_type(self, keyspace: str, user_type: str, klass: type) -> None:
-        """Have values of a user-defined type read as instances of ``klass``, and written from them.
+        """Read values of a user-defined type as instances of ``klass``, and write such instances.
 
-        :param klass: takes the type's fields as keyword arguments
+        :param klass: a class that takes the type's fields as keyword arguments
         :raises cassandra.cluster.UserTypeDoesNotExist: if the known schema has no such type; before
             :meth:`connect`, that raises it; also ConfigurationError
         """
@@ -361,9 +361,9 @@ class AsyncCluster(DriverFace, AsyncClosing):
             await self.shutdown()
 
     async def shutdown(self) -> None:
-        """Close every session and the control connection, and end all threads; idempotent.
+        """Close every session and the control connection, and end all threads; can be called again.
 
-        Cancellation: the shutdown goes on.
+        Cancellation: the shutdown continues.
         """
         if self._shutting_down is None:
             self._shutting_down = asyncio.get_running_loop().create_task(self._shutdown())
@@ -380,7 +380,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
         await self._control.stop()
 
     async def close(self) -> None:
-        """The same as :meth:`shutdown`."""
+        """Do the same as :meth:`shutdown`."""
         await self.shutdown()
 
 
@@ -425,12 +425,12 @@ class Connecting(Coroutine[Any, Any, AsyncCassandraSession]):
 
 
 def budget_of(options: ClientOptions) -> Budget:
-    """What the sessions of a cluster may send beside their requests, all together."""
+    """Build the budget for what a cluster's sessions, taken together, may send beyond their requests."""
     return Budget(options.retry_budget, options.hedge_budget, options.min_retries_per_second)
 
 
 def startup_options(options: ClientOptions) -> dict[str, str]:
-    """What STARTUP tells the server beside the CQL version."""
+    """Return what STARTUP tells the server besides the CQL version."""
     startup = {
         "DRIVER_NAME": "async-cassandra",
         "DRIVER_VERSION": f"driver {driver_version}",
@@ -451,7 +451,7 @@ def _checked(options: ClientOptions | None) -> ClientOptions:
 def _checked_metrics(metrics: MetricsMiddleware | None) -> MetricsMiddleware | None:
     if metrics is not None and not isinstance(metrics, MetricsMiddleware):
         raise ConfigurationError(
-            f"metrics takes a MetricsMiddleware, such as create_metrics_system() gives, "
+            f"metrics takes a MetricsMiddleware, such as create_metrics_system() returns, "
             f"not a {type(metrics).__name__}"
         )
     return metrics
@@ -459,7 +459,7 @@ def _checked_metrics(metrics: MetricsMiddleware | None) -> MetricsMiddleware | N
 
 def _checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:
     if isinstance(observers, Observer):
-        raise ConfigurationError("observers takes a list of them: pass [observer]")
+        raise ConfigurationError("observers takes a list: pass [observer]")
     for observer in observers:
         if not isinstance(observer, Observer):
             raise ConfigurationError(
@@ -469,7 +469,7 @@ def _checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:
 
 
 def _agreed(options: ClientOptions, interval: float | None) -> float:
-    """The heartbeat's interval of the options, if the cluster's says nothing else."""
+    """Return the options' heartbeat interval; the cluster's must not differ from it."""
     chosen = options.idle_heartbeat_interval
     if interval is not IDLE_HEARTBEAT_INTERVAL and (interval or 0) != chosen:
         raise ConfigurationError(
@@ -481,7 +481,7 @@ def _agreed(options: ClientOptions, interval: float | None) -> float:
 
 
 def _retry_policy(policy: RetryPolicy | None, settings: Mapping[str, Any]) -> RetryPolicy | None:
-    """That of the default execution profile, by either of its names."""
+    """Return the retry policy of the default execution profile, given by either of its names."""
     other: RetryPolicy | None = settings.get("default_retry_policy")
     if policy is not None and other is not None and policy is not other:
         raise ConfigurationError(
@@ -498,12 +498,12 @@ def _retry_policy(policy: RetryPolicy | None, settings: Mapping[str, Any]) -> Re
 def _lz4(
     compression: bool | str | None,
 ) -> tuple[Callable[..., bytes], Callable[..., bytes]] | None:
-    """LZ4 block compression and decompression, without a size prefix."""
+    """Return LZ4 block compression and decompression, without a size prefix."""
     if not compression:
         return None
     if compression not in (True, "lz4"):
         raise ConfigurationError(
-            f"compression takes 'lz4' or True, not {shown(compression)}; Cassandra 5 has no other"
+            f"compression takes 'lz4' or True, not {shown(compression)}; Cassandra 5 supports no other"
         )
     try:
         from lz4.block import compress, decompress

@@ -1,4 +1,4 @@
-"""The one tree of exceptions; ``<-`` names the classes outside it that catch the same error.
+"""The exception tree; ``<-`` names classes outside it that catch the same error.
 
 ::
 
@@ -23,12 +23,12 @@
         ├── ColumnDecodeError        <- ValueError
         └── RowTypeError             <- TypeError
 
-What a server reports is a ``QueryError`` and at once the driver's class for it, with the driver's
+An error that a server reports is both a ``QueryError`` and the driver's class for it, with the driver's
 attributes: ``except cassandra.Unavailable`` and ``except QueryError`` both catch it. Its ``cause``
-is the driver's exception. While connecting, it is a ``ConnectionError`` and at once the driver's
+is the driver's exception. While connecting, it is both a ``ConnectionError`` and the driver's
 ``NoHostAvailable``.
 
-All of them pickle. A cause that does not is replaced by an ``AsyncCassandraError`` of the same
+All of them can be pickled. A cause that cannot is replaced by an ``AsyncCassandraError`` with the same
 text.
 """
 
@@ -64,14 +64,13 @@ __all__ = [
 
 
 class AsyncCassandraError(Exception):
-    """The root of everything this library raises.
+    """The base class of the errors that this library raises.
 
-    :ivar cause: the error underneath, also as ``__cause__``; of what a server reports, the driver's
-        exception for it, which is no ``__cause__``
-    :ivar endpoint: the node it happened on, as ``"address:port"``; ``None`` when no single node is
-        to blame
+    :ivar cause: the underlying error, also as ``__cause__``; for an error that a server reports, the
+        driver's exception for it, which is not the ``__cause__``
+    :ivar endpoint: the node it happened on, as ``"address:port"``; ``None`` if it was not a single node
     :ivar attempts: how often the request was sent, 0 if never
-    :ivar consistency: the ``cassandra.ConsistencyLevel`` of the request, ``None`` outside one
+    :ivar consistency: the request's ``cassandra.ConsistencyLevel``, ``None`` if there is no request
     """
 
     cause: BaseException | None
@@ -108,9 +107,9 @@ class AsyncCassandraError(Exception):
 
 
 def shown(value: object) -> str:
-    """A refused value for an error's text: a number as it is, of anything else the kind.
+    """Return a refused value for an error message: a number as it is, or the type of anything else.
 
-    What is passed in the wrong place may hold a secret: a dict of options, a URL, a password.
+    A value passed in the wrong place may hold a secret: a dict of options, a URL, a password.
     """
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
@@ -118,7 +117,7 @@ def shown(value: object) -> str:
 
 
 SURROGATES: re.Pattern[str] = re.compile(r"[\ud800-\udfff]")
-"""What text has that was decoded from another encoding, and that cannot be sent."""
+"""Matches characters left over from decoding with the wrong encoding, which cannot be sent."""
 
 
 def _restore(
@@ -155,7 +154,7 @@ def _survives_pickling(value: BaseException) -> bool:
 
 
 class ConnectionError(AsyncCassandraError, builtins.ConnectionError):
-    """No usable connection: the cluster cannot be reached, or the session or cluster is closed."""
+    """There is no usable connection: the cluster cannot be reached, or the session or cluster is closed."""
 
 
 class QueryError(AsyncCassandraError, cassandra.DriverException):
@@ -165,16 +164,16 @@ class QueryError(AsyncCassandraError, cassandra.DriverException):
 class TimeoutError(AsyncCassandraError, builtins.TimeoutError, cassandra.OperationTimedOut):
     """The client's own deadline passed.
 
-    Where a request's time went is in seconds. What is left of its timeout were the pauses between
-    its attempts.
+    The attributes say where the request's time went, in seconds. The rest of its timeout was spent
+    in pauses between its attempts.
 
-    :ivar errors: what each node tried so far had answered, by ``"address:port"``
-    :ivar last_host: the node asked last, as ``"address:port"``
-    :ivar prepare_seconds: until its string was prepared
+    :ivar errors: what each node that was tried had answered, by ``"address:port"``
+    :ivar last_host: the node tried last, as ``"address:port"``
+    :ivar prepare_seconds: preparing its string
     :ivar queued_seconds: waiting for a free place on a connection
-    :ivar wire_seconds: while at least one attempt waited for a node's answer
-    :ivar node_seconds: the same for each node, by ``"address:port"``; attempts on several nodes at
-        a time count for each
+    :ivar wire_seconds: waiting for an answer to at least one attempt
+    :ivar node_seconds: the same for each node, by ``"address:port"``; simultaneous attempts on several
+        nodes count for each
     """
 
     errors: dict[str, BaseException]
@@ -218,22 +217,22 @@ class QueryTimeoutError(TimeoutError, QueryError):
 
 
 class AuthenticationError(ConnectionError, cassandra.AuthenticationFailed):
-    """The server refused the credentials, or wants some and none were given."""
+    """The server refused the credentials, or requires some and none were given."""
 
 
 class ConfigurationError(AsyncCassandraError, ValueError, TypeError):
-    """An argument of the cluster, a profile or a policy does not fit; nothing was opened."""
+    """An argument of the cluster, a profile or a policy is not valid; nothing was opened."""
 
 
 class OverloadedError(QueryError):
-    """Too many requests at once, here or on the coordinator; this one was not executed."""
+    """There were too many requests at once, here or on the coordinator; this one was not executed."""
 
 
 class ProtocolError(QueryError, ConnectionError, _wire.ProtocolError):
-    """The server's bytes break the native protocol.
+    """The server's bytes violate the native protocol.
 
-    Of an answer: that request fails, and its connection goes on. Of a value: its row cannot be
-    read. Of a stream's page: neither can those that follow in it.
+    In an answer: that request fails, and its connection goes on. In a value: its row cannot be
+    read. In a stream's page: neither can the rows that follow it there.
     """
 
 
@@ -244,7 +243,7 @@ class StatementChangedError(QueryError):
 class CasWriteUnknown(QueryError):
     """A lightweight transaction ended without the coordinator knowing whether it was applied.
 
-    Never retried: read the row back with a serial consistency to learn which it was.
+    It is never retried: read the row back with a serial consistency to find out.
 
     :ivar received_responses: replicas that accepted
     :ivar required_responses: replicas that had to accept
@@ -258,7 +257,7 @@ class CasWriteUnknown(QueryError):
 class ParameterTypeError(QueryError, _wire.ParameterTypeError):
     """A parameter's Python type does not fit its CQL type; nothing was sent.
 
-    :ivar parameter: its column's name, or its position when it has none
+    :ivar parameter: its column's name, or its position if it has none
     :ivar index: its position, from 0
     """
 
@@ -266,8 +265,8 @@ class ParameterTypeError(QueryError, _wire.ParameterTypeError):
 class ParameterValueError(QueryError, _wire.ParameterValueError):
     """A parameter is out of range or malformed, or their number is wrong; nothing was sent.
 
-    :ivar parameter: its column's name, or its position when it has none
-    :ivar index: its position, from 0; ``-1`` when the number of parameters is what is wrong
+    :ivar parameter: its column's name, or its position if it has none
+    :ivar index: its position, from 0; ``-1`` if the number of parameters is wrong
     """
 
 
@@ -276,7 +275,7 @@ class ParameterRangeError(ParameterValueError, _wire.ParameterRangeError):
 
 
 class ColumnDecodeError(QueryError, _wire.ColumnDecodeError):
-    """A column holds valid CQL that Python cannot hold; the other rows can still be read.
+    """A column has a valid CQL value that Python cannot hold; the other rows can still be read.
 
     :ivar column: the column's name
     :ivar row: the row's position in its page, from 0
@@ -298,7 +297,7 @@ class RowTypeError(QueryError, TypeError):
 def from_wire(
     error: Exception, *, endpoint: str | None = None, consistency: int | None = None
 ) -> AsyncCassandraError:
-    """Give an error of the wire layer its public class; public errors come back as they are."""
+    """Turn an error of the wire layer into its public class; public errors are returned as they are."""
     if isinstance(error, AsyncCassandraError):
         return error
     public = _public(error, endpoint)
@@ -324,5 +323,5 @@ def _public(error: Exception, endpoint: str | None) -> AsyncCassandraError:
             return column
         case _wire.ProtocolError():
             where = f" by {endpoint}" if endpoint else ""
-            return ProtocolError(f"The native protocol was broken{where}: {error}", error)
+            return ProtocolError(f"The native protocol was violated{where}: {error}", error)
     return QueryError(str(error), error)

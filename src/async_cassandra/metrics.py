@@ -1,4 +1,4 @@
-"""Count and time queries: in memory, for Prometheus, or in a collector of your own.
+"""Counts and times queries: in memory, for Prometheus, or in a collector of your own.
 
 ``AsyncCluster(metrics=create_metrics_system())`` records every query of its sessions.
 """
@@ -103,7 +103,7 @@ class InMemoryMetricsCollector(MetricsCollector):
         self.request_stats.record(is_prepared, time.monotonic() - ago, metrics.duration, error_type)
 
     def _name_queries(self) -> None:
-        """Count by name what was counted by text or prepared query."""
+        """Add up under each query's name what was counted by text or prepared query."""
         found = self.request_stats.query_counts
         for key, count in found.items():
             self._count(self._counts, _name_of(key), count)
@@ -182,7 +182,7 @@ def _metrics_of(record: Record) -> QueryMetrics:
 
 
 class _CollectorObserver(Observer):
-    """Tells a collector of an application's own of each query."""
+    """Tells an application's own collector of each query."""
 
     def __init__(self, middleware: "MetricsMiddleware", collector: MetricsCollector) -> None:
         self._middleware = middleware
@@ -218,7 +218,7 @@ def _query_of(request: Request) -> str:
 
 
 class MetricsMiddleware:
-    """Hands what a session measures to collectors.
+    """Passes a session's measurements to collectors.
 
     A collector that fails is reported once and never fails the query.
     """
@@ -234,7 +234,7 @@ class MetricsMiddleware:
         return self._enabled
 
     def observe(self, core: SessionCore) -> Observers:
-        """Make what tells the collectors of a session's requests."""
+        """Build the observer that tells the collectors of a session's requests."""
         members: list[Observer] = []
         for collector in self.collectors:
             stats = collector.stats_of(core)
@@ -245,7 +245,7 @@ class MetricsMiddleware:
         return observers
 
     def enable(self) -> None:
-        """Record from now on, as at the start."""
+        """Record from now on, which is the default."""
         self._switch(True)
 
     def disable(self) -> None:
@@ -317,7 +317,7 @@ class MetricsMiddleware:
     async def tell(
         self, collector: MetricsCollector, record: Callable[[MetricsCollector], Awaitable[None]]
     ) -> None:
-        """Have a collector record something; one that fails is reported once."""
+        """Let a collector record something; if it fails, that is reported once."""
         try:
             await record(collector)
         except Exception:
@@ -336,7 +336,7 @@ def create_metrics_system(
 
     :param backend: ``memory``, ``prometheus`` or ``none``
     :param prometheus_enabled: adds Prometheus to the backend
-    :raises ValueError: if the backend is another one
+    :raises ValueError: if the backend is none of these
     """
     if backend not in ("memory", "prometheus", "none"):
         raise ValueError(f"backend must be memory, prometheus or none, not {shown(backend)}")

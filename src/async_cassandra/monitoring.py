@@ -1,4 +1,4 @@
-"""Watch the nodes of a cluster, and bound the requests in flight."""
+"""Watches the nodes of a cluster, and limits the requests in flight."""
 
 import asyncio
 import inspect
@@ -50,9 +50,9 @@ HEALTH_TIMEOUT = 5.0
 class HostMetrics:
     """One node, as its last health check found it.
 
-    :ivar status: ``up`` if it answered, ``down`` if the cluster holds it down, ``unknown`` if it
+    :ivar status: ``up`` if it answered, ``down`` if the cluster considers it down, ``unknown`` if it
         should be up and did not answer
-    :ivar connection_count: open connections of this session to it
+    :ivar connection_count: this session's open connections to it
     :ivar latency_ms: milliseconds from the check's request to its answer
     """
 
@@ -88,7 +88,7 @@ type Callback = Callable[[ClusterMetrics], Awaitable[None] | None]
 
 
 class ConnectionMonitor:
-    """Asks each node of a session's cluster how it is, once or at an interval.
+    """Checks each node of a session's cluster, once or at an interval.
 
     :ivar metrics: ``requests_sent``, ``requests_completed`` and ``requests_failed`` of the checks,
         ``last_health_check`` (ISO 8601 or ``None``), ``monitoring_started``
@@ -111,7 +111,7 @@ class ConnectionMonitor:
         self._task: asyncio.Task[None] | None = None
 
     def add_callback(self, callback: Callback) -> None:
-        """Call ``callback`` with each round's metrics; what it raises is logged.
+        """Call ``callback`` with each round's metrics; if it raises, that is logged.
 
         :param callback: a function or a coroutine function
         """
@@ -120,8 +120,8 @@ class ConnectionMonitor:
     async def check_host_health(self, host: Host) -> HostMetrics:
         """Ask this node, and no other, for its time.
 
-        A node that the cluster holds for down is not asked. What goes wrong is in ``last_error``,
-        not raised.
+        A node that the cluster considers down is not asked. An error is in ``last_error``, not
+        raised.
         """
         found = HostMetrics(
             address=str(host.address),
@@ -188,7 +188,7 @@ class ConnectionMonitor:
         )
 
     async def warmup_connections(self) -> None:
-        """Send one request to every node that is up; what fails is logged."""
+        """Send one request to every node that is up; failures are logged."""
         checked = (await self.get_cluster_metrics()).hosts
         for host in checked:
             if host.last_error is not None:
@@ -197,7 +197,7 @@ class ConnectionMonitor:
     async def start_monitoring(self, interval: float = 60) -> None:
         """Check all nodes now and every ``interval`` seconds, until :meth:`stop_monitoring`.
 
-        Does nothing while a monitoring is running.
+        Does nothing if monitoring is already running.
 
         :param interval: seconds between the end of a round and the next, above 0
         """
@@ -268,11 +268,11 @@ class ConnectionMonitor:
 
 
 class RateLimitedSession(DriverFace, AsyncClosing):
-    """A session with at most ``max_concurrent`` requests in flight; more wait their turn.
+    """A session with at most ``max_concurrent`` requests in flight; further ones wait for a place.
 
-    A stream takes a turn until its first page is there. A request's timeout starts after the wait.
+    A stream holds a place until its first page arrives. A request's timeout starts after the wait.
 
-    Cancellation: a cancelled wait gives its place up at once.
+    Cancellation: a cancelled wait gives up its place at once.
     """
 
     _counterparts: ClassVar[Mapping[str, str]] = {
@@ -300,7 +300,7 @@ class RateLimitedSession(DriverFace, AsyncClosing):
         row: type[RowT] | None = None,
         **options: Any,
     ) -> AsyncResultSet[RowT]:
-        """As :meth:`AsyncCassandraSession.execute`, in turn."""
+        """Execute as :meth:`AsyncCassandraSession.execute` does, once there is a place."""
         return await self._in_turn(self.session.execute, query, parameters, row=row, **options)
 
     async def execute_stream(
@@ -312,7 +312,7 @@ class RateLimitedSession(DriverFace, AsyncClosing):
         row: type[RowT] | None = None,
         **options: Any,
     ) -> AsyncStreamingResultSet[RowT]:
-        """As :meth:`AsyncCassandraSession.execute_stream`, in turn until the first page."""
+        """Execute as :meth:`AsyncCassandraSession.execute_stream` does, holding a place until the first page."""
         return await self._in_turn(
             self.session.execute_stream, query, parameters, stream_config, row=row, **options
         )
@@ -320,11 +320,11 @@ class RateLimitedSession(DriverFace, AsyncClosing):
     async def execute_batch(
         self, batch_statement: BatchStatement, **options: Any
     ) -> AsyncResultSet:
-        """As :meth:`AsyncCassandraSession.execute_batch`, in turn."""
+        """Execute as :meth:`AsyncCassandraSession.execute_batch` does, once there is a place."""
         return await self._in_turn(self.session.execute_batch, batch_statement, **options)
 
     async def prepare(self, query: str, **options: Any) -> PreparedStatement:
-        """As :meth:`AsyncCassandraSession.prepare`, which is not limited."""
+        """Prepare as :meth:`AsyncCassandraSession.prepare` does, which is not limited."""
         return await self.session.prepare(query, **options)
 
     async def close(self) -> None:
@@ -338,7 +338,7 @@ class RateLimitedSession(DriverFace, AsyncClosing):
     def get_metrics(self) -> dict[str, int]:
         """Return ``total_requests``, ``active_requests`` and ``rejected_requests`` so far.
 
-        Rejected are those for which the session had no room (``OverloadedError``).
+        A rejected request is one for which the session had no room (``OverloadedError``).
         """
         return self.metrics.copy()
 
@@ -364,7 +364,7 @@ async def create_monitored_session(
     warmup: bool = True,
     **cluster_options: Any,
 ) -> tuple[AsyncCassandraSession | RateLimitedSession, ConnectionMonitor]:
-    """Connect, with a monitor that is not started yet.
+    """Connect, and return the session with a monitor that has not been started.
 
     Closing the session also closes the cluster that was opened for it.
 

@@ -1,4 +1,4 @@
-"""Observe the requests and connections of sessions: slow queries in the log, or an observer of your own.
+"""Observes the requests and connections of sessions: slow queries in the log, or an observer of your own.
 
 ``AsyncCluster(observers=[SlowQueryLog(0.5)])``. :mod:`async_cassandra.contrib.opentelemetry` has one for traces.
 """
@@ -36,12 +36,12 @@ _TARGET = re.compile(
 class RequestFacts:
     """What a request asks for, without any value.
 
-    :ivar text: its CQL without literals; of a batch, its statements'
-    :ivar operation: the CQL's first word, or ``PREPARE``; of a batch ``BATCH``, and the word that all
+    :ivar text: its CQL without literals; for a batch, its statements'
+    :ivar operation: the CQL's first word, or ``PREPARE``; for a batch ``BATCH``, and the word that all
         its statements begin with
-    :ivar target: the table, as the CQL spells it; of a batch, the one that all its statements name
-    :ivar consistency: name; ``None`` for a PREPARE
-    :ivar page_size: rows; ``None`` where there are no pages
+    :ivar target: the table, as the CQL spells it; for a batch, the one that all its statements name
+    :ivar consistency: its name; ``None`` for a PREPARE
+    :ivar page_size: rows; ``None`` if there are no pages
     :ivar batch_size: statements in a batch, else ``None``
     """
 
@@ -57,14 +57,14 @@ class RequestFacts:
 
     @property
     def summary(self) -> str:
-        """Operation and table: few of them, however many queries there are."""
+        """Operation and table: few different ones, however many queries there are."""
         if self.target is None or self.operation == "BATCH":
             return self.operation.partition(" ")[0]
         return f"{self.operation} {self.target}"
 
 
 def facts_of(request: Request) -> RequestFacts:
-    """Say what a request asks for."""
+    """Describe what a request asks for."""
     message = request.message
     batch_size = None
     if isinstance(message, Batch):
@@ -103,7 +103,7 @@ def _text_of(request: Request) -> str:
 
 
 def _batched_texts(request: Request, message: Batch) -> list[str]:
-    """The batch's different statements, in their order."""
+    """Return the batch's distinct statements, in order."""
     texts: dict[str, None] = {}
     for query, _ in message.entries:
         if isinstance(query, str):
@@ -122,7 +122,7 @@ def _operation_of(text: str) -> tuple[str, str | None]:
 
 
 def _batch_operation_of(texts: list[str], size: int) -> tuple[str, str | None]:
-    """What a batch's statements have in common; a batch of one is no batch."""
+    """Return what a batch's statements have in common; a batch of one is not a batch."""
     found = [_operation_of(text) for text in texts]
     operations = {operation for operation, _ in found}
     targets = {target for _, target in found}
@@ -133,7 +133,7 @@ def _batch_operation_of(texts: list[str], size: int) -> tuple[str, str | None]:
 
 
 def _values_of(request: Request) -> tuple[Any, ...]:
-    """The values of an EXECUTE, decoded from what is sent."""
+    """Return the values of an EXECUTE, decoded from what is sent."""
     message, prepared = request.message, request.call.prepared
     if prepared is None or not isinstance(message, Execute) or not message.values:
         return ()
@@ -149,12 +149,12 @@ def _values_of(request: Request) -> tuple[Any, ...]:
 
 
 class SlowQueryLog(Observer):
-    """Logs requests that took long, by the logger ``async_cassandra.slow_queries``.
+    """Logs slow requests to the logger ``async_cassandra.slow_queries``.
 
-    :param threshold: seconds from which on a request is slow, 0 or more; 0 logs every request
-    :param sample: share of the slow ones that is logged, above 0 up to 1
+    :param threshold: seconds from which a request is slow, 0 or more; 0 logs every request
+    :param sample: the share of slow requests that is logged, above 0 up to 1
     :param log_parameters: log values too, shortened; the CQL is then logged with its literals
-    :param level: of the log's records
+    :param level: the level of the log records
     """
 
     def __init__(

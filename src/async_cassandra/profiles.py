@@ -11,13 +11,13 @@ __all__ = ["ExecutionProfile"]
 class ExecutionProfile(QuickProfile):
     """The driver's execution profile, with this library's retry policy and a default for ``is_idempotent``.
 
-    The driver's own profiles work as well; they bring the driver's retry policy, and leave each
-    statement to its mark.
+    The driver's own profiles work as well; they have the driver's retry policy, and leave
+    idempotence to each statement.
 
-    :param is_idempotent: whether statements that say nothing themselves may be sent again after
+    :param is_idempotent: whether statements that do not say so themselves may be sent again after
         they may have been executed; ``None`` leaves it to ``ClientOptions(infer_idempotence=...)``
-    :param settings: those of ``cassandra.cluster.ExecutionProfile``; without ``retry_policy`` it is
-        a :class:`DefaultRetryPolicy`, as a cluster's
+    :param settings: those of ``cassandra.cluster.ExecutionProfile``; ``retry_policy`` is
+        a :class:`DefaultRetryPolicy` by default, as for a cluster
     """
 
     def __init__(

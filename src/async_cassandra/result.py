@@ -1,4 +1,4 @@
-"""What a request gives back: rows that decode when they are read, and what came with them."""
+"""The result of a request: rows that are decoded when they are read, and what came with them."""
 
 from async_cassandra._results.result_set import AsyncResultSet, Rows
 from async_cassandra._results.tracing import TraceHandle

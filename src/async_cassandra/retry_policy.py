@@ -1,13 +1,13 @@
 """Retry policies, in the driver's ``RetryPolicy`` interface.
 
-A policy is asked about every failure but those that blame the statement. What it says of raising
-and ignoring is done; what it wants repeated is repeated if that is harmless: what is not idempotent
-never is, once it may have reached a replica. The ``is_idempotent`` of the write that a policy sees
-is what was decided: by its mark, its profile, or its CQL.
+A policy is asked about every failure except errors in the statement. Its decisions to raise and to
+ignore are followed; its decisions to repeat are followed if that is harmless: a request that is not
+idempotent is never repeated once it may have reached a replica. The ``is_idempotent`` of the write
+that a policy sees is what was decided: by its mark, its profile, or its CQL.
 
-How long to wait before a repetition is not theirs to say, though a policy may by a third value of
-its answer, in seconds: without one, the same node is asked again after an exponential backoff with
-full jitter, and another node at once.
+A policy may set the pause before a repetition with a third value in its answer, in seconds. Without
+one, the same node is asked again after an exponential backoff with full jitter, and another node at
+once.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ from async_cassandra._cql.analysis import is_read
 __all__ = ["AsyncRetryPolicy", "DefaultRetryPolicy"]
 
 Decision = tuple[int, int | None]
-"""What to do (one of ``RetryPolicy``'s constants) and the consistency to do it with."""
+"""One of ``RetryPolicy``'s constants, and the consistency for the repetition."""
 
 # They come from the replicas or from the statement: another coordinator would hear the same.
 _FINAL = (WriteFailure, CDCWriteFailure, FunctionFailure)
@@ -31,7 +31,7 @@ _REPEATABLE_WRITES = frozenset({WriteType.SIMPLE, WriteType.BATCH, WriteType.UNL
 
 
 def _is_idempotent(query: Any) -> bool:
-    """Whether the statement is marked so, by whatever decided that, or is a read."""
+    """Whether the statement is marked idempotent, by whatever decided that, or is a read."""
     return getattr(query, "is_idempotent", None) is True or is_read(query)
 
 
@@ -42,7 +42,7 @@ def _is_repeatable_write(write_type: int | str) -> bool:
 
 
 class DefaultRetryPolicy(RetryPolicy):
-    """A cluster's policy by default: the driver's, and a failed read also tries the next host."""
+    """A cluster's default policy: the driver's, and a failed read also tries the next host."""
 
     def on_read_timeout(
         self,
@@ -94,7 +94,7 @@ class DefaultRetryPolicy(RetryPolicy):
 
 
 class AsyncRetryPolicy(RetryPolicy):
-    """Retry up to a maximum, and writes only when their statement says ``is_idempotent=True``.
+    """Retries up to a maximum, and writes only if their statement says ``is_idempotent=True``.
 
     :param max_retries: repetitions of one request, 0 or more, over all its hosts
     """

@@ -74,21 +74,21 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
 
     @property
     def keyspace(self) -> str | None:
-        """The keyspace that unqualified names mean, exactly spelled; ``None`` for none."""
+        """The keyspace for unqualified names, in the server's spelling; ``None`` for none."""
         return self._core.keyspace
 
     @property
     def encoder(self) -> Encoder:
-        """What writes parameters into strings for ``%s``; its ``mapping`` may be changed.
+        """The encoder that writes parameters into strings for ``%s``; its ``mapping`` may be changed.
 
-        ``session.encoder.mapping[tuple] = session.encoder.cql_encode_tuple`` writes tuples as such and
+        ``session.encoder.mapping[tuple] = session.encoder.cql_encode_tuple`` writes tuples as tuples,
         not as lists.
         """
         return self._core.encoder
 
     @encoder.setter
     def encoder(self, encoder: object) -> None:
-        raise ConfigurationError("encoder cannot be replaced: change what is in its mapping")
+        raise ConfigurationError("encoder cannot be replaced: change its mapping instead")
 
     @property
     def is_closed(self) -> bool:
@@ -118,33 +118,33 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         *,
         row: type[RowT] | None = None,
     ) -> AsyncResultSet[RowT]:
-        """Execute a statement and return every row; one page where ``paging_state`` is given.
+        """Execute a statement and return every row, or one page if ``paging_state`` is given.
 
-        Parameters bind by position (sequence) or name (mapping) to ``?`` and ``:name``, in a string
-        too: it is prepared once behind the scenes. ``%s`` and ``%(name)s`` are written into the
-        string as the driver does.
+        Parameters are bound by position (sequence) or name (mapping) to ``?`` and ``:name``. This works
+        in strings too: they are prepared once behind the scenes. ``%s`` and ``%(name)s`` are written
+        into the string, as the driver does.
 
-        Cancellation: the request's place is free at once, its stream id when the server has
+        Cancellation: the request's place is free at once, its stream id once the server has
         answered; a write may have been applied.
 
         :param query: a string, or a simple, prepared, bound or batch statement
         :param trace: have the server trace it; see :meth:`AsyncResultSet.get_query_trace`
-        :param custom_payload: for a custom query handler of the server
-        :param timeout: seconds for each page, its retries included, above 0; ``None`` takes the
-            profile's (10 s), ``math.inf`` waits for ever
-        :param execution_profile: name or object
+        :param custom_payload: for a custom query handler on the server
+        :param timeout: seconds for each page, its retries included, above 0; ``None`` for the
+            profile's timeout (10 s), ``math.inf`` for no limit
+        :param execution_profile: its name or the object
         :param paging_state: the token of a page, from :attr:`AsyncResultSet.paging_state`; ``b""``
-            for the first
+            for the first page
         :param host: the only node to ask, as the driver's ``Host``, ``"address"`` or
             ``"address:port"``
-        :param execute_as: the role to execute as, where the server supports it
-        :param row: what each row becomes: a dataclass, pydantic model, msgspec Struct, attrs class,
+        :param execute_as: the role to execute as, if the server supports it
+        :param row: the type of each row: a dataclass, pydantic model, msgspec Struct, attrs class,
             TypedDict or named tuple with the columns' names, ``dict``, ``tuple``, or the type of the
             only column
         :raises ~async_cassandra.exceptions.QueryError: what the server reports; also the driver's
             class for it
-        :raises ~async_cassandra.exceptions.QueryTimeoutError: if the timeout is over
-        :raises ~async_cassandra.exceptions.OverloadedError: if too many requests wait already
+        :raises ~async_cassandra.exceptions.QueryTimeoutError: if the timeout has passed
+        :raises ~async_cassandra.exceptions.OverloadedError: if too many requests are waiting already
         :raises ~async_cassandra.exceptions.RowTypeError: if the columns are not the fields of ``row``
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
         :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range, or
@@ -179,7 +179,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         if request is None:
             request = await core.calls.request(query, parameters, options)
         else:
-            # They are encoded: a large value need not stay as long as the request.
+            # They are encoded: a large value need not live as long as the request.
             parameters = None
         try:
             await request
@@ -194,7 +194,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
     async def _once_more(
         self, request: Request, query: AnyStatement, parameters: Parameters, options: CallOptions
     ) -> Request:
-        """Execute strings again whose hidden statements no longer fitted the schema.
+        """Execute strings again whose hidden prepared statements no longer fitted the schema.
 
         Nothing had been executed.
         """
@@ -206,7 +206,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         return again
 
     async def _completed(self, request: Request, options: CallOptions) -> AsyncResultSet[Any]:
-        """The result once what follows from the response is done; each page has its own timeout."""
+        """Act on the response, fetch the pages left, each with its own timeout, and return the result."""
         response = request.response
         assert response is not None
         if response.page is None:
@@ -242,15 +242,15 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         *,
         row: type[RowT] | None = None,
     ) -> AsyncStreamingResultSet[RowT]:
-        """Execute a statement and read its rows as a stream; returns when the first page is there.
+        """Execute a statement and read its rows as a stream; return when the first page has arrived.
 
-        Cancellation and the parameters not named here: as :meth:`execute`.
+        Cancellation, and the parameters not listed here, are as in :meth:`execute`.
 
-        :param stream_config: page size and bounds; without one the statement's ``fetch_size``
-            counts
-        :param timeout: seconds for each page; ``stream_config.timeout_seconds`` comes first
-        :param paging_state: where to go on, from :attr:`AsyncStreamingResultSet.paging_state`
-        :raises ~async_cassandra.exceptions.QueryError: as :meth:`execute`, here for the first page
+        :param stream_config: page size and limits; without one, the statement's ``fetch_size``
+            applies
+        :param timeout: seconds for each page; ``stream_config.timeout_seconds`` takes precedence
+        :param paging_state: where to continue, from :attr:`AsyncStreamingResultSet.paging_state`
+        :raises ~async_cassandra.exceptions.QueryError: as in :meth:`execute`, for the first page
         """
         core = self._core
         core.check_usable()
@@ -287,9 +287,9 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         timeout: float | None = None,  # noqa: ASYNC109  it bounds the request
         execution_profile: object = EXEC_PROFILE_DEFAULT,
     ) -> AsyncResultSet:
-        """Execute a batch; the same as :meth:`execute` with it.
+        """Execute a batch; the same as passing it to :meth:`execute`.
 
-        :raises TypeError: if it is no batch
+        :raises TypeError: if it is not a batch
         """
         if not isinstance(batch_statement, BatchStatement):
             raise TypeError(
@@ -311,13 +311,13 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         *,
         keyspace: str | None = None,
     ) -> PreparedStatement:
-        """Prepare a statement for as long as the session lasts; nodes that forget it learn it again.
+        """Prepare a statement for the life of the session; it is prepared again on nodes that forget it.
 
-        :param timeout: seconds, above 0; ``None`` takes the profile's
-        :param keyspace: what unqualified names mean, exactly spelled, with protocol v5; ``None``
-            takes the session's
-        :raises ~async_cassandra.exceptions.ConfigurationError: if a keyspace other than the
-            session's is given with protocol v4
+        :param timeout: seconds, above 0; ``None`` for the profile's
+        :param keyspace: the keyspace for unqualified names, in the server's spelling, with protocol v5;
+            ``None`` for the session's
+        :raises ~async_cassandra.exceptions.ConfigurationError: if, with protocol v4, the keyspace is not
+            the session's
         :raises ~async_cassandra.exceptions.QueryError: if the server refuses it; also the driver's
             class
         """
@@ -329,22 +329,22 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         return await core.calls.prepare(query, options, self._own_keyspace(keyspace))
 
     def _own_keyspace(self, keyspace: str | None) -> str | None:
-        """The keyspace of a statement, which protocol v4 cannot say."""
+        """Return the keyspace of a statement, which protocol v4 cannot express."""
         if keyspace is None:
             return None
         name = exact_keyspace(keyspace)
         if self._core.version < 5 and name != self.keyspace:
             raise ConfigurationError(
                 f"keyspace={keyspace!r} needs protocol v5, and this server has v4: qualify the "
-                "names in the statement, or use a session of that keyspace"
+                "names in the statement, or use a session with that keyspace"
             )
         return name
 
     async def set_keyspace(self, keyspace: str) -> None:
-        """Make ``keyspace`` what unqualified names mean, on every connection.
+        """Make ``keyspace`` the one for unqualified names, on every connection.
 
-        :param keyspace: exactly spelled; quotes around it are taken off
-        :raises ~async_cassandra.exceptions.QueryError: if there is none of that name
+        :param keyspace: in the server's spelling; quotes around it are removed
+        :raises ~async_cassandra.exceptions.QueryError: if it does not exist
         """
         self._core.check_usable()
         core = self._core
@@ -352,11 +352,11 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         await core.keyspaces.change(name, seconds_of(core.calls.default_options))
 
     async def close(self, *, grace: float = CLOSE_GRACE) -> None:
-        """Refuse new requests, wait for those under way, close the connections; idempotent.
+        """Refuse new requests, wait for those under way, close the connections; can be called again.
 
-        Cancellation: the closing goes on.
+        Cancellation: the session goes on closing.
 
-        :param grace: seconds to wait for requests under way, 0 or more; then they fail with
+        :param grace: seconds to wait for requests under way, 0 or more; after that they fail with
             ConnectionError
         """
         if self._closing is None:
@@ -369,9 +369,9 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
 
 
 def exact_keyspace(keyspace: object) -> str:
-    """A keyspace's name as the server spells it.
+    """Return a keyspace's name as the server spells it.
 
-    :raises ~async_cassandra.exceptions.ConfigurationError: if it is no name
+    :raises ~async_cassandra.exceptions.ConfigurationError: if it is not a name
     """
     if not isinstance(keyspace, str) or not keyspace:
         raise ConfigurationError(f"keyspace takes a name, not {shown(keyspace)}")
@@ -379,9 +379,9 @@ def exact_keyspace(keyspace: object) -> str:
 
 
 def unquoted(name: str) -> str:
-    """A name without the quotes that CQL would want around it.
+    """Return a name without the quotes that CQL may need around it.
 
-    :raises ~async_cassandra.exceptions.ConfigurationError: if it is no text
+    :raises ~async_cassandra.exceptions.ConfigurationError: if it is not valid text
     """
     if SURROGATES.search(name) is not None:
         raise ConfigurationError("the keyspace cannot be encoded as UTF-8")

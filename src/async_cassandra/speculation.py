@@ -1,4 +1,4 @@
-"""Speculative execution by what is usual, in the driver's ``SpeculativeExecutionPolicy`` interface."""
+"""Speculative execution after a percentile, in the driver's ``SpeculativeExecutionPolicy`` interface."""
 
 import math
 from typing import Any
@@ -12,25 +12,25 @@ __all__ = ["PercentileSpeculativeExecutionPolicy"]
 
 
 class PercentileSpeculativeExecutionPolicy(SpeculativeExecutionPolicy):
-    """Ask another node when a request takes longer than all but a few did lately.
+    """Asks another node when a request takes longer than all but a few did recently.
 
-    It learns from the idempotent requests of the execution profiles that have it, and asks for
-    about ``100 - percentile`` in a hundred of them once more, however quick or slow the cluster is
-    at the moment. It keeps 6 KB, for each host if ``per_host``.
+    It learns from the idempotent requests of the execution profiles that have it, and sends
+    about ``100 - percentile`` in a hundred of them once more, however fast or slow the cluster is
+    at the moment. It takes 6 KB, for each host if ``per_host``.
 
-    Concurrency: may serve any number of sessions, which then learn from each other.
+    Concurrency: it can serve any number of sessions, which then learn from each other.
 
     :param percentile: of recent latencies, above 0, below 100. To bound the 99th percentile, ask
-        before it is reached: *The Tail at Scale* (Dean and Barroso, 2013) takes the 95th, too
-    :param max_executions: further nodes that one request may ask, 1 or more
-    :param per_host: compare with the latencies of the same host instead of all: where some are far
-        away. A host that is always slow is then not late
-    :param min_samples: latencies to know before the first speculation, 1 or more
+        before it is reached: *The Tail at Scale* (Dean and Barroso, 2013) also uses the 95th
+    :param max_executions: the most further nodes for one request, 1 or more
+    :param per_host: compare with the latencies of the same host instead of all hosts, for when some
+        are far away. A host that is always slow is then never late
+    :param min_samples: latencies needed before the first speculation, 1 or more
     :param warm_up_delay: seconds after which another node is asked until then, 0 or more; ``None``
-        for not at all
+        for never
     :param window: seconds that a latency counts, if there are ``min_samples`` younger ones, above 0
-    :param min_delay: seconds before which no other node is asked, 0 or more
-    :param max_delay: seconds that the delay never exceeds
+    :param min_delay: the shortest delay in seconds, 0 or more
+    :param max_delay: the longest delay in seconds
     :raises ~async_cassandra.exceptions.ConfigurationError: if a value is out of its range
     """
 
@@ -79,9 +79,9 @@ class PercentileSpeculativeExecutionPolicy(SpeculativeExecutionPolicy):
         return PercentilePlan(self._tracker, self.max_executions)
 
     def delay(self, host: Any = None) -> float | None:
-        """Seconds after which a request to ``host`` is late; ``None`` while too little is known.
+        """Return the seconds after which a request to ``host`` is late; ``None`` while too little is known.
 
-        :param host: the driver's ``Host``; matters with ``per_host`` only
+        :param host: the driver's ``Host``; used only with ``per_host``
         """
         delay = self._tracker.delay(host)
         return delay if delay >= 0 else None

@@ -1,4 +1,4 @@
-"""Statements: the driver's, and its own classes where this library adds to them."""
+"""Statements: the driver's classes, and this library's own where it adds to them."""
 
 from cassandra.query import BatchType, SimpleStatement
 

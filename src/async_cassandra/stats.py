@@ -1,4 +1,4 @@
-"""What a session is doing, for a person."""
+"""What a session is doing, for people to read."""
 
 from dataclasses import dataclass
 
@@ -12,10 +12,10 @@ __all__ = ["NodeStats", "SessionStats"]
 
 @dataclass(frozen=True, slots=True)
 class NodeStats:
-    """One node, as the session has it.
+    """One node, as the session sees it.
 
     :ivar in_flight: requests that wait for its response, orphaned ones included
-    :ivar orphaned: of those, the ones that nobody waits for any more
+    :ivar orphaned: how many of those nobody waits for any more
     """
 
     endpoint: str
@@ -27,13 +27,13 @@ class NodeStats:
 
 @dataclass(frozen=True, slots=True)
 class SessionStats:
-    """A session at one moment; ``str()`` of it is a few lines to read.
+    """A session at one moment; ``str()`` gives a few lines to read.
 
     :ivar requests: page requests so far
-    :ivar in_flight: requests under way, those that wait for a place not included
+    :ivar in_flight: requests under way, not counting those that wait for a place
     :ivar queued: requests that wait for a place
     :ivar retries: requests sent again so far
-    :ivar speculative_attempts: attempts on another node while one was awaited, so far
+    :ivar speculative_attempts: attempts so far on another node while one was awaited
     :ivar latency_ms: milliseconds by ``p50``, ``p95``, ``p99`` and ``max`` of all requests since the
         start; ``None`` for a session without metrics
     """
@@ -65,7 +65,7 @@ class SessionStats:
 
 
 def session_stats(core: SessionCore) -> SessionStats:
-    """Take the figures from where they are counted."""
+    """Collect the figures from where they are counted."""
     executor = core.executor
     nodes = []
     for host, pool in core.nodes.pools.items():

@@ -23,18 +23,18 @@ from async_cassandra.exceptions import ConfigurationError, from_wire, shown
 
 __all__ = ["AsyncStreamingResultSet", "StreamConfig", "create_streaming_statement"]
 
-# Rows decoded between two looks at the loop: about half a millisecond of work.
+# Rows decoded between two pauses for the loop: about half a millisecond of work.
 SLICE = 256
 
 
 @dataclass(slots=True)
 class StreamConfig:
-    """How :meth:`AsyncCassandraSession.execute_stream` reads.
+    """Settings for :meth:`AsyncCassandraSession.execute_stream`.
 
     :ivar fetch_size: rows per page, 1 or more
-    :ivar max_pages: pages to read at the most, 1 or more; ``None`` for all
-    :ivar page_callback: called with each page's number, from 1, and its rows
-    :ivar timeout_seconds: seconds for each page; ``None`` takes the call's or the profile's
+    :ivar max_pages: the most pages to read, 1 or more; ``None`` for all
+    :ivar page_callback: called with each page's number, from 1, and its number of rows
+    :ivar timeout_seconds: seconds for each page; ``None`` for the call's or the profile's
     :ivar max_prefetch_bytes: while a page larger than this is being read, the next one is not
         fetched
     """
@@ -58,16 +58,16 @@ class StreamConfig:
 
 # Python 3.12's own syntax has no defaults.
 class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
-    """Rows of a query, page by page; holds the page being read and at most one more.
+    """The rows of a query, page by page; holds the page being read and at most one more.
 
-    ``AsyncStreamingResultSet[User]`` where ``row=User`` was asked for.
+    With ``row=User`` it is an ``AsyncStreamingResultSet[User]``.
 
-    ``async for row in stream`` reads rows, ``async for rows in stream.chunks(500)`` lists of so
-    many, ``async for page in stream.pages()`` whole pages; each goes on where the stream stands.
-    Order is the server's. The loop gets its turn at least every 256 rows. Leaving early needs no
-    clean-up: ``async with`` or :meth:`close` gives the page that is under way back at once.
+    ``async for row in stream`` reads rows, ``async for rows in stream.chunks(500)`` lists of that
+    many, ``async for page in stream.pages()`` whole pages; each continues where the stream is.
+    The order is the server's. Other callbacks run at least every 256 rows. Leaving early needs no
+    clean-up; ``async with`` or :meth:`close` gives up the page under way at once.
 
-    Concurrency: one reader. Cancellation: the page under way is given up; the stream is over.
+    Concurrency: one reader. Cancellation: the page under way is given up, and the stream ends.
 
     :ivar page_number: pages read so far
     :ivar total_rows_fetched: rows in them
@@ -99,7 +99,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
 
     @property
     def has_more_pages(self) -> bool:
-        """Whether there are rows after the pages read so far, and the configuration allows them."""
+        """Whether there are rows after the pages read so far, and ``max_pages`` allows them."""
         return self._next_state is not None and not self._over
 
     @property
@@ -138,7 +138,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         self._ahead = request
 
     async def _next_page(self) -> bool:
-        """Whether there was another page; it is the current one now."""
+        """Read the next page and make it the current one; return whether there was one."""
         if self._over or self._next_state is None:
             return False
         if self._ahead is None:
@@ -161,12 +161,12 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         return self
 
     async def __anext__(self) -> RowT_co:
-        """Give the next row; what the type given as ``row=`` raises is raised for its own row only.
+        """Return the next row; if the type given as ``row=`` raises, only that row is affected.
 
         :raises ~async_cassandra.exceptions.ColumnDecodeError: for a row that Python cannot hold;
             the next one follows
-        :raises ~async_cassandra.exceptions.ProtocolError: for a row whose bytes are no values of
-            its columns' types; if a length is wrong, for each row that follows in its page, too
+        :raises ~async_cassandra.exceptions.ProtocolError: for a row whose bytes are not valid for
+            its columns' types; if a length is wrong, also for the rows that follow it in the page
         :raises ~async_cassandra.exceptions.QueryError: if the page could not be read
         """
         if self._position < len(self._buffer):
@@ -181,7 +181,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         return self._buffer[0]
 
     async def _let_others_run(self) -> None:
-        """Give the loop its turn; a reader who is cancelled in it ends the stream as one who waits for a page."""
+        """Let other callbacks run; cancelling the reader here ends the stream, as while it waits for a page."""
         try:
             await asyncio.sleep(0)
         except BaseException:
@@ -189,7 +189,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
             raise
 
     def _fill(self, limit: int) -> bool:
-        """Decode up to so many rows of the current page into the buffer; whether there were any."""
+        """Decode up to ``limit`` rows of the current page into the buffer; return whether there were any."""
         self._buffer = []
         self._position = 0
         if self._failure is not None:
@@ -206,7 +206,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         return bool(self._buffer)
 
     def _made(self, rows: list[Any], plan: RowPlan) -> list[Any]:
-        """Rows as the row factory makes them, up to one of which it raises; the next call begins there."""
+        """Return what the row factory makes of rows, up to one for which it raises; the next call starts there."""
         try:
             make = row_maker(self._row_factory, plan)
         except LookupError:
@@ -228,21 +228,21 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
     def chunks(self, size: int = SLICE) -> AsyncIterator[list[RowT_co]]:
         """Yield lists of ``size`` rows; those at the end of a page, or before a row that raises, are shorter.
 
-        The way of the least CPU: rows are decoded right before they are used, and no more of them
-        are kept. An error behind rows is raised after them, as :meth:`__anext__` raises it; another
-        call goes on behind the row that raised.
+        This needs the least CPU: rows are decoded just before they are used, and no more of them
+        are kept. An error is raised after the rows before it, as by :meth:`__anext__`; another
+        call continues after the row that raised.
 
-        :param size: rows in each list at the most, 1 or more
-        :raises ~async_cassandra.exceptions.ConfigurationError: if ``size`` is none
+        :param size: the most rows in each list, 1 or more
+        :raises ~async_cassandra.exceptions.ConfigurationError: if ``size`` is not
         """
         if not isinstance(size, int) or size < 1:
             raise ConfigurationError(f"size takes 1 row or more, not {shown(size)}")
         return self._chunks(size)
 
     def pages(self) -> AsyncIterator[list[RowT_co]]:
-        """Yield each page as a list of its rows; pages without rows are left out.
+        """Yield each page as a list of its rows, skipping pages without rows.
 
-        A page with a row that raises comes in parts, as :meth:`chunks` has them.
+        A page with a row that raises comes in parts, as in :meth:`chunks`.
         """
         return self._chunks(sys.maxsize)
 
@@ -255,7 +255,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
                 return
 
     async def _gather(self, size: int) -> list[RowT_co]:
-        """Up to so many rows of the current page; none if it has been read."""
+        """Return up to ``size`` rows of the current page; none once it has been read."""
         rows = self._taken(size)
         while len(rows) < size:
             try:
@@ -271,17 +271,17 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
         return rows
 
     def _taken(self, size: int) -> list[RowT_co]:
-        """Up to so many rows out of the buffer."""
+        """Take up to ``size`` rows out of the buffer."""
         rows = self._buffer[self._position : self._position + size]
         self._position += len(rows)
         return rows
 
     async def cancel(self) -> None:
-        """Stop reading; what is left is not fetched."""
+        """Stop reading; the rest is not fetched."""
         self._stop()
 
     async def close(self) -> None:
-        """Stop reading and give everything back; idempotent."""
+        """Stop reading and release everything; can be called again."""
         self._stop()
 
     def _stop(self) -> None:
@@ -311,7 +311,7 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
 def create_streaming_statement(
     query: str, fetch_size: int = 1000, consistency_level: int | None = None
 ) -> SimpleStatement:
-    """A simple statement with a page size.
+    """Build a simple statement with a page size.
 
     :param fetch_size: rows per page, 1 or more
     """

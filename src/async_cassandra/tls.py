@@ -1,4 +1,4 @@
-"""TLS by one argument: ``AsyncCluster(tls=True)`` verifies certificates and host names."""
+"""TLS with one argument: ``AsyncCluster(tls=True)`` verifies certificates and host names."""
 
 import os
 import ssl
@@ -14,20 +14,20 @@ __all__ = ["TlsOptions"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions:
-    """How connections are encrypted, and which servers are trusted.
+    """Settings for how connections are encrypted, and which servers are trusted.
 
     :ivar ca_file: PEM file of the authorities that are trusted; ``None`` for the system's
     :ivar certificate_file: PEM file of the client's own certificate, for servers that ask for one
-    :ivar key_file: PEM file of its private key; ``None`` if the certificate's file has it
-    :ivar key_password: of an encrypted key
-    :ivar verify: whether certificates are verified; without it anyone on the way can read and
+    :ivar key_file: PEM file of its private key; ``None`` if it is in the certificate's file
+    :ivar key_password: the password of an encrypted key
+    :ivar verify: whether certificates are verified; otherwise anyone on the way can read and
         change what is sent
-    :ivar check_hostname: whether the certificate must name the server; without it any certificate
-        of the authorities is taken. Only with ``verify``
+    :ivar check_hostname: whether the certificate must name the server; otherwise any certificate
+        from the authorities is accepted. Only with ``verify``
     :ivar server_hostname: the name that each node's certificate must carry, and which is sent to
-        the server (SNI); or a function that gives it for a node's address, ``None`` for what holds
-        without: the contact point's name for the nodes that the contact point led to, the address
-        for all others. It is called on the loop and must not block
+        the server (SNI); or a function that returns it for a node's address. ``None`` means the
+        default: the contact point's name for the nodes that it resolved to, the address
+        for all others. The function is called on the loop and must not block
     """
 
     ca_file: str | os.PathLike[str] | None = None
@@ -72,7 +72,7 @@ class TlsOptions:
         return context
 
     def _password(self) -> bytes:
-        """The key's password as the bytes that it was, also where ``os.environ`` could not decode it."""
+        """Return the key's password as its original bytes, even if ``os.environ`` could not decode it."""
         if not isinstance(self.key_password, str | bytes | None):
             raise ConfigurationError(
                 f"tls: key_password takes a str, not {shown(self.key_password)}"
@@ -84,7 +84,7 @@ class TlsOptions:
 def chosen_context(
     tls: bool | str | os.PathLike[str] | TlsOptions | None, ssl_context: ssl.SSLContext | None
 ) -> ssl.SSLContext | None:
-    """The context that ``AsyncCluster``'s two arguments for it mean; ``None`` for no TLS.
+    """Return the context that ``AsyncCluster``'s two arguments for it mean; ``None`` for no TLS.
 
     :raises ~async_cassandra.exceptions.ConfigurationError: if both are given, or ``tls`` is neither
         a bool, a path nor options
@@ -108,10 +108,10 @@ def chosen_context(
 def chosen_names(
     tls: bool | str | os.PathLike[str] | TlsOptions | None, ssl_options: Mapping[str, Any] | None
 ) -> ServerNames | None:
-    """The names that ``tls`` has certificates checked for; ``None`` to leave it to ``ssl_options``.
+    """Return the names that ``tls`` asks for in certificates; ``None`` leaves it to ``ssl_options``.
 
     :raises ~async_cassandra.exceptions.ConfigurationError: if both are given, or the name in
-        ``TlsOptions`` is none
+        ``TlsOptions`` is not one
     """
     if tls is None or tls is False:
         return None
@@ -120,7 +120,7 @@ def chosen_names(
     chosen = tls.server_hostname if isinstance(tls, TlsOptions) else None
     if not (chosen is None or callable(chosen) or _is_name(chosen)):
         raise ConfigurationError(
-            "tls: server_hostname takes a host name, an address, or a function that gives one for "
+            "tls: server_hostname takes a host name, an address, or a function that returns one for "
             f"an address, not {chosen!r}"
         )
     return ServerNames(chosen, accepts_addresses=False)

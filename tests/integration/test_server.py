@@ -295,7 +295,7 @@ def test_temporary_server_leaves_what_it_did_not_make(tmp_path: Path) -> None:
     assert [path.read_text() for path in foreign] == ["precious"] * 3
     refused = run_command("run", "--data", str(data), "--temporary")
     assert refused.returncode == 1
-    assert "take an empty folder" in refused.stderr
+    assert "use an empty folder" in refused.stderr
     assert [path.read_text() for path in foreign] == ["precious"] * 3
 
 

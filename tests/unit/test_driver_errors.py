@@ -266,5 +266,5 @@ def test_connect_error_of_damaged_bytes_says_so() -> None:
     error = connect_error(cause, ["10.0.0.1"], 9042, has_credentials=False)
     assert str(error) == (
         "Could not connect to 10.0.0.1:9042: CRC mismatch on header da04. Received 1, computed 2. "
-        "The bytes changed on their way: check what lies between, or use TLS"
+        "The bytes changed in transit: check what lies between, or use TLS"
     )

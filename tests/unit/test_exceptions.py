@@ -113,7 +113,7 @@ def test_from_wire_keeps_what_the_wire_knows() -> None:
 def test_from_wire_names_the_node_that_broke_the_protocol() -> None:
     public = exceptions.from_wire(wire.ProtocolError("bad checksum"), endpoint="10.0.0.1:9042")
     assert isinstance(public, exceptions.ProtocolError)
-    assert str(public) == "The native protocol was broken by 10.0.0.1:9042: bad checksum"
+    assert str(public) == "The native protocol was violated by 10.0.0.1:9042: bad checksum"
 
 
 def test_from_wire_leaves_public_errors_alone() -> None:

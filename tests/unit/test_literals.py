@@ -200,7 +200,7 @@ def test_parameters_that_have_neither_order_nor_names_are_a_type_error(
         ("%(a)s", (1,), ParameterTypeError, "a mapping, not tuple"),
         ("%(a)s, %(b)s", {"a": 1, "c": 2}, ParameterValueError, "'b' is missing; given are 'a', 'c'"),
         ("%s, %s", (1, object()), ParameterTypeError, "parameter 2: object has no CQL literal"),
-        ("%(a)s", {"a": [None]}, ParameterValueError, "parameter 'a': a list holds no null"),
+        ("%(a)s", {"a": [None]}, ParameterValueError, "parameter 'a': a list cannot hold null"),
         ("%s, %d", (1, 2), ParameterValueError, "do not fit"),
     ],
 )  # fmt: skip

@@ -119,7 +119,7 @@ def test_folder_with_other_files_is_refused_and_left(
         for name, kind in foreign.items():
             put(data / name, kind, outside)
         before = tree(Path(root))
-        with pytest.raises(ServerError, match="is not empty and is no server's data folder"):
+        with pytest.raises(ServerError, match="is not empty and is not a server's data folder"):
             DataFolder.hold(data, temporary=temporary)
         assert running_pid(data) is None
         assert read_record(data) is None
@@ -400,7 +400,7 @@ def test_command_finds_no_server_in_a_foreign_folder(
 def test_server_does_not_start_in_a_foreign_folder(foreign_folder: Path, temporary: bool) -> None:
     before = tree(foreign_folder)
     server = CassandraServer(data=foreign_folder, temporary=temporary, port=0)
-    with pytest.raises(ServerError, match="take an empty folder"):
+    with pytest.raises(ServerError, match="use an empty folder"):
         server.start()
     server.stop()
     assert tree(foreign_folder) == before

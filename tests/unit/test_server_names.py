@@ -75,7 +75,7 @@ def test_chosen_function_decides_or_leaves_it() -> None:
 @pytest.mark.parametrize("given_name", ["", 5, b"db.example"])
 def test_chosen_function_that_gives_no_name_is_told(given_name: object) -> None:
     names = ServerNames(lambda address: given_name)  # type: ignore[arg-type, return-value]
-    with pytest.raises(OSError, match=r"TlsOptions\.server_hostname gave.*10\.0\.0\.1"):
+    with pytest.raises(OSError, match=r"TlsOptions\.server_hostname returned.*10\.0\.0\.1"):
         names.of(A)
 
 

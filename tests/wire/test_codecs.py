@@ -397,7 +397,7 @@ def test_time_outside_the_day_raises() -> None:
 def test_null_in_a_collection_is_refused_naming_the_element(
     class_name: str, value: Any, where: str
 ) -> None:
-    with pytest.raises(ValueError, match=f"holds no null, and {where} is None"):
+    with pytest.raises(ValueError, match=f"cannot hold null, and {where} is None"):
         codec(class_name).encode(value)
 
 

@@ -354,9 +354,9 @@ class Giving(Reversing):
 @pytest.mark.parametrize("made", [None, "text", 7, [1]])
 def test_policy_that_gives_no_bytes_is_refused(made: Any) -> None:
     codecs = registry(Giving(made))
-    with pytest.raises(ParameterValueError, match=r"'c'.*encrypt\(\) gave .* instead of bytes"):
+    with pytest.raises(ParameterValueError, match=r"'c'.*encrypt\(\) returned .* instead of bytes"):
         BindPlan(blobs("c"), codecs).bind(["a"])
-    with pytest.raises(ColumnDecodeError, match=r"'c'.*decrypt\(\) gave .* instead of bytes"):
+    with pytest.raises(ColumnDecodeError, match=r"'c'.*decrypt\(\) returned .* instead of bytes"):
         page(RowPlan(blobs("c"), codecs), (b"a",))[0]
 
 

@@ -1,7 +1,6 @@
-"""What a CQL string says about itself: bind markers, kind, idempotence.
+"""Reads from a CQL string its bind markers, kind and idempotence.
 
-It takes linear time for any string and refuses none for its syntax: bad CQL is the server's to
-explain.
+It takes linear time for any string and refuses none for its syntax: the server explains bad CQL.
 """
 
 import enum
@@ -57,14 +56,14 @@ class MixedMarkersError(ValueError):
 class StatementInfo:
     """What :func:`analyze` found in one query string.
 
-    :param markers: the style of the bind markers; a ``PERCENT`` style matters only when parameters
-        are given: it is looked for in literals too, where the driver's formatting replaces it
+    :param markers: the style of the bind markers; a ``PERCENT`` style matters only if parameters
+        are given: it is found in literals too, where the driver's formatting replaces it
     :param marker_count: how often a marker occurs, repeated names included
     :param marker_names: one name per marker in order of occurrence, ``:name`` as the server spells
         it (lower case unless quoted); empty for ``?`` and ``%s``
     :param is_read: sending it twice changes nothing, whatever it contains
     :param is_conditional: a lightweight transaction (``IF``), alone or within a batch
-    :param repetition: what its text says of applying it twice; its parameters' types may say more
+    :param repetition: what its text says about applying it twice; its parameters' types may say more
     :param keyspace_change: the keyspace named by a ``USE``, as the server spells it
     :param joins_text: a ``PERCENT`` marker stands in a literal or a comment, or touches another
         token, so that only the formatted string shows what the server will read
@@ -99,7 +98,7 @@ _BY_FIRST_WORD: Final = {
 def analyze(query: str) -> StatementInfo:
     """Read a query string as the server's lexer would.
 
-    :raises MixedMarkersError: if bind markers of two styles occur outside of literals
+    :raises MixedMarkersError: if bind markers of two styles occur outside literals
     """
     tokens = read_tokens(query)
     style, names, count = _find_markers(query, tokens)
@@ -152,7 +151,7 @@ def _is_word(token: Token, word: str) -> bool:
 
 
 def _used_keyspace(tokens: Sequence[Token]) -> str | None:
-    """The keyspace of ``USE name``; ``None`` for a text that only begins like one, which a server refuses."""
+    """Return the keyspace of ``USE name``; ``None`` if a text only begins like that, which a server refuses."""
     name = tokens[1] if len(tokens) > 1 else None
     if name is None or any(token.text != ";" for token in tokens[2:]):
         return None
@@ -162,7 +161,7 @@ def _used_keyspace(tokens: Sequence[Token]) -> str | None:
 
 @lru_cache(maxsize=2048)
 def describe(query: str) -> StatementInfo:
-    """As :func:`analyze`, remembered for the strings used last."""
+    """Return what :func:`analyze` does, remembered for the strings used last."""
     return analyze(query)
 
 
@@ -196,7 +195,7 @@ def _find_markers(query: str, tokens: Sequence[Token]) -> tuple[MarkerStyle, tup
 
 
 def _find_percent_markers(query: str) -> tuple[MarkerStyle, tuple[str, ...], int]:
-    """Find what ``query % parameters`` replaces, which does not spare literals and comments."""
+    """Find what ``query % parameters`` replaces, in literals and comments too."""
     matches = [match for match in _PERCENT.finditer(query) if match[0] != "%%"]
     if not matches:
         return MarkerStyle.NONE, (), 0

@@ -1,7 +1,7 @@
-"""Parameters that are written into a string: what ``%s`` and ``%(name)s`` become.
+"""Writes parameters into a string for ``%s`` and ``%(name)s``.
 
-The driver's encoder, with values as bound parameters have them: a value goes through its type's codec, and the literal
-says what that understood. What a literal cannot carry is refused.
+This is the driver's encoder, with the values of bound parameters: a value goes through its type's codec, and the
+literal says what that understood. What a literal cannot express is refused.
 """
 
 import math
@@ -67,9 +67,9 @@ _SCALARS: frozenset[type] = frozenset(
 
 
 class LiteralEncoder(Encoder):
-    """Python values as CQL literals; ``mapping`` may be changed as that of the driver's encoder.
+    """Writes Python values as CQL literals; ``mapping`` may be changed as in the driver's encoder.
 
-    A value of another class is written as one of its nearest base class in ``mapping``.
+    A value of another class is written like its nearest base class in ``mapping``.
     """
 
     def __init__(self) -> None:
@@ -86,12 +86,12 @@ class LiteralEncoder(Encoder):
         }
 
     def is_plain(self, value: object) -> bool:
-        """Whether a value becomes one literal, and nobody has said otherwise."""
+        """Whether a value becomes one literal, and ``mapping`` was not changed for it."""
         kind: type = type(value)
         return kind in _SCALARS and self.mapping.get(kind) == self._own[kind]
 
     def cql_encode_object(self, val: Any) -> str:
-        """A value whose class is not in ``mapping``.
+        """Write a value whose class is not in ``mapping``.
 
         :raises TypeError: if there is no literal for it
         """
@@ -147,15 +147,15 @@ class LiteralEncoder(Encoder):
     def cql_encode_ipaddress(self, val: Any) -> str:
         text = _INET.decode(_INET.encode(val))
         if getattr(val, "ipv4_mapped", None) is not None:
-            raise ValueError(f"{val}: of a literal the server would make the IPv4 address: use ?")
+            raise ValueError(f"{val}: the server would turn a literal into the IPv4 address: use ?")
         return f"'{text}'"
 
     def cql_encode_datetime(self, val: Any) -> str:
-        """Milliseconds since 1970, as the driver writes them."""
+        """Write milliseconds since 1970, as the driver does."""
         return str(int.from_bytes(_TIMESTAMP.encode(val), signed=True))
 
     def cql_encode_date(self, val: Any) -> str:
-        """As a text, which no timestamp is mistaken for; outside ``datetime.date`` as CQL's number."""
+        """Write a string, which cannot be mistaken for a timestamp; outside ``datetime.date``, CQL's number."""
         number = int.from_bytes(_DATE.encode(val))
         days = number - 2**31
         return f"'{date.fromordinal(days + 719_163)}'" if days in _DATES else str(number)
@@ -171,7 +171,7 @@ class LiteralEncoder(Encoder):
         duration = _DURATION.decode(_DURATION.encode(val))
         parts = duration.months, duration.days, duration.nanoseconds
         if min(parts) < 0 < max(parts):
-            raise ValueError(f"{val!r}: the parts of a duration have one sign")
+            raise ValueError(f"{val!r}: the parts of a duration must have the same sign")
         return str(duration)
 
     # Several values
@@ -185,16 +185,16 @@ class LiteralEncoder(Encoder):
     def _elements(self, values: Any, what: str) -> Iterator[str]:
         for index, value in enumerate(values):
             if value is None:
-                raise ValueError(f"a {what} holds no null, and element {index} is None")
+                raise ValueError(f"a {what} cannot hold null, and element {index} is None")
             yield self.cql_encode_all_types(value)
 
     def cql_encode_map_collection(self, val: Any) -> str:
         entries = []
         for key, value in val.items():
             if key is None:
-                raise ValueError("a map holds no null, and a key is None")
+                raise ValueError("a map cannot hold null, and a key is None")
             if value is None:
-                raise ValueError(f"a map holds no null, and the value of key {key!r} is None")
+                raise ValueError(f"a map cannot hold null, and the value of key {key!r} is None")
             entries.append(f"{self.cql_encode_all_types(key)}: {self.cql_encode_all_types(value)}")
         return f"{{{', '.join(entries)}}}"
 
@@ -221,7 +221,7 @@ def _quoted(name: str) -> str:
 
 
 class _Named:
-    """Literals by name, each written when it is asked for."""
+    """A mapping of names to literals, each written when it is asked for."""
 
     def __init__(self, parameters: Mapping[str, Any], encoder: Encoder) -> None:
         self.parameters = parameters
@@ -254,12 +254,12 @@ def _literal(value: Any, name: str | int, index: int, encoder: Encoder) -> str:
 
 
 def write_parameters(text: str, parameters: Any, style: MarkerStyle, encoder: Encoder) -> str:
-    """Write the parameters into a string as the driver does, ``%`` of Python's included.
+    """Write the parameters into a string as the driver does, Python's other ``%`` rules included.
 
     :raises ~async_cassandra.exceptions.ParameterTypeError: if they are neither a sequence nor a
         mapping, or one of them has no literal
     :raises ~async_cassandra.exceptions.ParameterValueError: if they are not those of the markers,
-        or a literal cannot carry one of them
+        or a literal cannot express one of them
     """
     try:
         check_parameters(parameters)

@@ -1,7 +1,7 @@
-"""A server's words without the values of the request that they are about.
+"""Removes from a server's words the values of the request that they are about.
 
-Servers quote them: a syntax error has the tokens before it, the password of ``CREATE ROLE`` too, a
-wrong type its literal, a wrong JSON document the text that was bound.
+Servers quote them: a syntax error has the tokens before it, even the password of ``CREATE ROLE``, a
+wrong type its literal, a wrong JSON document the bound text.
 """
 
 import re
@@ -34,14 +34,14 @@ _CUT = ("]...", "]")
 
 
 def without_literals(text: str) -> str:
-    """A query for an error's text."""
+    """Return a query without its literals, for an error message."""
     return _hide(text, _literals(text))
 
 
 def without_values(words: str, message: Message, prepared_query: str | None) -> str:
-    """A server's words about a request, less its literals and the texts that it was given.
+    """Return a server's words about a request without its literals and bound texts.
 
-    :param prepared_query: that of an EXECUTE, else ``None``
+    :param prepared_query: the query of an EXECUTE, else ``None``
     """
     queries = list(_queries(message, prepared_query))
     words = _hide(words, _values(message, queries))
@@ -61,7 +61,7 @@ def _hide(words: str, values: Iterator[str]) -> str:
 
 
 def _hide_cut(words: str, value: str) -> str:
-    """The same where a server has quoted the beginning of a value: ``[... = 'beginn]...``."""
+    """Remove the beginning of a value, where a server has quoted that: ``[... = 'beginn]...``."""
     at = 0
     while (at := words.find(value[:SHORTEST_VALUE], at)) >= 0:
         end, left = at, iter(value)
@@ -102,7 +102,7 @@ def _literals(query: str) -> Iterator[str]:
 
 
 def _texts(values: object) -> Iterator[str]:
-    """What is text among encoded values; ``[short] count``, then each as ``[int] size`` and bytes."""
+    """Yield the texts among encoded values: ``[short] count``, then each as ``[int] size`` and bytes."""
     data = bytes(values) if isinstance(values, bytes | bytearray | memoryview) else b""
     at = 2
     while at + 4 <= len(data):

@@ -1,7 +1,7 @@
 """The tokens of a CQL string, as the server's lexer would cut them.
 
 It tells code from text, so that a ``?`` in a literal, a comment, a quoted name or a ``$$`` body is
-never taken for a marker. It reads any string in linear time and refuses none.
+never mistaken for a marker. It reads any string in linear time and refuses none.
 
 Source: the lexer grammar of Apache Cassandra 5 (``Lexer.g``).
 """
@@ -15,7 +15,7 @@ __all__ = ["Token", "TokenKind", "name_of", "read_tokens"]
 
 
 class TokenKind(enum.Enum):
-    """What a token is; a ``PERCENT`` is a marker of the driver's formatting."""
+    """The kind of a token; a ``PERCENT`` is a marker of the driver's formatting."""
 
     WORD = enum.auto()
     QUOTED_NAME = enum.auto()
@@ -59,12 +59,12 @@ _KINDS: Final = {kind.name: kind for kind in TokenKind}
 
 
 def read_tokens(query: str) -> list[Token]:
-    """Every token of ``query``, comments left out."""
+    """Return every token of ``query`` except comments."""
     return list(_resolve_colons(_scan(query)))
 
 
 def name_of(token: Token) -> str:
-    """A name as the server spells it: lower case unless quoted."""
+    """Return a name as the server spells it: lower case unless quoted."""
     if token.kind is TokenKind.QUOTED_NAME:
         return token.text[1:].removesuffix('"').replace('""', '"')
     return token.text.lower()
@@ -80,7 +80,7 @@ def _scan(query: str) -> Iterator[Token]:
 
 
 class _ColonRole:
-    """Tells the ``:`` of a map or UDT literal from the one that begins a named marker.
+    """Tells the ``:`` in a map or UDT literal from the one that begins a named marker.
 
     Only the first ``:`` after a key, directly between braces, separates: ``{'a': now()}`` has no
     marker, ``{:k: :v}`` two.

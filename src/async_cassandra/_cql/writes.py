@@ -1,13 +1,13 @@
-"""What the CQL of a write says about applying it twice.
+"""Reads from a write's CQL what applying it twice would do.
 
-A reader of the grammar of INSERT, UPDATE and DELETE, for positive proof: whatever it does not know
-proves nothing. Two questions are asked, and doubt answers each the safe way:
+It reads the grammar of INSERT, UPDATE and DELETE for positive proof: whatever it does not know
+proves nothing. It asks two questions, and answers each the safe way if in doubt:
 
 - Is it harmless? Only if all of it was understood, it writes no list, and it calls no function that
-  may be a user's. An unqualified name may be: the server looks in the session's keyspace too, and
-  takes a user's function whose argument types fit better, one that is called ``token`` too.
-- May it add to a counter? Every UPDATE may whose assignments were not understood, and every one
-  that adds something to a column that could be a number.
+  may be a user's. An unqualified name may be one: the server looks in the session's keyspace too, and
+  picks a user's function whose argument types fit better, even one called ``token``.
+- May it add to a counter? An UPDATE may if its assignments were not understood, or if it
+  adds something to a column that could be a number.
 
 Source: the parser grammar of Apache Cassandra 5 (``Parser.g``), its ``FunctionResolver``.
 """
@@ -24,20 +24,20 @@ __all__ = ["Repetition", "repetition_of_batch", "repetition_of_write"]
 
 
 class Repetition(enum.IntEnum):
-    """What a statement's CQL says about applying it twice; of a batch's, the lowest holds."""
+    """What a statement's CQL says about applying it twice; for a batch, the lowest counts."""
 
     NEVER = 0
-    """It changes the outcome, and no mark can say otherwise: a paxos round, a counter."""
+    """It changes the outcome, and no mark can override that: a paxos round, a counter."""
     UNKNOWN = 1
     """It may change the outcome."""
     HARMLESS = 2
-    """Applying it twice leaves what applying it once does."""
+    """Applying it twice has the same result as applying it once."""
     READ = 3
     """It changes nothing."""
 
 
 class _Shape(enum.Enum):
-    """What a term is by its looks."""
+    """The kind of a term, as far as its text shows."""
 
     COLLECTION = enum.auto()
     TEXT = enum.auto()
@@ -84,12 +84,12 @@ _CONVERSION: Final = re.compile(
 
 
 def repetition_of_write(tokens: Sequence[Token]) -> Repetition:
-    """What a single INSERT, UPDATE or DELETE says, to its end."""
+    """Return what a single INSERT, UPDATE or DELETE says, read to its end."""
     return _Write(tokens).read(_Write.at_end)
 
 
 def repetition_of_batch(tokens: Sequence[Token]) -> Repetition:
-    """What all statements of a BATCH say, which begins with ``BEGIN``."""
+    """Return what all statements of a BATCH say, which begins with ``BEGIN``."""
     begins = [i for i, token in enumerate(tokens) if _is_modification(token)]
     lowest = _Write(tokens[: begins[0]] if begins else ()).read_head()
     for begin, end in zip(begins, [*begins[1:], None], strict=False):
@@ -155,7 +155,7 @@ class _Tokens:
         return name_of(token)
 
     def each(self, read: Callable[[], object]) -> int:
-        """Read one or more, with commas between; how many."""
+        """Read one or more, with commas between; return how many."""
         count = 1
         read()
         while self.accept(","):
@@ -189,7 +189,7 @@ class _Terms(_Tokens):
         self.lowest = min(self.lowest, repetition)
 
     def term(self) -> _Shape:
-        """A sum; a column's name may follow its sign instead, which is left there."""
+        """Read a sum; a column's name may follow its sign instead, and is not read."""
         shape = self._product()
         while (self.sees("+") or self.sees("-")) and not self.names_column(1):
             self.take()
@@ -271,7 +271,7 @@ class _Terms(_Tokens):
         return _Shape.COLLECTION
 
     def _entry(self) -> None:
-        """An element of a set, an entry of a map or a field of a UDT."""
+        """Read an element of a set, an entry of a map or a field of a UDT."""
         if self.peek().kind in _NAMES and self.sees(":", 1):
             self.take()
         else:
@@ -307,7 +307,7 @@ class _Terms(_Tokens):
         return token.kind in _VALUES or token.text in ("(", "[", "{")
 
     def _type(self) -> bool:
-        """A type's name; whether it is a collection."""
+        """Read a type's name; return whether it is a collection."""
         if self.peek().kind is TokenKind.LITERAL:
             self.take()
             return False
@@ -463,11 +463,11 @@ class _Write(_Terms):
             raise _UnprovenError
 
     def _add(self, shape: _Shape) -> None:
-        """Take note that a term is added to a column; of a marker, the type that it has decides."""
+        """Note that a term is added to a column; for a marker, its type decides."""
         self.lower(Repetition.NEVER if shape is _Shape.OTHER else Repetition.UNKNOWN)
 
     def _element(self) -> None:
-        """What is between brackets behind a column's name: a text is a map's key."""
+        """Read what is between brackets after a column's name: a text is a map's key."""
         if self.term() is not _Shape.TEXT:
             self.lower(Repetition.UNKNOWN)
         self.expect("]")

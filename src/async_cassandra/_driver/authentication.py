@@ -1,8 +1,8 @@
-"""The application's authenticators: kept from telling what they know, and called off the loop.
+"""Guards the application's authenticators, so that they leak no secret, and calls them outside the loop.
 
 Whatever an authenticator raises may quote a password or a ticket, and its traceback holds them: so
-nothing of it gets out but its class and the place. This holds for the driver's control connection
-and for ours alike, since both are given the guarded one.
+only its class and its place get out. This applies to the driver's control connection
+and to ours alike, since both are given the guarded one.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ from async_cassandra.exceptions import SURROGATES
 
 SHORTEST_SECRET = 3
 _NO_TEXT = (
-    "cannot be encoded as UTF-8: user name or password has bytes that are no text, as os.environ "
+    "cannot be encoded as UTF-8: user name or password has bytes that are not text, as os.environ "
     "gives those of another encoding"
 )
 
@@ -29,7 +29,7 @@ class ProviderFailed(Exception):
 
 
 class GuardedProvider(AuthProvider):
-    """The application's provider, whose authenticators are guarded."""
+    """The application's provider, with guarded authenticators."""
 
     def __init__(self, provider: AuthProvider) -> None:
         self._provider = provider
@@ -40,7 +40,7 @@ class GuardedProvider(AuthProvider):
 
 
 class GuardedAuthenticator(Authenticator):
-    """One connection's authenticator; what it answers is bytes, what it raises says nothing.
+    """One connection's authenticator; it returns bytes, and what it raises reveals nothing.
 
     Every step raises :class:`ProviderFailed` in place of whatever the authenticator raises.
     """
@@ -68,7 +68,7 @@ class GuardedAuthenticator(Authenticator):
         _guarded(self._authenticator.on_authentication_success, token)
 
     def without_secrets(self, text: str) -> str:
-        """A server's words, less what it was told: of a plain answer, the password."""
+        """Return a server's words without what it was told: for a plain answer, the password."""
         for answer in self._answers:
             secret = answer.rpartition(b"\0")[2].decode(errors="replace")
             if len(secret) >= SHORTEST_SECRET:
@@ -83,7 +83,7 @@ class GuardedAuthenticator(Authenticator):
 class BridgedAuthenticator:
     """One connection's dialogue with an authenticator, whose steps may block.
 
-    :param run: calls a function off the loop
+    :param run: calls a function outside the loop
     """
 
     def __init__(self, authenticator: GuardedAuthenticator, run: Runner) -> None:
@@ -102,16 +102,16 @@ class BridgedAuthenticator:
         await self._run(self._authenticator.on_authentication_success, token)
 
     def without_secrets(self, text: str) -> str:
-        """A server's words, less what it was told."""
+        """Return a server's words without what it was told."""
         return self._authenticator.without_secrets(text)
 
 
 class _Unsendable(Exception):
-    """An answer that is neither bytes nor text; its words are this library's own."""
+    """An answer that is neither bytes nor text; the message is this library's own."""
 
 
 def _guarded(function: Callable[..., Any], *args: Any, step: str = "") -> Any:
-    """Call the application's code; its exception ends here, its context and traceback with it."""
+    """Call the application's code; its exception ends here, with its context and traceback."""
     try:
         return function(*args)
     except _Unsendable as error:
@@ -121,7 +121,7 @@ def _guarded(function: Callable[..., Any], *args: Any, step: str = "") -> Any:
     except Exception as error:  # noqa: BLE001  (the edge to the application's code)
         failure = (
             f"{step or _name(function)} raised {type(error).__name__}{_place(error)}; "
-            "what it said is left out, since it may quote a secret"
+            "its message is left out, since it may quote a secret"
         )
     raise ProviderFailed(f"the auth_provider failed: {failure}")
 
@@ -131,7 +131,7 @@ def _name(function: Callable[..., Any]) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """Where the application's code raised it."""
+    """Return where the application's code raised it."""
     entry, place = error.__traceback__, ""
     while entry is not None:
         name = entry.tb_frame.f_code.co_filename
@@ -142,7 +142,7 @@ def _place(error: BaseException) -> str:
 
 
 def _as_bytes(response: object) -> bytes:
-    """As the driver does: nothing is an empty message, text is UTF-8."""
+    """Convert as the driver does: nothing is an empty message, text is UTF-8."""
     if response is None:
         return b""
     if isinstance(response, bytes | bytearray | memoryview):

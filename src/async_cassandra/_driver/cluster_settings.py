@@ -1,7 +1,7 @@
-"""The settings of the driver's ``Cluster``: which are taken, of what kind, and why others are not.
+"""The settings of the driver's ``Cluster``: which are accepted, of what type, and why others are not.
 
-Each setting has its effect on data connections and requests as in the driver, or is refused by its
-name. One that is new in a driver and not known here is refused, too.
+Each setting affects data connections and requests as in the driver, or is refused by
+name. One that is new in a driver and not known here is refused too.
 """
 
 import contextlib
@@ -21,28 +21,28 @@ from async_cassandra._driver.driver_cluster import PROTOCOL_VERSIONS
 from async_cassandra._driver.request_settings import check_profile, is_number
 from async_cassandra.exceptions import ConfigurationError, shown
 
-# What is in no host name or address, but in URLs, user:password@host and text in no encoding.
+# Characters that no host name or address has, but URLs, user:password@host and broken text do.
 _NO_NAME = re.compile(r"[^\w.-]")
 
 DRIVER_SETTINGS = frozenset(inspect.signature(Cluster.__init__).parameters) - {"self"}
 
-_NO_INSIGHTS = "it reports to DataStax Enterprise, and nothing is reported here: leave it out"
-# What has no effect here and would not be missed until it matters.
+_NO_INSIGHTS = "it is for reports to DataStax Enterprise, which do not exist here: leave it out"
+# Settings without effect here, which nobody would notice until it matters.
 REFUSED = {
     "connection_class": "the connections are this library's own: leave it out",
-    "cloud": "secure connect bundles are not read: pass contact_points, auth_provider and "
-    "tls=TlsOptions(...) with the files of the bundle, and an endpoint_factory for a proxy by SNI",
+    "cloud": "secure connect bundles are not supported: pass contact_points, auth_provider and "
+    "tls=TlsOptions(...) with the bundle's files, and an endpoint_factory for an SNI proxy",
     "monitor_reporting_interval": _NO_INSIGHTS,
 }
 # Switches that can only be left off.
 REFUSED_IF_ON = {
-    "allow_beta_protocol_version": "the protocol versions that are spoken, 5 and 4, are no betas: "
+    "allow_beta_protocol_version": "the supported protocol versions, 5 and 4, are not beta versions: "
     "leave it out",
-    "metrics_enabled": "the driver's metrics see no request of this library: pass "
+    "metrics_enabled": "the driver's metrics do not see this library's requests: pass "
     "metrics=create_metrics_system(...)",
     "monitor_reporting_enabled": _NO_INSIGHTS,
 }
-# None is a choice there; elsewhere it says nothing.
+# None is a choice there; elsewhere it means not given.
 _NONE_IS_MEANT = frozenset({"control_connection_timeout", "idle_heartbeat_interval"})
 _OF_CONNECTIONS = frozenset({"server_hostname"})
 _OF_CONTEXTS = frozenset(
@@ -107,8 +107,8 @@ def _is(*kinds: type) -> Callable[[object], bool]:
 
 _WINDOW = (_is_seconds, "seconds, or a number below 0 for never")
 _SWITCH = (_is(bool), "True or False")
-_POLICY = "such a policy, not its class"
-# By setting: what its value has to be, and that in words.
+_POLICY = "an instance of such a policy, not its class"
+# By setting: a check of its value, and the same in words.
 KINDS: dict[str, tuple[Callable[[object], bool], str]] = {
     "contact_points": (
         lambda value: bool(value) and _all(_is_contact_point)(value),
@@ -127,7 +127,7 @@ KINDS: dict[str, tuple[Callable[[object], bool], str]] = {
     "cql_version": (_is(str), "a version, such as '3.4.7'"),
     "protocol_version": (
         lambda value: isinstance(value, int) and value in PROTOCOL_VERSIONS,
-        "5 or 4; leave it out for what the server has",
+        "5 or 4; leave it out for the highest that the server has",
     ),
     "executor_threads": (lambda value: is_number(value, 1, math.inf, whole=True), "1 or more"),
     "max_schema_agreement_wait": (_is_seconds, "seconds, 0 for no wait"),
@@ -148,7 +148,7 @@ KINDS: dict[str, tuple[Callable[[object], bool], str]] = {
     "reprepare_on_up": _SWITCH,
     "execution_profiles": (_is_profiles, "a dict of names to ExecutionProfile objects"),
     "allow_beta_protocol_version": _SWITCH,
-    "timestamp_generator": (callable, "a callable that gives microseconds since 1970"),
+    "timestamp_generator": (callable, "a callable that returns microseconds since 1970"),
     "no_compact": _SWITCH,
     "endpoint_factory": (_has("create", "configure"), "an EndPointFactory, not its class"),
     "application_name": (_is(str), "text"),
@@ -162,14 +162,14 @@ KINDS: dict[str, tuple[Callable[[object], bool], str]] = {
 
 
 class Settings(dict[str, Any]):
-    """Settings of the driver's cluster, of which ``repr`` shows the names: the rest may be secret."""
+    """The settings of the driver's cluster, whose ``repr`` shows only the names: values may be secret."""
 
     def __repr__(self) -> str:
         return f"<Settings {', '.join(self)}>"
 
 
 def given(settings: Mapping[str, Any]) -> Settings:
-    """The settings that say something: without those that are ``None`` for the driver's default."""
+    """Return the settings that were given, without those that are ``None`` for the driver's default."""
     return Settings(
         (name, value)
         for name, value in settings.items()
@@ -178,7 +178,7 @@ def given(settings: Mapping[str, Any]) -> Settings:
 
 
 def check(settings: Mapping[str, Any]) -> None:
-    """Refuse what is unknown, without effect, or of the wrong kind.
+    """Refuse settings that are unknown, without effect, or of the wrong type.
 
     :raises ~async_cassandra.exceptions.ConfigurationError: naming the setting
     """
@@ -205,7 +205,7 @@ def _check_one(name: str, value: Any) -> None:
     if value is None and name in _NONE_IS_MEANT:
         return
     if not fits(value):
-        raise ConfigurationError(f"{name} takes {words}; {shown(value)} is not")
+        raise ConfigurationError(f"{name} takes {words}; got {shown(value)}")
     if name == "execution_profiles":
         for key, profile in value.items():
             label = f"execution profile {key!r}" if isinstance(key, str) else "an execution profile"
@@ -213,7 +213,7 @@ def _check_one(name: str, value: Any) -> None:
 
 
 def _check_contact_points(points: Any) -> None:
-    """Refuse what is no name or address: URLs hold passwords, and names get into logs."""
+    """Refuse what is not a name or address: URLs hold passwords, and names get into logs."""
     if isinstance(points, str | bytes | Mapping):
         raise ConfigurationError(
             f"contact_points takes a list of names or addresses, not a {type(points).__name__}"
@@ -229,13 +229,13 @@ def _check_contact_points(points: Any) -> None:
         if isinstance(name, str) and not _is_host(name):
             raise ConfigurationError(
                 f"contact_points[{index}] is neither a name nor an address: it has characters that "
-                "these have not. Pass the host alone; port, user and password are arguments "
-                "of their own (port, auth_provider)"
+                "these do not have. Pass only the host; port, user and password are separate "
+                "arguments (port, auth_provider)"
             )
 
 
 def _is_host(name: str) -> bool:
-    """Whether it may be a host's name or address; a colon is in IPv6 addresses only."""
+    """Whether it may be a host's name or address; only IPv6 addresses have a colon."""
     if ":" in name:
         with contextlib.suppress(ValueError):
             ipaddress.IPv6Address(name)
@@ -245,14 +245,14 @@ def _is_host(name: str) -> bool:
 
 
 def _check_tls(options: Mapping[str, Any], has_context: bool) -> None:
-    """Refuse what connections would not look at."""
+    """Refuse options that connections would not use."""
     known = _OF_CONNECTIONS if has_context else _OF_CONNECTIONS | _OF_CONTEXTS
-    # What is no name at all may be a secret in the wrong place.
+    # A key that is not even a name may be a secret in the wrong place.
     names = {key if str(key).isidentifier() else shown(key) for key in options.keys() - known}
     unused = ", ".join(sorted(map(str, names)))
     if unused and has_context:
         raise ConfigurationError(
-            f"ssl_options and a context of TLS contradict each other: set {unused} in the context"
+            f"ssl_options and a TLS context contradict each other: set {unused} in the context"
         )
     if unused:
         raise ConfigurationError(
@@ -261,7 +261,7 @@ def _check_tls(options: Mapping[str, Any], has_context: bool) -> None:
 
 
 def probing_of(settings: Mapping[str, Any]) -> Probing | None:
-    """How the control connection is probed: seldom where idle connections are, and never if never."""
+    """Return how the control connection is probed: no less often than idle connections, or never if they are not."""
     usual = Probing()
     interval: float = settings.get("idle_heartbeat_interval", usual.interval)
     if not interval:

@@ -1,6 +1,6 @@
 """The driver's column encryption policies: which columns they have, and what they do to bytes.
 
-A policy is the user's code and knows keys and plain text: of what it raises only the class is told.
+A policy is the user's code and knows keys and plain text: if it raises, only the class is reported.
 """
 
 import re
@@ -22,7 +22,7 @@ _NO_COLUMN = re.compile(r"[\[(,]")
 
 
 class Policy(Protocol):
-    """What a policy must have; the driver's ``AES256ColumnEncryptionPolicy`` is one."""
+    """The methods that a policy must have; the driver's ``AES256ColumnEncryptionPolicy`` has them."""
 
     def contains_column(self, coldesc: Any) -> bool: ...
     def column_type(self, coldesc: Any) -> Any: ...
@@ -31,11 +31,11 @@ class Policy(Protocol):
 
 
 class ColumnEncryption:
-    """A policy as the codecs ask it, at every value: it may have got a column, type or key since.
+    """A policy that the codecs ask for every value: it may have got a column, type or key since.
 
-    Concurrency: the policy is called on the loop, and must not wait.
+    Concurrency: the policy is called on the loop, and must not block.
 
-    :param policy: the driver's, or one of the same methods
+    :param policy: the driver's, or one with the same methods
     :param columns_of: each column of a keyspace's table and its CQL type; ``None`` where not known
     :raises ~async_cassandra.exceptions.ConfigurationError: if the policy lacks a method
     """
@@ -48,13 +48,13 @@ class ColumnEncryption:
         self._columns_of = columns_of
 
     def described(self, keyspace: str, table: str, name: str) -> Any:
-        """What the policy knows a column by."""
+        """Return the policy's description of a column."""
         return ColDesc(keyspace, table, name)
 
     def value_type(self, keyspace: str, table: str, name: str) -> CqlType | None:
-        """The type of an encrypted column's values; ``None`` if the column is not encrypted.
+        """Return the type of an encrypted column's values; ``None`` if the column is not encrypted.
 
-        :raises ValueError: if the policy raises, or the type is none that can be encoded
+        :raises ValueError: if the policy raises, or the type cannot be encoded
         """
         if not self._contains(keyspace, table, name):
             return None
@@ -67,10 +67,10 @@ class ColumnEncryption:
     def check_plain(
         self, keyspace: str, table: str, name: str, cql_type: CqlType, is_marker: bool
     ) -> None:
-        """Refuse a parameter that is not named as a column and could be an encrypted column's value.
+        """Refuse a parameter whose name is not a column's and that could be an encrypted column's value.
 
-        The server names a parameter as its column where it is a plain ``?``, else by what it is
-        part of; one whose marker has a name, by that.
+        The server names a parameter after its column if it is a plain ``?``, or else after what it
+        is part of; one whose marker has a name, after that.
 
         :raises ValueError: if it could be
         """
@@ -94,7 +94,7 @@ class ColumnEncryption:
     def _check_unknown(
         self, keyspace: str, table: str, name: str, cql_type: CqlType, is_marker: bool
     ) -> None:
-        """The same of a table that another client has just made, or without schema metadata."""
+        """Refuse it for a table that another client has just made, or without schema metadata."""
         part = _OF_A_COLUMN.fullmatch(name)
         is_column = not is_marker and _NO_COLUMN.search(part[1] if part else name) is None
         if is_column or "blob" not in _names(cql_type) or not self._may_have(keyspace, table):
@@ -105,7 +105,7 @@ class ColumnEncryption:
         )
 
     def _may_have(self, keyspace: str, table: str) -> bool:
-        """Whether the policy may have columns of a table; the driver's own can be asked."""
+        """Whether the policy may have columns of a table; only the driver's own can tell."""
         columns = getattr(self.policy, "coldata", None)
         if not isinstance(columns, Mapping):
             return True
@@ -113,13 +113,13 @@ class ColumnEncryption:
 
     def encrypt(self, described: Any, plain: bytes) -> bytes:
         """
-        :raises ValueError: if the policy raises, or gives something else than bytes
+        :raises ValueError: if the policy raises, or returns anything but bytes
         """
         return self._bytes_from("encrypt", described, plain)
 
     def decrypt(self, described: Any, data: bytes) -> bytes:
         """
-        :raises ValueError: if the policy raises, or gives something else than bytes
+        :raises ValueError: if the policy raises, or returns anything but bytes
         """
         return self._bytes_from("decrypt", described, data)
 
@@ -130,7 +130,7 @@ class ColumnEncryption:
         made = self._call(method, described, data)
         if not isinstance(made, bytes | bytearray | memoryview):
             raise ValueError(
-                f"column_encryption_policy.{method}() gave {type(made).__name__} instead of bytes"
+                f"column_encryption_policy.{method}() returned {type(made).__name__} instead of bytes"
             )
         return bytes(made)
 
@@ -166,7 +166,7 @@ def _check(policy: object) -> None:
 
 
 def _names(cql_type: CqlType) -> Iterator[str]:
-    """A type and all types in it, as the schema writes them."""
+    """Yield a type and all types in it, as the schema writes them."""
     yield str(cql_type)
     for subtype in cql_type.subtypes:
         yield from _names(subtype)

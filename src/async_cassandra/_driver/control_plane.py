@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
-    """Told of changes in the cluster, on the loop, in the order they were seen."""
+    """A listener that is told of changes in the cluster, on the loop, in the order they were seen."""
 
     def on_up(self, host: Host) -> None: ...
     def on_down(self, host: Host) -> None: ...
@@ -50,23 +50,23 @@ class Listener(Protocol):
     def on_remove(self, host: Host) -> None: ...
 
     def on_schema_event(self, event: Mapping[str, Any], host: Host | None) -> None:
-        """A node tells of a change, of which the driver's metadata knows nothing yet.
+        """Called when a node reports a change, which the driver's metadata does not have yet.
 
         :param event: as in :meth:`on_schema_change`; empty when events may have been missed
         """
 
     def on_schema_change(self, event: Mapping[str, Any]) -> None:
-        """The driver's metadata has the change.
+        """Called when the driver's metadata has the change.
 
         :param event: ``target_type``, ``change_type``, ``keyspace`` and ``table``, ``type``,
-            ``function`` or ``aggregate``, as in the driver, widened by :func:`schema_event` where a
-            name is in doubt; empty when all of the schema was read again
+            ``function`` or ``aggregate``, as in the driver, widened by :func:`schema_event` if a
+            name is in doubt; empty if the whole schema was read again
         """
 
     def on_user_type(self, keyspace: str, name: str, klass: type) -> None: ...
 
     def on_routing(self) -> None:
-        """:attr:`ControlPlane.router` has other routings: hosts, states or replicas changed."""
+        """Called when :attr:`ControlPlane.router` has new routings: hosts, states or replicas changed."""
 
 
 class ControlPlane:
@@ -74,10 +74,10 @@ class ControlPlane:
 
     Built without a loop, threads or name resolution; :meth:`start` binds the running loop.
 
-    Concurrency: loop thread, except where said.
+    Concurrency: loop thread, unless stated otherwise.
 
-    :param server_names: what certificates are checked against; ``None`` for what ``ssl_options``
-        say, and addresses
+    :param server_names: what certificates are checked against; ``None`` for the name in
+        ``ssl_options``, and addresses
     :param cluster_settings: arguments of the driver's ``Cluster``. ``load_balancing_policy`` and
         ``default_retry_policy`` become the default execution profile's
     :raises ~async_cassandra.exceptions.ConfigurationError: if a setting is unknown, or two
@@ -113,7 +113,7 @@ class ControlPlane:
         return int(self._settings.get("port", 9042))
 
     def setting(self, name: str) -> object:
-        """A setting of the driver's cluster as it was given, else the driver's default of it."""
+        """Return a setting of the driver's cluster as it was given, or else the driver's default."""
         return self._settings.get(name, getattr(Cluster, name, None))
 
     @property
@@ -123,7 +123,7 @@ class ControlPlane:
 
     @property
     def metadata(self) -> Metadata | None:
-        """The driver's picture of topology and schema, ``None`` before :meth:`start`."""
+        """The driver's view of topology and schema, ``None`` before :meth:`start`."""
         return None if self._cluster is None else self._cluster.metadata
 
     def _columns_of(self, keyspace: str, table: str) -> Mapping[str, str] | None:
@@ -136,7 +136,7 @@ class ControlPlane:
 
     @property
     def ssl_context(self) -> ssl.SSLContext | None:
-        """The context of every connection, made from ``ssl_options`` if there are only those."""
+        """The context for every connection, made from ``ssl_options`` if only those were given."""
         context: ssl.SSLContext | None = self._settings.get("ssl_context")
         return context
 
@@ -148,7 +148,7 @@ class ControlPlane:
     ) -> T:
         """Connect to a host by a name that its certificate has; see :class:`ServerNames`.
 
-        :param context: of the connection, ``None`` for the cluster's
+        :param context: the connection's, ``None`` for the cluster's
         """
         context = context or self.ssl_context
         assert context is not None
@@ -170,7 +170,7 @@ class ControlPlane:
 
         Cancellation: everything that was opened is closed. After a failure it may be called again.
 
-        :param timeout: seconds for all contact points together; ``None`` waits for ever
+        :param timeout: seconds for all contact points together; ``None`` for no limit
         :raises ~async_cassandra.exceptions.AuthenticationError: if a node refused the credentials
         :raises ~async_cassandra.exceptions.ConnectionError: if no contact point could be reached
         :raises ~async_cassandra.exceptions.ConnectTimeoutError: if it took longer
@@ -217,19 +217,19 @@ class ControlPlane:
             )
         elif not context.check_hostname:
             log.warning(
-                "TLS without check of host names: any certificate of the trusted authorities is "
-                "taken for any server's"
+                "TLS without check of host names: any certificate from the trusted authorities is "
+                "accepted for any server"
             )
 
     async def _give_up(self) -> None:
-        """Forget a start that failed, so that the next one finds nothing of it."""
+        """Forget a start that failed, so that the next one finds nothing left."""
         await self.stop()
         self._cluster = self._session = self._router = self._bridge = None
 
     async def stop(self) -> None:
-        """Close the control connection and end all threads; idempotent.
+        """Close the control connection and end all threads; can be called again.
 
-        Cancellation: the work goes on to its end.
+        Cancellation: the work continues to its end.
         """
         if self._bridge is None:
             return
@@ -245,20 +245,20 @@ class ControlPlane:
             self._listeners.remove(listener)
 
     def hosts(self) -> list[Host]:
-        """All known hosts, up or not."""
+        """Return all known hosts, up or not."""
         return [] if self._cluster is None else list(self._cluster.metadata.all_hosts())
 
     def distance(self, host: Host) -> int:
-        """The ``HostDistance`` of the policy that is nearest to the host."""
+        """Return the ``HostDistance`` of the policy that is nearest to the host."""
         return int(self._started_cluster.profile_manager.distance(host))
 
     def profiles(self) -> list[ExecutionProfile]:
-        """Every execution profile."""
+        """Return every execution profile."""
         return list(self._started_cluster.profile_manager.profiles.values())
 
     @property
     def timestamp_generator(self) -> Callable[[], int] | None:
-        """Gives microseconds since 1970; ``None`` leaves timestamps to the servers."""
+        """A callable that returns microseconds since 1970; ``None`` leaves timestamps to the servers."""
         generator: Callable[[], int] | None = self._started_cluster.timestamp_generator
         return generator
 
@@ -268,25 +268,25 @@ class ControlPlane:
         return float(self._started_cluster.max_schema_agreement_wait)
 
     def report_unreachable(self, host: Host, error: BaseException, *, by: object = None) -> None:
-        """Say that no connection to the host can be opened.
+        """Report that no connection to the host can be opened.
 
         Listeners hear ``on_down`` unless another reporter has connections to it; the driver tries
         the host until it answers.
 
-        :param by: who says so, as in :meth:`report_connections`
+        :param by: the reporter, as in :meth:`report_connections`
         """
         self.report_connections(host, 0, by=by)
         self._started_bridge.submit(self._started_cluster.report_unreachable, host, error)
 
     def report_reachable(self, host: Host) -> None:
-        """Say that a connection to the host was opened; listeners hear ``on_up`` if it was down."""
+        """Report that a connection to the host was opened; listeners hear ``on_up`` if it was down."""
         if host.is_up is not True:
             self._started_bridge.submit(self._started_cluster.report_reachable, host)
 
     def report_connections(self, host: Host, count: int, *, by: object = None) -> None:
-        """Say how many data connections the host has; with any, hearsay does not mark it down.
+        """Report how many data connections the host has; while it has any, other nodes' reports do not mark it down.
 
-        :param by: who has them, if there are several pools of connections to the host
+        :param by: the reporter, if there are several pools of connections to the host
         """
         if self._session is not None:
             self._session.report_connections(host, count, by)
@@ -294,7 +294,7 @@ class ControlPlane:
     async def after_schema_change(self, event: Mapping[str, Any]) -> bool:
         """Wait until all nodes agree on the schema and the driver's metadata has the change.
 
-        Cancellation: the wait goes on in the background.
+        Cancellation: the wait continues in the background.
 
         :param event: as in :meth:`Listener.on_schema_change`; see :func:`schema_event`
         :returns: whether they agreed within ``max_schema_agreement_wait`` seconds
@@ -312,9 +312,9 @@ class ControlPlane:
         return BridgedAuthenticator(authenticator, self.run)
 
     async def address_of(self, endpoint: EndPoint) -> tuple[str, int]:
-        """Where to connect to for a node: address and port, or the path of a Unix socket and 0.
+        """Return where to connect for a node: address and port, or the path of a Unix socket and 0.
 
-        Endpoints of the application's own are asked each time, off the loop.
+        The application's own endpoints are asked each time, outside the loop.
         """
         if type(endpoint) is DefaultEndPoint:
             return endpoint.address, endpoint.port
@@ -324,13 +324,13 @@ class ControlPlane:
     def run[**P, T](
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> Awaitable[T]:
-        """Call a function that may block, on the bridge's threads."""
+        """Call a function that may block, on a bridge thread."""
         return self._started_bridge.run(function, *args, **kwargs)
 
     def profile(self, name_or_profile: object = EXEC_PROFILE_DEFAULT) -> ExecutionProfile:
-        """The execution profile of that name, or the profile itself.
+        """Return the execution profile with that name, or the profile itself.
 
-        :raises ~async_cassandra.exceptions.ConfigurationError: if there is none of that name, or no
+        :raises ~async_cassandra.exceptions.ConfigurationError: if it does not exist, or no
             request can be made from it
         """
         if isinstance(name_or_profile, ExecutionProfile):
@@ -344,14 +344,14 @@ class ControlPlane:
         if profile is None or hasattr(profile, "graph_options"):
             known = ", ".join(repr(name) for name in profiles if isinstance(name, str)) or "none"
             raise exceptions.ConfigurationError(
-                f"There is no execution profile {shown(name_or_profile)}; those with a name: {known}. "
+                f"There is no execution profile {shown(name_or_profile)}; the known names are: {known}. "
                 "Pass it in AsyncCluster(execution_profiles=...)"
             )
         found: ExecutionProfile = profile
         return found
 
     def _usable(self, profile: ExecutionProfile) -> ExecutionProfile:
-        """A profile that came with a call, on policies that know the cluster's hosts."""
+        """Return a profile that came with a call, with policies that know the cluster's hosts."""
         check_profile(profile)
         policy = profile.load_balancing_policy
         if any(known.load_balancing_policy is policy for known in self.profiles()):
@@ -359,20 +359,20 @@ class ControlPlane:
         if getattr(profile, "_load_balancing_policy_explicit", True):
             raise exceptions.ConfigurationError(
                 "load_balancing_policy of execution_profile belongs to no profile of the cluster, "
-                "so that it knows no host: pass the profile in AsyncCluster(execution_profiles=...)"
+                "so it does not know the hosts: pass the profile in AsyncCluster(execution_profiles=...)"
             )
         usable = copy(profile)
         usable.load_balancing_policy = self.profile().load_balancing_policy
         return usable
 
     async def load_keyspace(self, keyspace: str) -> None:
-        """Have the keyspace's requests routed by token; else its first ones are sent in turn."""
+        """Route the keyspace's requests by token; without this call the first ones go round robin."""
         await self.run(self.router.load_keyspace, keyspace)
 
     def register_user_type(self, keyspace: str, name: str, klass: type) -> None:
-        """Have values of a user-defined type read as, and written from, instances of the class.
+        """Read values of a user-defined type as instances of the class, and write such instances.
 
-        It holds for the next statement; sessions are not told by way of the driver's events.
+        This applies from the next statement; the driver's events do not tell sessions.
 
         :raises cassandra.cluster.UserTypeDoesNotExist: if the schema is known and has no such type;
             before :meth:`start`, that raises it
@@ -407,7 +407,7 @@ class ControlPlane:
         self._post_event("on_schema_change", event)
 
     def user_type_registered(self, keyspace: str, user_type: str, klass: type) -> None:
-        """Nothing: :meth:`register_user_type` has told it, or the cluster repeats what is known."""
+        """Do nothing: :meth:`register_user_type` has told it, or the cluster repeats what is known."""
 
     @property
     def _started_cluster(self) -> DriverCluster:
@@ -486,9 +486,9 @@ class ControlPlane:
 
 
 def _checked(settings: Mapping[str, Any]) -> Settings:
-    """The settings for the driver's cluster, completed.
+    """Complete the settings for the driver's cluster.
 
-    :raises ~async_cassandra.exceptions.ConfigurationError: naming the one that does not fit
+    :raises ~async_cassandra.exceptions.ConfigurationError: naming the one that is not valid
     """
     check(settings)
     checked = given(settings)
@@ -511,7 +511,7 @@ def _checked(settings: Mapping[str, Any]) -> Settings:
 
 
 def _profiles(settings: dict[str, Any]) -> dict[Any, ExecutionProfile]:
-    """Take the policies out of the settings: given those, the driver's cluster has no profiles."""
+    """Remove the policies from the settings: with them, the driver's cluster has no profiles."""
     policy = settings.pop("load_balancing_policy", None)
     retry_policy = settings.pop("default_retry_policy", None)
     profiles = dict(settings.pop("execution_profiles", {}))

@@ -1,7 +1,7 @@
 """What the driver's ``Cluster`` and ``Session`` have and this library's do not, and what to do instead.
 
-Assigning to what is a setting in the driver is refused, so that a program that came from there does
-not go on without its effect; reading says where to go.
+Assigning to a setting of the driver's is refused, so that a program written for the driver does
+not silently run without it; reading one raises an error that says what to use.
 """
 
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from async_cassandra._driver.cluster_settings import DRIVER_SETTINGS
 from async_cassandra.exceptions import ConfigurationError
 
-_METADATA = "cluster.metadata follows the server's events by itself"
-_POOLS = "there is one connection a node that carries thousands of requests; "
-_SIZES = _POOLS + "ClientOptions(connections_per_node=..., max_in_flight=...) says otherwise"
+_METADATA = "cluster.metadata follows the server's events automatically"
+_POOLS = "one connection per node carries thousands of requests; "
+_SIZES = _POOLS + "ClientOptions(connections_per_node=..., max_in_flight=...) changes that"
 _INTERNAL = "it is internal to the driver; there is no counterpart"
 _GATHER = "await session.execute(...) in asyncio.gather() or a TaskGroup"
-_GRAPHS = "graphs are DataStax Enterprise's; Cassandra has none"
+_GRAPHS = "only DataStax Enterprise has graphs"
 _LISTENER = "AsyncCluster(observers=[...]) with on_node_up and on_node_down"
 
 CLUSTER: dict[str, str] = {
     "add_execution_profile": "AsyncCluster(execution_profiles=...) names them; execute() also takes "
-    "an ExecutionProfile object, such as session.execution_profile_clone_update(...) gives",
+    "an ExecutionProfile object, such as session.execution_profile_clone_update(...) returns",
     "add_host": _INTERNAL,
     "add_prepared": _INTERNAL,
-    "connect_to_remote_hosts": "leave remote hosts out by the load balancing policy: "
+    "connect_to_remote_hosts": "leave remote hosts out with the load balancing policy: "
     "DCAwareRoundRobinPolicy(local_dc, used_hosts_per_remote_dc=0)",
     "connection_factory": _INTERNAL,
     "control_connection": _INTERNAL,
@@ -53,7 +53,7 @@ CLUSTER: dict[str, str] = {
     "register_listener": _LISTENER,
     "remove_host": _INTERNAL,
     "scheduler": _INTERNAL,
-    "sessions": "keep what connect() gives",
+    "sessions": "keep what connect() returns",
     "set_core_connections_per_host": _SIZES,
     "set_max_connections_per_host": _SIZES,
     "set_max_requests_per_connection": _SIZES,
@@ -65,13 +65,13 @@ CLUSTER: dict[str, str] = {
 }
 CLUSTER |= {name: f"pass it to AsyncCluster({name}=...)" for name in DRIVER_SETTINGS}
 CLUSTER["default_retry_policy"] = "pass it to AsyncCluster(retry_policy=...)"
-# What programs assign to; of the rest, nothing in the driver looks at an assigned value.
+# What programs assign to; the driver itself never uses a value assigned to the rest.
 ASSIGNED_ON_CLUSTER = DRIVER_SETTINGS | {"connect_to_remote_hosts"}
 
 SESSION: dict[str, str] = {
     "add_or_renew_pool": _INTERNAL,
     "add_request_init_listener": "AsyncCluster(observers=[...]) with on_started",
-    "client_protocol_handler": "this library encodes and decodes by itself: use row_factory, row=, "
+    "client_protocol_handler": "this library has its own encoder and decoder: use row_factory, row=, "
     "cluster.register_user_type() or ClientOptions(vectors=...)",
     "execute_async": "await session.execute(...), in a task if other work goes on meanwhile",
     "execute_concurrent": _GATHER,
@@ -87,7 +87,7 @@ SESSION: dict[str, str] = {
     "prepare_on_all_hosts": "AsyncCluster(prepare_on_all_hosts=...)",
     "remove_pool": _INTERNAL,
     "remove_request_init_listener": "AsyncCluster(observers=[...])",
-    "session_id": "it is for reports to DataStax Enterprise, which are not made",
+    "session_id": "it is for reports to DataStax Enterprise, which do not exist here",
     "shutdown": "await session.close()",
     "submit": _INTERNAL,
     "update_created_pools": _INTERNAL,
@@ -99,20 +99,20 @@ ASSIGNED_ON_SESSION = frozenset({"client_protocol_handler", "keyspace"})
 class DriverFace:
     """Says what to do instead of an attribute of the driver's class that is missing here.
 
-    A subclass that has an attribute of that name in its class may assign it.
+    A subclass whose class has an attribute of that name may assign it.
     """
 
     _counterparts: ClassVar[Mapping[str, str]] = {}
     _assigned: ClassVar[frozenset[str]] = frozenset()
 
     if not TYPE_CHECKING:
-        # A type checker is to find misspelt names.
+        # So that a type checker finds misspelt names.
 
         def __getattr__(self, name: str) -> Any:
             kind = type(self).__name__
             if name in self._counterparts:
                 raise AttributeError(
-                    f"{kind} has no {name}, as the driver has: {self._counterparts[name]}",
+                    f"{kind} has no {name}, unlike the driver: {self._counterparts[name]}",
                     name=name,
                     obj=self,
                 )
@@ -126,7 +126,7 @@ class DriverFace:
             super().__setattr__(name, value)
 
     def _has_no_effect(self, name: str, value: object) -> bool:
-        """Whether assigning would be taken for a setting and change nothing."""
+        """Whether assigning would look like a setting but change nothing."""
         if not hasattr(type(self), name):
             return True
         own = getattr(type(self), name)

@@ -1,4 +1,4 @@
-"""Lets ``cassandra.cluster`` be imported where the driver finds no connection class for itself.
+"""Lets ``cassandra.cluster`` be imported where the driver finds no connection class.
 
 That module refuses its own import when libev, asyncore, gevent and eventlet are all missing, which
 is so on Alpine, in builds from source and on Python 3.12 and later. This library brings its own
@@ -20,7 +20,7 @@ _STAND_IN = "cassandra.io.asyncorereactor"
 
 
 class NoDefaultConnection(Connection):
-    """What a plain ``cassandra.cluster.Cluster()`` gets: an error that says so."""
+    """The class that a plain ``cassandra.cluster.Cluster()`` gets: it raises an error that says so."""
 
     @classmethod
     def initialize_reactor(cls) -> None:
@@ -39,7 +39,7 @@ class NoDefaultConnection(Connection):
 
 
 def import_driver_cluster() -> ModuleType:
-    """Import ``cassandra.cluster``, with the stand-in only if the driver fails without."""
+    """Import ``cassandra.cluster``, with the stand-in only if the driver fails without it."""
     with suppress(cassandra.DependencyException):
         return importlib.import_module("cassandra.cluster")
     reactor = ModuleType(_STAND_IN)

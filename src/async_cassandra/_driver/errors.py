@@ -1,4 +1,4 @@
-"""What a server reports, as an exception that is both the driver's class and ours.
+"""The errors that a server reports, as exceptions that have both the driver's class and ours.
 
 Source: native protocol v5, section 8 (error codes). 0x1700 (CAS_WRITE_UNKNOWN) has no class in the
 driver.
@@ -20,25 +20,25 @@ from async_cassandra._wire import errors as _wire
 from async_cassandra._wire.protocol import ErrorCode
 
 Fields = Mapping[str, Any]
-"""An ERROR message's fields after code and text, named as in the driver: ``consistency``,
+"""An ERROR message's fields after code and text, with the driver's names: ``consistency``,
 ``required_replicas``, ``alive_replicas``, ``required_responses``, ``received_responses``,
 ``data_retrieved``, ``write_type``, ``contentions``, ``failures``, ``error_code_map``, ``keyspace``,
 ``table``, ``function``, ``arg_types``, ``query_id``."""
 
 
 class _Unregistered(type(protocol.ErrorMessageSub)):  # type: ignore[misc]
-    """Keeps our classes out of the tables by which the driver decodes ERROR messages."""
+    """Keeps our classes out of the tables with which the driver decodes ERROR messages."""
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
         type.__init__(cls, name, bases, namespace)
 
 
 class ServerReport(exceptions.QueryError):
-    """An ERROR message.
+    """An error that a server reported in an ERROR message.
 
     :ivar code: the protocol's error code
     :ivar server_message: the server's own words
-    :ivar fields: what else the message holds
+    :ivar fields: the rest of the message
     """
 
     code: int
@@ -53,9 +53,9 @@ class ServerReport(exceptions.QueryError):
 
     @property
     def cause(self) -> BaseException | None:
-        """The exception of the driver for the same message.
+        """The driver's exception for the same message.
 
-        It is no ``__cause__``: a traceback would say everything twice.
+        It is not the ``__cause__``: a traceback would say everything twice.
         """
         if self._cause is None:
             self._cause = _of_the_driver(self.code, self.server_message, self.fields)
@@ -87,7 +87,7 @@ class ReadTimeoutError(ServerReport, cassandra.ReadTimeout):
 
 
 class WriteTimeoutError(ServerReport, cassandra.WriteTimeout):
-    """:ivar contentions: for write type CAS on v5, how often other transactions got in between"""
+    """:ivar contentions: for write type CAS on v5, how often other transactions interfered"""
 
     code = ErrorCode.WRITE_TIMEOUT
     summary = "Replicas did not acknowledge the write in time"
@@ -195,7 +195,7 @@ class InvalidConfigurationError(
 
 
 class UnpreparedError(ServerReport, protocol.PreparedQueryNotFound, metaclass=_Unregistered):
-    """:ivar query_id: the id the node does not know"""
+    """:ivar query_id: the id that the node does not know"""
 
     code = ErrorCode.UNPREPARED
     summary = "The node does not know the prepared statement"
@@ -208,14 +208,14 @@ class ClientWriteError(ServerReport, protocol.ClientWriteError, metaclass=_Unreg
 
 
 class UnknownServerError(ServerReport, protocol.ErrorMessage, metaclass=_Unregistered):
-    summary = "The server reported an error this library does not know"
+    summary = "The server reported an error that this library does not know"
 
 
 _BY_CODE: dict[int, type[ServerReport]] = {
     kind.code: kind for kind in ServerReport.__subclasses__() if "code" in vars(kind)
 }
 
-# Outside the driver's classes a CAS failure's consistency is the one of its paxos phase.
+# Outside the driver's classes, a CAS failure's consistency is that of its paxos phase.
 _ALREADY_PUBLIC = frozenset({"consistency"})
 
 
@@ -230,13 +230,13 @@ def server_error(
 ) -> ServerReport:
     """Build the exception for an ERROR message.
 
-    ``write_type`` may be the protocol's word or the driver's number; the exception carries the
-    driver's number, or the word where the driver has none.
+    ``write_type`` may be the protocol's word or the driver's number; the exception has the
+    driver's number, or the word if the driver has no number for it.
 
     :param code: the protocol's error code; an unknown one gives ``UnknownServerError``
     :param message: the server's own words
     :param endpoint: the coordinator, as ``"address:port"``
-    :param consistency: the request's own, taken where the fields have none
+    :param consistency: the request's own, used if the fields have none
     """
     facts = dict(fields or {})
     write_type = facts.get("write_type")
@@ -287,7 +287,7 @@ def _text(
 ) -> str:
     where = f", says {endpoint}" if endpoint else ""
     details = _details(facts)
-    text = f"{kind.summary}{where}: {message or 'no further words'} [code 0x{code:04X}{details}]"
+    text = f"{kind.summary}{where}: {message or 'no details given'} [code 0x{code:04X}{details}]"
     return f"{text}. {kind.advice}" if kind.advice else text
 
 
@@ -309,7 +309,7 @@ def _details(facts: Fields) -> str:
 class ConnectFailedError(exceptions.ConnectionError, NoHostAvailable):
     """No contact point could be reached.
 
-    :ivar errors: why, by the node's ``"address:port"``
+    :ivar errors: the reason for each node, by ``"address:port"``
     """
 
     errors: dict[str, BaseException]
@@ -318,7 +318,7 @@ class ConnectFailedError(exceptions.ConnectionError, NoHostAvailable):
 class ConnectRefusedError(exceptions.AuthenticationError, NoHostAvailable):
     """Every contact point that answered refused the credentials.
 
-    :ivar errors: why, by the node's ``"address:port"``
+    :ivar errors: the reason for each node, by ``"address:port"``
     """
 
     errors: dict[str, BaseException]
@@ -327,7 +327,7 @@ class ConnectRefusedError(exceptions.AuthenticationError, NoHostAvailable):
 class KeyspaceRefusedError(
     exceptions.ConnectionError, exceptions.QueryError, cassandra.InvalidRequest
 ):
-    """The keyspace to connect to does not exist, or may not be used."""
+    """The keyspace to connect to does not exist, or this role may not use it."""
 
 
 class UnresolvedContactPointsError(exceptions.ConnectionError, cassandra.UnresolvableContactPoints):
@@ -337,17 +337,17 @@ class UnresolvedContactPointsError(exceptions.ConnectionError, cassandra.Unresol
 class ConnectionLostError(
     exceptions.QueryError, exceptions.ConnectionError, driver_connection.ConnectionShutdown
 ):
-    """The connection was lost under the request; a write may or may not have been applied."""
+    """The connection was lost with the request on it; a write may or may not have been applied."""
 
 
 class ConnectionBrokenError(
     ConnectionLostError, exceptions.ProtocolError, driver_connection.ProtocolError
 ):
-    """The same, because its bytes were not the native protocol's."""
+    """The connection was lost because its bytes violated the native protocol."""
 
 
 class UnreadableAnswerError(exceptions.ProtocolError, driver_connection.ProtocolError):
-    """An answer came whole and cannot be read; what was asked may have been executed."""
+    """An answer arrived complete but cannot be read; the request may have been executed."""
 
 
 class SessionClosedError(exceptions.ConnectionError, driver_connection.ConnectionShutdown):
@@ -361,7 +361,7 @@ def connection_lost(
     attempts: int = 1,
     is_idempotent: bool = False,
 ) -> ConnectionLostError:
-    """Build the error of a request whose connection was lost after it had been sent.
+    """Build the error for a request whose connection was lost after it had been sent.
 
     :param is_idempotent: whether the request may be sent again, so that it may have been
     """
@@ -387,10 +387,10 @@ def unreadable_answer(
     consistency: int | None,
     may_have_written: bool,
 ) -> UnreadableAnswerError:
-    """Build the error of a request whose answer came whole and cannot be read."""
-    text = f"The answer of {endpoint} breaks the native protocol and cannot be read: {cause}."
+    """Build the error for a request whose answer arrived complete but cannot be read."""
+    text = f"The answer of {endpoint} violates the native protocol and cannot be read: {cause}."
     if may_have_written:
-        text += " What was asked may have been executed."
+        text += " The request may have been executed."
     return UnreadableAnswerError(
         text, cause, endpoint=endpoint, attempts=attempts, consistency=consistency
     )
@@ -399,7 +399,7 @@ def unreadable_answer(
 def connect_error(
     error: BaseException, contact_points: Iterable[object], port: int, *, has_credentials: bool
 ) -> exceptions.AsyncCassandraError:
-    """Turn what the driver raises while connecting into one error that names node and reason.
+    """Turn what the driver raises while connecting into one error that names the node and the reason.
 
     :param has_credentials: whether the cluster has an ``auth_provider``
     """
@@ -410,8 +410,8 @@ def connect_error(
         return _no_contact_point(error, points, port, has_credentials)
     if isinstance(error, cassandra.UnresolvableContactPoints):
         return UnresolvedContactPointsError(
-            f"None of the contact points has an address: {points}. Check the names and the DNS; "
-            "the port is an argument of its own, not a part of a name",
+            f"None of the contact points has an address: {points}. Check the names and DNS; "
+            "the port is a separate argument, not part of a name",
             error,
         )
     if isinstance(error, (TypeError, ValueError)):
@@ -450,7 +450,7 @@ def _no_contact_point(
 
 
 def _underlying(error: BaseException) -> BaseException:
-    """The socket's or TLS's own error, if the connection wrapped one."""
+    """Return the socket's or TLS's own error, if the connection wrapped one."""
     is_wrapped = type(error) is driver_connection.ConnectionException
     return error.__cause__ if is_wrapped and error.__cause__ is not None else error
 
@@ -458,7 +458,7 @@ def _underlying(error: BaseException) -> BaseException:
 def _refusal(node: str, cause: BaseException, has_credentials: bool) -> str:
     if not has_credentials:
         return (
-            f"{node} wants credentials and none were given. "
+            f"{node} requires credentials and none were given. "
             "Pass an auth_provider, or use create_with_auth"
         )
     return (
@@ -467,7 +467,7 @@ def _refusal(node: str, cause: BaseException, has_credentials: bool) -> str:
 
 
 def _server_words(text: str) -> str:
-    """The server's own message, out of the driver's sentence around it."""
+    """Extract the server's own message from the driver's sentence around it."""
     _, found, rest = text.partition('message="')
     return rest.rstrip('"') if found else text
 
@@ -498,11 +498,11 @@ def _connect_advice(causes: Iterable[BaseException]) -> str:
         if isinstance(cause, ssl.SSLError):
             return "Check that the server speaks TLS on this port, and which versions"
         if isinstance(cause, driver_connection.CrcMismatchException):
-            return "The bytes changed on their way: check what lies between, or use TLS"
+            return "The bytes changed in transit: check what lies between, or use TLS"
         if isinstance(cause, ProviderFailed):
-            return "Check the user name and the password, or what else the auth_provider answers"
+            return "Check the user name and the password, or whatever the auth_provider returns"
         if isinstance(cause, (cassandra.OperationTimedOut, driver_connection.ConnectionShutdown)):
-            return "Check that Cassandra listens there, and whether it wants TLS (tls)"
+            return "Check that Cassandra listens there, and whether it requires TLS (tls)"
     return (
         "Check the contact points and the port, and that Cassandra's native transport listens there"
     )

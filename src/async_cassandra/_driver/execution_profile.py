@@ -1,4 +1,4 @@
-"""The driver's execution profile with what requests look up often within easy reach."""
+"""The driver's execution profile, with quick access to what requests look up often."""
 
 from typing import Any
 

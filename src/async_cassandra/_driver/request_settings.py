@@ -1,6 +1,6 @@
-"""What statements, execution profiles and calls may ask for; whatever else is refused by its name.
+"""Checks of what statements, execution profiles and calls ask for; anything else is refused by name.
 
-Requests come here on their slow paths only: what is plainly right is taken without asking.
+Requests come here only on their slow paths: what is plainly right is used without a check.
 """
 
 from collections.abc import Mapping
@@ -11,24 +11,24 @@ from cassandra import ConsistencyLevel
 
 from async_cassandra.exceptions import SURROGATES, ConfigurationError, shown
 
-# A [string] of the protocol, in bytes of UTF-8.
+# The protocol's [string], in bytes of UTF-8.
 LONGEST_STRING = 65535
 MOST_ROWS = 2**31 - 1
 
 
 def is_number(value: object, low: float, high: float, *, whole: bool = False) -> bool:
-    """Whether a value is a number from ``low`` to ``high``; no bool, and no fraction if ``whole``."""
+    """Whether a value is a number from ``low`` to ``high``; not a bool, and not a fraction if ``whole``."""
     kinds = int if whole else int | float
     if not isinstance(value, kinds) or isinstance(value, bool):
         return False
-    # Neither may it be an int that no float can hold.
+    # Nor may it be an int that no float can hold.
     return low <= value <= high and (isinstance(value, float) or value.bit_length() < 1024)
 
 
 def checked_level(level: Any, name: str = "consistency_level") -> int:
-    """A consistency level as its number.
+    """Return a consistency level as its number.
 
-    :raises ~async_cassandra.exceptions.ConfigurationError: naming the setting if it is none
+    :raises ~async_cassandra.exceptions.ConfigurationError: naming the setting if it is not one
     """
     if is_number(level, 0, 0xFFFF, whole=True) and level in ConsistencyLevel.value_to_name:
         return int(level)
@@ -41,9 +41,9 @@ def checked_level(level: Any, name: str = "consistency_level") -> int:
 
 
 def checked_serial_level(level: Any, name: str = "serial_consistency_level") -> int:
-    """A serial consistency level as its number.
+    """Return a serial consistency level as its number.
 
-    :raises ~async_cassandra.exceptions.ConfigurationError: naming the setting if it is none
+    :raises ~async_cassandra.exceptions.ConfigurationError: naming the setting if it is not one
     """
     if is_number(level, 0, 0xFFFF, whole=True) and ConsistencyLevel.is_serial(level):
         return int(level)
@@ -53,9 +53,9 @@ def checked_serial_level(level: Any, name: str = "serial_consistency_level") -> 
 
 
 def checked_fetch_size(fetch_size: Any, name: str = "fetch_size") -> int:
-    """Rows per page, 0 for all of them in one.
+    """Return rows per page, 0 for all of them in one.
 
-    :raises ~async_cassandra.exceptions.ConfigurationError: naming the setting if it is none
+    :raises ~async_cassandra.exceptions.ConfigurationError: naming the setting if it is not one
     """
     if fetch_size is None:
         return 0
@@ -67,9 +67,9 @@ def checked_fetch_size(fetch_size: Any, name: str = "fetch_size") -> int:
 
 
 def checked_timeout(timeout: Any, name: str = "timeout") -> float:
-    """Seconds, ``math.inf`` for no limit.
+    """Return seconds, ``math.inf`` for no limit.
 
-    :raises ~async_cassandra.exceptions.ConfigurationError: naming the setting if it is none
+    :raises ~async_cassandra.exceptions.ConfigurationError: naming the setting if it is not one
     """
     if timeout is None:
         return inf
@@ -81,9 +81,9 @@ def checked_timeout(timeout: Any, name: str = "timeout") -> float:
 
 
 def checked_payload(payload: Any) -> dict[str, bytes | None]:
-    """A custom payload by its keys as text; bytes are taken for UTF-8, as the driver sends them.
+    """Return a custom payload with its keys as text; bytes count as UTF-8, as the driver sends them.
 
-    :raises ~async_cassandra.exceptions.ConfigurationError: if it is none
+    :raises ~async_cassandra.exceptions.ConfigurationError: if it is not one
     """
     if not isinstance(payload, Mapping):
         raise ConfigurationError(f"custom_payload takes a mapping, not {type(payload).__name__}")
@@ -117,9 +117,9 @@ def _payload_value(key: Any, value: Any) -> bytes | None:
 
 
 def checked_routing_key(key: Any) -> bytes:
-    """An encoded partition key.
+    """Return an encoded partition key.
 
-    :raises ~async_cassandra.exceptions.ConfigurationError: if it is none
+    :raises ~async_cassandra.exceptions.ConfigurationError: if it is not one
     """
     if isinstance(key, bytes | bytearray):
         return bytes(key)
@@ -129,13 +129,13 @@ def checked_routing_key(key: Any) -> bytes:
 
 
 def check_profile(profile: Any, name: str = "execution_profile") -> None:
-    """Refuse an execution profile that no request could be made from.
+    """Refuse an execution profile from which no request could be made.
 
     :raises ~async_cassandra.exceptions.ConfigurationError: naming the profile and its field
     """
     if hasattr(profile, "graph_options"):
         raise ConfigurationError(
-            f"{name} is a profile for graphs, which are DataStax Enterprise's; Cassandra has none"
+            f"{name} is a profile for graphs, which only DataStax Enterprise has"
         )
     checked_level(profile.consistency_level, f"consistency_level of {name}")
     if profile.serial_consistency_level is not None:
@@ -159,7 +159,7 @@ def check_profile(profile: Any, name: str = "execution_profile") -> None:
         )
 
 
-# By field, what tells such a policy from a class or something else.
+# By field: the method by which such a policy is recognised.
 _POLICIES = {
     "load_balancing_policy": "make_query_plan",
     "retry_policy": "on_read_timeout",

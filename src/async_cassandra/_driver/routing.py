@@ -1,6 +1,6 @@
-"""Which nodes a request is sent to, in which order.
+"""Decides to which nodes a request is sent, in which order.
 
-The load balancing policies that applications normally have are turned into :class:`Routing`, off
+The load balancing policies that applications normally have are turned into :class:`Routing`, outside
 the loop, whenever the cluster changes. Any other policy is asked for each request, through the
 driver's interface.
 """
@@ -32,12 +32,12 @@ __all__ = ["Router", "Routing", "TokenRing"]
 class Routing:
     """One policy's choice at one moment.
 
-    A request's hosts, each once: the replicas of its token, the other local hosts in turn, the
+    A request's hosts, each once: the replicas of its token, the other local hosts round robin, the
     remote ones.
 
-    :ivar local: live hosts that take requests in turn, in a fixed order
+    :ivar local: live hosts that get requests round robin, in a fixed order
     :ivar remote: live hosts to try after them, in order
-    :ivar rings: live local replicas by keyspace; a keyspace that was never asked for is missing
+    :ivar rings: live local replicas by keyspace; one that nobody has asked for is missing
     :ivar is_token_aware: whether the policy looks at tokens at all
     :ivar rotates_replicas: start with another replica each time, instead of the first
     """
@@ -67,11 +67,11 @@ class Router:
         self._routings: dict[LoadBalancingPolicy, Routing] = {}
 
     def routing(self, profile: ExecutionProfile) -> Routing | None:
-        """The profile's current routing, ``None`` if its policy has to be asked."""
+        """Return the profile's current routing, ``None`` if its policy has to be asked."""
         return self._routings.get(profile.load_balancing_policy)
 
     def rebuild_soon(self) -> None:
-        """Any thread. Many calls in a row cost one or two builds."""
+        """Rebuild soon; many calls in a row cost one or two builds. Any thread."""
         if not self._is_stale:
             self._is_stale = True
             self._queue.put(self.rebuild)
@@ -109,7 +109,7 @@ Ranges = dict[str, list[tuple[int, Iterable[Host]]]]
 
 
 def _ranges(metadata: Metadata, keyspaces: Iterable[str]) -> Ranges:
-    """Each keyspace's token ranges by their ends, with all replicas, dead and remote ones too."""
+    """Return each keyspace's token ranges by their ends, with all replicas, dead and remote ones too."""
     token_map = metadata.token_map
     if token_map is None or token_map.token_class is not Murmur3Token:
         return {}
@@ -143,7 +143,7 @@ def _routing(policy: LoadBalancingPolicy, ranges: Ranges) -> Routing | None:
 
 
 def _turns(policy: LoadBalancingPolicy) -> tuple[tuple[Host, ...], tuple[Host, ...]] | None:
-    """The live hosts that the policy gives in turn, and those it gives after them."""
+    """Return the live hosts that the policy picks round robin, and those that it puts after them."""
     if type(policy) is RoundRobinPolicy:
         return _in_order(live_hosts(policy)), ()
     if type(policy) is not DCAwareRoundRobinPolicy:
@@ -159,7 +159,7 @@ def _in_order(hosts: Iterable[Host]) -> tuple[Host, ...]:
 
 
 def _rings(ranges: Ranges, policy: LoadBalancingPolicy) -> dict[str, TokenRing]:
-    """Rings of the replicas that are up, and local in the policy's eyes."""
+    """Return rings of the replicas that are up and that the policy considers local."""
     usable: dict[Host, bool] = {}
 
     def is_usable(host: Host) -> bool:

@@ -1,8 +1,8 @@
-"""What changed in the schema, as far as a server's word for it can be believed.
+"""What changed in the schema, as far as a server's report can be believed.
 
 Cassandra writes the names of a SCHEMA_CHANGE as Latin-1, with "?" for each character that Latin-1
-lacks: the type "名前" comes as "??", "Ã¤" as the UTF-8 of "ä". Only plain ASCII without "?" can be
-no other name; Cassandra allows others for types, not for keyspaces and tables.
+lacks: the type "名前" arrives as "??", "Ã¤" as the UTF-8 of "ä". Only plain ASCII without "?" cannot
+be another name; Cassandra allows others for types, not for keyspaces and tables.
 """
 
 import threading
@@ -29,7 +29,7 @@ def schema_event(
     name: str | None = None,
     argument_types: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """A schema change in the driver's words, see :func:`believed`.
+    """Return a schema change in the driver's words, see :func:`believed`.
 
     :param change_type: ``CREATED``, ``UPDATED`` or ``DROPPED``
     :param target: ``KEYSPACE``, ``TABLE``, ``TYPE``, ``FUNCTION`` or ``AGGREGATE``
@@ -48,12 +48,12 @@ def schema_event(
 
 
 def believed(event: Mapping[str, Any]) -> dict[str, Any]:
-    """The event, widened where a name in it may stand for another one.
+    """Widen an event if a name in it may stand for another one.
 
     :param event: as the driver decodes it
-    :returns: the event; that its whole keyspace was ``UPDATED``, if a name in the keyspace is in
-        doubt; empty, for all of the schema, if the keyspace's own name is, or it is of an unknown
-        kind
+    :returns: the event; one that says that its whole keyspace was ``UPDATED``, if a name in the
+        keyspace is in doubt; empty, for the whole schema, if the keyspace's own name is in doubt or
+        the event is of an unknown kind
     """
     target, keyspace = event.get("target_type"), event.get("keyspace")
     if target not in _TARGETS or not isinstance(keyspace, str) or _is_doubtful(keyspace):

@@ -1,7 +1,7 @@
-"""Which names the TLS certificate of a node may carry, for control and data connections alike.
+"""The names that a node's TLS certificate may have, for control and data connections alike.
 
-A contact point's name is what the application trusts; the address that it resolves to is the word
-of the DNS, so a certificate for that address proves nothing. Other nodes are named by those whose
+A contact point's name is what the application trusts; the address that it resolves to comes from
+DNS, so a certificate for that address proves nothing. Other nodes are named by those whose
 certificates were accepted.
 """
 
@@ -24,16 +24,16 @@ Chosen = str | Callable[[str], str | None] | None
 
 
 class WrongServerName(ssl.SSLCertVerificationError):
-    """The certificate is trusted, but for another server."""
+    """The certificate is trusted, but belongs to another server."""
 
 
 class ServerNames:
     """The names by which nodes are known. Concurrency: any thread adds, the loop reads.
 
-    :param chosen: the application's name for every node, or for the node of an address, where
-        ``None`` leaves it to the contact points; what it gives is not second-guessed
-    :param accepts_addresses: whether the address is taken beside a contact point's name, as in the
-        driver, which knows addresses only
+    :param chosen: the application's name for every node, or a function of a node's address, where
+        ``None`` leaves it to the contact points; its result is not second-guessed
+    :param accepts_addresses: whether the address is accepted as well as a contact point's name, as in
+        the driver, which knows only addresses
     """
 
     def __init__(self, chosen: Chosen = None, *, accepts_addresses: bool = True) -> None:
@@ -43,14 +43,14 @@ class ServerNames:
         self._accepted: dict[str, str] = {}
 
     def add(self, point: str, address: str) -> None:
-        """Take in that a contact point, as the application wrote it, has that address."""
+        """Note that a contact point, as the application wrote it, has that address."""
         name = _plain(address) if is_address(point) else point.rstrip(".")
         known = self._points.get(address, ())
         if name not in known:
             self._points[address] = (*known, name)
 
     def of(self, address: str) -> tuple[str, ...]:
-        """The names, one of which the certificate has to carry; the likeliest first.
+        """Return the names of which the certificate must have one, the likeliest first.
 
         :raises OSError: if the application's function fails
         """
@@ -71,7 +71,7 @@ class ServerNames:
     ) -> T:
         """Connect by the first of a node's names that its certificate has.
 
-        OpenSSL compares one name in a handshake, and a server may choose its certificate by the
+        OpenSSL compares one name per handshake, and a server may choose its certificate by the
         name that it is sent, so there is one attempt for each name.
 
         :param attempt: opens a connection and sends, and checks, that name
@@ -107,7 +107,7 @@ def is_address(point: str) -> bool:
 
 
 def _plain(address: str) -> str:
-    """Without the interface of a link-local address, which no certificate has."""
+    """Return an address without the interface of a link-local one, which no certificate has."""
     return address.partition("%")[0]
 
 
@@ -117,7 +117,9 @@ def _called(function: Callable[[str], str | None], address: str) -> str | None:
     except Exception as error:
         raise OSError(f"TlsOptions.server_hostname failed for {address}: {error!r}") from error
     if name is not None and not (isinstance(name, str) and name):
-        raise OSError(f"TlsOptions.server_hostname gave {name!r} for {address}, which is no name")
+        raise OSError(
+            f"TlsOptions.server_hostname returned {name!r} for {address}, which is not a name"
+        )
     return name
 
 
@@ -135,15 +137,15 @@ def _wrong_name(expected: Sequence[str], found: Sequence[str]) -> WrongServerNam
 
 
 def _shortened(name: str) -> str:
-    """A name from a certificate that nobody vouches for, fit for a log."""
+    """Make a name from an untrusted certificate fit for a log."""
     shown = name.encode("unicode_escape").decode()
     return shown if len(shown) <= 100 else f"{shown[:100]}..."
 
 
 async def _names_shown(endpoint: EndPoint, name: str) -> list[str]:
-    """The names in the certificate that a server shows, for an error's text; empty if it shows none.
+    """Return the names in a server's certificate, for an error message; empty if it shows none.
 
-    A handshake that failed does not tell. Nothing is sent on this connection but a greeting.
+    A failed handshake does not tell. Nothing but a greeting is sent on this connection.
     """
     if not endpoint.port:
         return []
@@ -164,7 +166,7 @@ async def _names_shown(endpoint: EndPoint, name: str) -> list[str]:
 
 
 def names_in(certificate: bytes) -> list[str]:
-    """The DNS names and IP addresses that a certificate is for.
+    """Return the DNS names and IP addresses that a certificate is for.
 
     Layout: DER; OID, perhaps BOOLEAN, OCTET STRING of SEQUENCE of GeneralName.
     Source: RFC 5280, section 4.2.1.6.
@@ -191,7 +193,7 @@ def names_in(certificate: bytes) -> list[str]:
 
 
 def _element(data: bytes, at: int) -> tuple[int, int, int]:
-    """Tag, start and end of the DER element at an offset."""
+    """Return tag, start and end of the DER element at an offset."""
     size, start = data[at + 1], at + 2
     if size & 0x80:
         start += size & 0x7F

@@ -20,7 +20,7 @@ _PARAMETERIZED = (TypeCode.LIST, TypeCode.SET, TypeCode.MAP, TypeCode.TUPLE)
 
 @lru_cache(maxsize=4096)
 def driver_type(cql_type: CqlType) -> Any:
-    """The driver's class for a CQL type, as its own result messages have it."""
+    """Return the driver's class for a CQL type, as in its own result messages."""
     code = cql_type.code
     if code in (TypeCode.CUSTOM, TypeCode.COMPOSITE):
         return _custom_type(cql_type.name)
@@ -39,12 +39,12 @@ def driver_type(cql_type: CqlType) -> Any:
 
 @lru_cache(maxsize=1024)
 def cql_type_of(driver_class: Any) -> CqlType:
-    """The CQL type of one of the driver's classes, the other way round.
+    """Return the CQL type for one of the driver's classes.
 
-    :raises TypeError: if it is none, or has no element types
+    :raises TypeError: if it is not one, or has no element types
     """
     if not isinstance(driver_class, type) or not issubclass(driver_class, cqltypes.CassandraType):
-        raise TypeError(f"{driver_class!r} is none of the driver's classes for CQL types")
+        raise TypeError(f"{driver_class!r} is not one of the driver's classes for CQL types")
     known = _nested_type(driver_class) or _plain_type(driver_class)
     if known is None:
         raise TypeError(f"values of the driver's type {driver_class.__name__} cannot be encoded")
@@ -84,7 +84,7 @@ def _plain_type(driver_class: Any) -> CqlType | None:
 
 
 def _custom_type(name: str) -> Any:
-    """The driver's class for a server's class name; one for opaque bytes if it cannot read the name."""
+    """Return the driver's class for a server's class name; one for opaque bytes if it cannot read the name."""
     # Its parser fails in any way, and names come from the server: of "9" it makes a number.
     with contextlib.suppress(Exception):
         found = cqltypes.lookup_casstype(name)
@@ -94,12 +94,12 @@ def _custom_type(name: str) -> Any:
 
 
 def _class_name(name: str) -> str:
-    """A name from the server as a Python class can have it: without NUL."""
+    """Return a name from the server in a form that a Python class can have: without NUL."""
     return name.replace("\0", "\N{SYMBOL FOR NULL}")
 
 
 class _MapKey:
-    """The driver's class of a map's keys, for looking one up: what cannot be a key is not in the map."""
+    """The driver's class of a map's keys, for look-ups: what cannot be a key is not in the map."""
 
     def __init__(self, cql_type: CqlType) -> None:
         self.driver_type = driver_type(cql_type)
@@ -139,7 +139,7 @@ def _user_tuple(cql_type: CqlType) -> type[tuple[Any, ...]] | None:
 def _pack_inet(address: Any) -> bytes:
     if isinstance(address, ipaddress.IPv4Address | ipaddress.IPv6Address):
         if getattr(address, "scope_id", None) is not None:
-            raise ValueError(f"{address} has a scope, which inet does not hold")
+            raise ValueError(f"{address} has a scope, which inet cannot hold")
         return address.packed
     if not isinstance(address, str):
         raise TypeError(f"an address as a string is required, not {type(address).__name__}")
@@ -148,7 +148,7 @@ def _pack_inet(address: Any) -> bytes:
         return socket.inet_pton(family, address)
     except OSError:
         pass
-    raise ValueError("this text is no IP address")
+    raise ValueError("this text is not an IP address")
 
 
 def _format_inet(packed: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What the connections raise; the layer above gives these their public classes."""
+"""The errors that connections raise; the layer above gives them their public classes."""
 
 
 class ConnectionLost(Exception):
@@ -26,8 +26,8 @@ class VersionRefused(ConnectFailed):
 
 
 class AuthenticationRefused(ConnectFailed):
-    """The server refused the credentials, or wants some and none were given."""
+    """The server refused the credentials, or requires some and none were given."""
 
 
 class KeyspaceRefused(ConnectFailed):
-    """The server does not take the keyspace, most likely because it does not exist."""
+    """The server refused the keyspace, most likely because it does not exist."""

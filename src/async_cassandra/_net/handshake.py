@@ -27,7 +27,7 @@ from async_cassandra._wire.responses import Response
 
 
 class Authenticator(Protocol):
-    """One connection's authentication dialogue; each step may block and runs off the loop."""
+    """One connection's authentication dialogue; each step may block and runs outside the loop."""
 
     async def initial_response(self, server_authenticator: str) -> bytes | None: ...
 
@@ -36,7 +36,7 @@ class Authenticator(Protocol):
     async def on_success(self, token: bytes | None) -> None: ...
 
     def without_secrets(self, text: str) -> str:
-        """A server's words, less what it was told."""
+        """Return a server's words without what it was told."""
 
 
 class ByName(Protocol):
@@ -47,13 +47,13 @@ class ByName(Protocol):
 
 @dataclass(slots=True)
 class ConnectOptions:
-    """How connections are opened.
+    """Settings for opening connections.
 
     :ivar connect_by_name: chooses the name for ``ssl_context``; ``None`` for the address
     :ivar compression: ``(compress, decompress)`` of LZ4 blocks, used if the server has it; ``None``
         for none
     :ivar max_in_flight: requests in flight per connection, 1 to 32767
-    :ivar connect_timeout: seconds for the whole of opening
+    :ivar connect_timeout: seconds for opening one in all
     :ivar sockopts: arguments of ``socket.setsockopt``, set before connecting
     """
 
@@ -83,7 +83,7 @@ async def open_connection(
 
     :param address: IP address, host name, or the path of a Unix socket (``port`` 0)
     :param host: handed to ``options.new_authenticator``
-    :param keyspace: the connection's keyspace, exact spelling
+    :param keyspace: the connection's keyspace, in the server's spelling
     :raises ConnectFailed: with the address and the cause, also after ``options.connect_timeout``
     """
     endpoint = f"{address}:{port}" if port else address
@@ -132,7 +132,7 @@ async def _open(
 async def _connect(
     address: str, port: int, endpoint: str, options: ConnectOptions, name: str
 ) -> ConnectionProtocol:
-    """Open TCP or the Unix socket, and TLS to a server of that name."""
+    """Open TCP or the Unix socket, and TLS to a server with that name."""
     loop = asyncio.get_running_loop()
 
     def factory() -> ConnectionProtocol:
@@ -165,7 +165,7 @@ async def _connect(
 
 
 async def _connected_socket(address: str, port: int, options: ConnectOptions) -> socket.socket:
-    """A socket with ``options.sockopts``, connected to the first address that takes it."""
+    """Open a socket with ``options.sockopts``, connected to the first address that accepts it."""
     loop = asyncio.get_running_loop()
     places: list[tuple[Any, ...]] = [(socket.AF_UNIX, socket.SOCK_STREAM, 0, "", address)]
     if port:
@@ -259,7 +259,7 @@ async def _authenticate(
 
 
 async def _provided[T](connection: ConnectionProtocol, step: Awaitable[T]) -> T:
-    """One step of the application's authenticator."""
+    """Run one step of the application's authenticator."""
     try:
         return await step
     except Exception as error:
@@ -275,9 +275,9 @@ def _expect(
     *opcodes: Opcode,
     spoken: Callable[[str], str] = str,
 ) -> Response:
-    """Return ``response`` if it is one of ``opcodes``, else raise what it means here.
+    """Return ``response`` if it is one of ``opcodes``, or else raise what it means here.
 
-    :param spoken: gives the server's words as they may be repeated
+    :param spoken: returns the server's words in a form that may be repeated
     """
     if response.opcode in opcodes:
         return response
@@ -301,7 +301,7 @@ def _expect(
 async def use_keyspace(connection: Connection, keyspace: str) -> None:
     """Make ``keyspace`` the connection's.
 
-    :raises KeyspaceRefused: with the server's words, such as that it does not exist
+    :raises KeyspaceRefused: with the server's words, for example that it does not exist
     """
     quoted = keyspace.replace('"', '""')
     response = await connection.request(Query(f'USE "{quoted}"'))

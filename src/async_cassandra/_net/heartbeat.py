@@ -1,13 +1,13 @@
 """Finds connections that no longer answer, long before the operating system does.
 
-Theory. At each beat, a connection that owed responses at the beat before, and has delivered nothing
-since, is suspect: it is asked OPTIONS, which any live server answers at once, and requests avoid it
-meanwhile. Whatever arrives clears it. One that stays silent for ``timeout`` more seconds is
-aborted. A connection without traffic for ``idle_interval`` is asked too.
+Theory. At each beat, a connection that owed responses at the previous beat, and has delivered nothing
+since, is suspect: it is sent OPTIONS, which any live server answers at once, and requests avoid it
+meanwhile. Any byte that arrives clears it. One that stays silent for ``timeout`` more seconds is
+aborted. A connection without traffic for ``idle_interval`` is probed too.
 
-A connection on which more than half of the requests it may carry are orphans that were orphans at
-the beat before is worn: it says so through ``on_worn``. Requests that are cancelled by thousands
-and answered soon wear out none.
+A connection is worn if more than half of the requests that it may carry are orphans that were
+orphans at the previous beat: it says so through ``on_worn``. Thousands of requests that are cancelled
+and answered soon do not wear it out.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class _Seen:
 class Heartbeat:
     """Watches connections from one timer of the loop.
 
-    :param connections: gives those to watch, at each beat
+    :param connections: returns those to watch, at each beat
     :param interval: seconds between beats; a connection is suspect after one to two of them
     :param timeout: seconds that a probe may stay unanswered
     :param idle_interval: seconds without traffic after which a connection is probed; 0 for never
@@ -49,12 +49,12 @@ class Heartbeat:
     _handle: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to beat on the running loop."""
+        """Start to beat on the running loop."""
         loop = asyncio.get_running_loop()
         self._handle = loop.call_later(self.interval, self._beat, loop)
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Stop beating."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -110,10 +110,10 @@ class Heartbeat:
 def heartbeat_of(
     connections: Callable[[], Iterable[Connection]], idle_interval: float, timeout: float | None
 ) -> Heartbeat:
-    """A heartbeat that beats often enough for its settings.
+    """Build a heartbeat that beats often enough for its settings.
 
     :param idle_interval: seconds without traffic after which a connection is probed; 0 for never
-    :param timeout: seconds that a probe may stay unanswered; ``None`` for the usual
+    :param timeout: seconds that a probe may stay unanswered; ``None`` for the default
     """
     heartbeat = Heartbeat(connections, idle_interval=idle_interval)
     if idle_interval:

@@ -1,9 +1,9 @@
 """One node's connections, kept open.
 
 Theory. One task per pool opens what is missing: at once after a loss, then with growing pauses.
-While it can open none it says so through ``on_unreachable``; the first one that opens ends that. A
+If it cannot open any, it says so through ``on_unreachable``; the first one that opens ends that. A
 connection that answers nothing is probed and then aborted by :mod:`.heartbeat`; one that is worn
-out by orphaned stream ids, or uses another keyspace than the session by now, is replaced first and
+out by orphaned stream ids, or no longer has the session's keyspace, is replaced first and
 closed when its live requests are done; it is watched until then.
 """
 
@@ -30,16 +30,16 @@ class NodePool(NodeConnections):
     Concurrency: the loop's thread only.
 
     :param opener: opens one connection that uses the given keyspace
-    :param turn: of the loop, shared with the other nodes
+    :param turn: the turn of the loop, shared with the other nodes
     :param size: connections to keep, 1 or more
     :param on_available: called when a request may be sent that could not before
-    :param on_unreachable: called with the error each time that none could be opened while none is
+    :param on_unreachable: called with the error each time that opening failed while none is
         open
     :param on_reachable: called when a connection opens after that
     :param on_opened: called with each connection that opens
     :param on_lost: called with each open connection that ends, unless the pool closed it
     :ivar is_unreachable: whether ``on_unreachable`` was called since a connection was open
-    :ivar protocol_errors: connections closed because what came on them could not be right
+    :ivar protocol_errors: connections closed because their bytes could not be right
     """
 
     def __init__(
@@ -87,19 +87,19 @@ class NodePool(NodeConnections):
         return bool(self.connections)
 
     def start(self) -> None:
-        """Begin to open connections, in the background."""
+        """Start to open connections, in the background."""
         self._task = asyncio.get_running_loop().create_task(
             self._keep_open(), name=f"connections to {self.endpoint}"
         )
 
     def watched(self) -> list[Connection]:
-        """Every connection that may owe a response: those in use, and those that are retiring."""
+        """Return every connection that may owe a response: those in use, and those that are retiring."""
         return [*self.connections, *self._retiring]
 
     async def wait_open(self) -> None:
         """Wait for the first attempt to open a connection.
 
-        :raises ConnectFailed: if that attempt failed; further ones go on
+        :raises ConnectFailed: if that attempt failed; further ones follow
         """
         await asyncio.shield(self._first)
 
@@ -138,10 +138,10 @@ class NodePool(NodeConnections):
             connection.abort(ConnectFailed("the keyspace changed meanwhile", self.endpoint))
 
     async def open_with(self, keyspace: str | None) -> ConnectionProtocol:
-        """Open a connection beside those that are kept.
+        """Open a connection in addition to those that are kept.
 
-        :raises ConnectFailed: if there is none to be had
-        :raises KeyspaceRefused: if the node does not take the keyspace
+        :raises ConnectFailed: if none can be opened
+        :raises KeyspaceRefused: if the node refuses the keyspace
         """
         try:
             connection = await self._opener(keyspace)
@@ -157,7 +157,7 @@ class NodePool(NodeConnections):
         return connection
 
     def take_in(self, connection: ConnectionProtocol) -> None:
-        """Keep a connection; a worn one goes for it."""
+        """Keep a connection, in place of a worn one if there is one."""
         connection.node = self
         connection.turn = self._turn
         connection.on_closed = self._on_closed
@@ -228,7 +228,7 @@ class NodePool(NodeConnections):
     def change_keyspace(self, keyspace: str | None, *, at_once: bool) -> None:
         """Replace every connection by one that uses ``keyspace``.
 
-        :param at_once: take no more requests on those that are there, rather than until others are open
+        :param at_once: send no more requests on the present ones, instead of until others are open
         """
         self._keyspace = keyspace
         self._renewed = asyncio.get_running_loop().create_future()
@@ -245,9 +245,9 @@ class NodePool(NodeConnections):
             await asyncio.shield(self._renewed)
 
     async def retire(self, grace: float) -> None:
-        """Take no more requests, and close the connections when those they have are done.
+        """Accept no more requests, and close the connections when those under way are done.
 
-        :param grace: seconds after which they close without, 0 or more
+        :param grace: seconds after which they close anyway, 0 or more
         """
         await self._stop_opening()
         self._worn.clear()

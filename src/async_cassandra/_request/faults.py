@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from async_cassandra._wire.responses import ServerError
 
 type Decision = tuple[int, int | None, float]
-"""What to do, as ``RetryPolicy`` says it; at which consistency; after how many seconds."""
+"""The ``RetryPolicy`` constant; the consistency; the seconds to wait first."""
 
 type Answer = tuple[int, int | None, float | None]
-"""The same from a policy; ``None`` where it names no pause."""
+"""A policy's answer in the same form; ``None`` if it names no pause."""
 
 RETHROW: Decision = (RetryPolicy.RETHROW, None, 0.0)
 
@@ -65,7 +65,7 @@ LONGEST_BACKOFF = 2.0
 _ABOUT_REPLICAS = frozenset(
     {ErrorCode.UNAVAILABLE, ErrorCode.READ_TIMEOUT, ErrorCode.WRITE_TIMEOUT}
 )
-# They blame what was sent, and no policy is asked: any node would say the same.
+# They blame the request, and no policy is asked: any node would answer the same.
 _ABOUT_THE_STATEMENT = frozenset({ErrorCode.PROTOCOL_ERROR, ErrorCode.BAD_CREDENTIALS})
 _DECISIONS = (
     RetryPolicy.RETRY,
@@ -77,7 +77,7 @@ _LOGGED = 0
 
 
 def consistency_of(request: "Request") -> int | None:
-    """The consistency level that the request asks for, if its message has one."""
+    """Return the consistency level that the request asks for, if its message has one."""
     return getattr(request.message, "consistency", None)
 
 
@@ -86,7 +86,7 @@ def _prepared_query(request: "Request") -> str | None:
 
 
 def server_fault(request: "Request", node: "NodeConnections", error: "ServerError") -> QueryError:
-    """The exception that a server's ERROR means."""
+    """Build the exception for a server's ERROR."""
     return server_error(
         error.code,
         without_values(error.message, request.message, _prepared_query(request)),
@@ -122,7 +122,7 @@ def _may_follow(request: "Request", decision: int, code: int | None) -> bool:
     :param code: the server's error, ``None`` for a lost connection
     """
     if decision == RetryPolicy.IGNORE:
-        # What a PREPARE gives is needed.
+        # A PREPARE's result is needed.
         return not isinstance(request.message, Prepare)
     if decision == RetryPolicy.RETHROW or code == ErrorCode.CAS_WRITE_UNKNOWN:
         return False
@@ -137,8 +137,8 @@ def _is_all_or_nothing(request: "Request") -> bool:
     """Whether UNAVAILABLE means that it was sent to no replica at all.
 
     A coordinator counts the replicas of each partition just before it sends to them: those of
-    another one may have their part of an unlogged batch already. A lightweight transaction has been
-    decided when those for its last step are counted. A logged batch counts all of them first.
+    another partition may have their part of an unlogged batch already. A lightweight transaction is
+    decided before those for its last step are counted. For a logged batch, all are counted first.
     """
     message = request.message
     try:
@@ -165,7 +165,7 @@ def _ask_about_request(request: "Request", exception: Exception) -> Answer:
 
 
 def _decided(request: "Request") -> Any:
-    """The request's statement for its policy; the ``is_idempotent`` of a write says what was decided."""
+    """Return the statement to show the policy; a write's ``is_idempotent`` says what was decided."""
     statement = request.call.statement
     if bool(statement.is_idempotent) is not request.call.idempotent and not is_read(statement):
         statement = copy.copy(statement)
@@ -174,7 +174,7 @@ def _decided(request: "Request") -> Any:
 
 
 def _answer(request: "Request", answer: Any) -> Answer:
-    """A policy's answer: the decision alone, or with the consistency, or with the pause too."""
+    """Check a policy's answer: a decision, alone or with a consistency, or with a pause too."""
     parts = answer if isinstance(answer, tuple) else (answer,)
     decision, consistency, delay = (*parts, None, None, None)[:3]
     if decision not in _DECISIONS:
@@ -184,7 +184,7 @@ def _answer(request: "Request", answer: Any) -> Answer:
         )
     if consistency is not None:
         consistency = checked_level(
-            consistency, "retry_policy: the consistency level of its answer"
+            consistency, "retry_policy: the consistency level in its answer"
         )
     if delay is not None and not is_number(delay, 0, inf):
         raise ConfigurationError(f"retry_policy: a pause takes seconds, not {shown(delay)}")
@@ -231,7 +231,7 @@ def decide_lost(request: "Request", exception: Exception) -> Decision:
 
 
 def backoff(earlier: int) -> float:
-    """Seconds before the next repetition: exponential with full jitter.
+    """Return the seconds to wait before the next repetition: exponential with full jitter.
 
     :param earlier: repetitions or rounds so far, 0 or more
     """
@@ -239,13 +239,13 @@ def backoff(earlier: int) -> float:
 
 
 def over_budget[E: Exception](exception: E) -> E:
-    """The exception of a request that the cluster's budget does not let go on."""
+    """Add a note to the exception of a request that the cluster's budget stops."""
     exception.add_note("Not sent again: the cluster's retry_budget is used up (ClientOptions)")
     return exception
 
 
 def lost(request: "Request", node: "NodeConnections", error: BaseException) -> QueryError:
-    """The exception of a request that was on a connection when it was lost."""
+    """Build the exception for a request that was on a connection when it was lost."""
     return connection_lost(
         node.endpoint, error, attempts=request.attempts, is_idempotent=request.call.idempotent
     )
@@ -254,7 +254,7 @@ def lost(request: "Request", node: "NodeConnections", error: BaseException) -> Q
 def unreadable(
     request: "Request", node: "NodeConnections", error: Exception, is_executed: bool
 ) -> Exception:
-    """The exception of a request whose answer came whole and cannot be read.
+    """Build the exception for a request whose answer arrived complete but cannot be read.
 
     :param is_executed: whether it was the answer to the request itself, not to a PREPARE for it
     """
@@ -270,7 +270,7 @@ def unreadable(
 
 
 def timeout(request: "Request") -> QueryTimeoutError:
-    """The exception of a request whose deadline has passed, saying where its time went."""
+    """Build the exception for a request whose deadline has passed, saying where its time went."""
     times = request.attempt_times()
     node_seconds: dict[str, float] = {}
     for endpoint, start, end in times:
@@ -313,7 +313,7 @@ def _timeout_text(request: "Request", places: list[str], errors: dict[str, Excep
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:
-    """How long at least one of the spans was going on."""
+    """Return the time that at least one of the spans covers."""
     total, until = 0.0, -inf
     for start, end in sorted(spans):
         total += max(0.0, end - max(start, until))
@@ -322,7 +322,7 @@ def _covered(spans: Iterable[tuple[float, float]]) -> float:
 
 
 def prepare_timeout(query: str, timeout: float) -> QueryTimeoutError:
-    """The exception of a call whose deadline passed while another one's PREPARE was under way."""
+    """Build the exception for a call whose deadline passed while another call's PREPARE was under way."""
     return QueryTimeoutError(
         f"No answer within the timeout of {timeout:g} s: waited for its statement to be prepared "
         f"(attempts: 0): {without_literals(query)[:200]}",
@@ -331,7 +331,7 @@ def prepare_timeout(query: str, timeout: float) -> QueryTimeoutError:
 
 
 def _unreachable(request: "Request") -> dict[str, Exception]:
-    """Why nodes without a connection have none, by endpoint."""
+    """Return why nodes have no connection, by endpoint."""
     pools = request.executor.nodes.values()
     return {
         pool.endpoint: pool.last_error
@@ -341,16 +341,16 @@ def _unreachable(request: "Request") -> dict[str, Exception]:
 
 
 def overloaded(request: "Request", queued: int) -> OverloadedError:
-    """The exception of a request that found the queue full."""
+    """Build the exception for a request that found the queue full."""
     return OverloadedError(
-        f"{queued} requests wait for a connection already, which is the limit (max_queued). "
+        f"{queued} requests are already waiting for a connection, which is the limit (max_queued). "
         "Send fewer at once, or raise the limits of AsyncCluster",
         consistency=consistency_of(request),
     )
 
 
 def unsendable(request: "Request", error: ValueError) -> ParameterValueError:
-    """The exception of a request that has no encoding."""
+    """Build the exception for a request that cannot be encoded."""
     is_query = isinstance(error, UnicodeError) and hasattr(request.message, "query")
     what = "query" if is_query else "the request"
     return ParameterValueError(
@@ -359,29 +359,29 @@ def unsendable(request: "Request", error: ValueError) -> ParameterValueError:
 
 
 def closed(request: "Request") -> ConnectionError:
-    """The exception of a request on a closed session."""
+    """Build the exception for a request on a closed session."""
     return SessionClosedError("Session is closed")
 
 
 def strange_keyspace(request: "Request", node: "NodeConnections", keyspace: str) -> ProtocolError:
-    """The exception of a request whose answer says that its connection's keyspace is another one now."""
+    """Build the exception for an answer that says that its connection's keyspace has changed."""
     return ProtocolError(
-        f"{node.endpoint} answered a statement other than USE with a change of the keyspace, to "
-        f"{keyspace!r}: the session's keyspace stays, and the connection is replaced",
+        f"{node.endpoint} answered a statement other than USE with a change of keyspace, to "
+        f"{keyspace!r}: the session's keyspace stays as it was, and the connection is replaced",
         endpoint=node.endpoint,
         attempts=request.attempts,
     )
 
 
 def keyspace_timeout(keyspace: str, timeout: float) -> QueryTimeoutError:
-    """The exception of a change of the keyspace for which the time was too short; nothing changed."""
+    """Build the exception for a change of keyspace that did not finish in time; nothing changed."""
     return QueryTimeoutError(
-        f"The keyspace was not changed to {keyspace!r} within the timeout of {timeout:g} s, and stays"
+        f"The keyspace was not changed to {keyspace!r} within the timeout of {timeout:g} s; it stays as it was"
     )
 
 
 def held_timeout(timeout: float) -> QueryTimeoutError:
-    """The exception of a call whose time was over before a change of the session's keyspace was."""
+    """Build the exception for a call that timed out while the session's keyspace was being changed."""
     return QueryTimeoutError(
         f"No answer within the timeout of {timeout:g} s: waited for the session's keyspace to be "
         "changed (attempts: 0); nothing was sent",
@@ -390,7 +390,7 @@ def held_timeout(timeout: float) -> QueryTimeoutError:
 
 
 def connect_fault(error: ConnectFailed) -> ConnectionError:
-    """The exception of a session that could not be opened."""
+    """Build the exception for a session that could not be opened."""
     kind: type[ConnectionError] = ConnectionError
     if isinstance(error, AuthenticationRefused):
         kind = AuthenticationError

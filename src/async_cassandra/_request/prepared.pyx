@@ -163,13 +163,13 @@ cdef class PreparedQuery:
             self.doubt()
             if not is_certain:
                 return self.change("its parameters have other types on some nodes")
-            self.changed = "its parameters have other types now"
+            self.changed = "its parameters now have other types"
         return None if self.changed is None else self.change(self.changed)
 
 
 def other_keyspace(str query not None, keyspace, connection_keyspace):
-    """The exception of a query whose unqualified names protocol v4 cannot say on a connection."""
+    """Build the exception for a query whose unqualified names protocol v4 cannot express on a connection."""
     return ConfigurationError(
-        f"Protocol v4 knows no keyspace but the session's, which is {connection_keyspace!r} now, and the unqualified "
+        f"Protocol v4 only knows the session's keyspace, which is {connection_keyspace!r} now, and the unqualified "
         f"names of this statement mean {keyspace!r}: {without_literals(query[:200])}. Qualify its names, or leave "
         "protocol_version out to speak v5; a prepared statement can also be prepared again")

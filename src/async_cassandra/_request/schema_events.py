@@ -1,4 +1,4 @@
-"""Which statements a change of the schema concerns, and what it did to their parameters."""
+"""Finds the statements that a schema change affects, and what it did to their parameters."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,10 +8,10 @@ from async_cassandra._wire.rows import Column
 
 
 def concerns(event: Mapping[str, Any], query: str, columns: Iterable[Column]) -> bool:
-    """Whether a statement may mean something else after a change of the schema.
+    """Whether a statement may mean something else after a schema change.
 
     :param event: as in :meth:`.control_plane.Listener.on_schema_change`
-    :param columns: of the statement's parameters and result
+    :param columns: those of the statement's parameters and result
     """
     keyspace = event.get("keyspace")
     target = event.get("target_type")
@@ -39,17 +39,17 @@ def _spelled(text: str) -> str:
 
 
 def _is_made_of(cql_type: CqlType, keyspace: str | None, name: str) -> bool:
-    """Whether a user-defined type is a part of another type, or is that type."""
+    """Whether a user-defined type is part of another type, or is that type."""
     if (cql_type.code, cql_type.keyspace, cql_type.name) == (TypeCode.UDT, keyspace, name):
         return True
     return any(_is_made_of(part, keyspace, name) for part in cql_type.subtypes)
 
 
 def have_grown(before: Sequence[Column], now: Sequence[Column]) -> bool:
-    """Whether what was encoded for parameters is right for them as they are now.
+    """Whether values that were encoded for parameters are right for the parameters as they are now.
 
-    It is if their types are the same but for fields that were appended to user-defined types, at any depth: the server
-    takes a value without the last fields for one in which they are null.
+    They are if the types are the same except for fields appended to user-defined types, at any depth: to the server,
+    a value without the last fields is one in which they are null.
     """
     return len(before) == len(now) and all(
         _place(old) == _place(new) and _has_grown(old.type, new.type)

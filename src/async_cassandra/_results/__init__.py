@@ -1,3 +1,3 @@
-"""What comes back: rows, what they are made into, traces."""
+"""Results: rows, what they are made into, traces."""
 
 import async_cassandra._library  # noqa: F401  finds the compiled modules

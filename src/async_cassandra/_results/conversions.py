@@ -1,7 +1,7 @@
-"""From the values of CQL types to those that a field's annotation names.
+"""Converts the values of CQL types to what a field's annotation names.
 
-The driver's Python types stay where an annotation leaves room for them; its own classes for dates,
-times, sets and maps become the standard ones where those are asked for.
+The driver's Python types stay if an annotation leaves room for them; its own classes for dates,
+times, sets and maps become the standard ones if the annotation names those.
 """
 
 import collections.abc
@@ -30,7 +30,7 @@ type Conversion = Callable[[Any], Any]
 
 
 class Nested(Protocol):
-    """How to make a user-defined type's value one of a class; ``None`` if it is no class for that."""
+    """Makes the conversion of a user-defined type's value to a class; ``None`` if the class cannot hold one."""
 
     def __call__(self, cql_type: CqlType, kind: Any) -> Conversion | None: ...
 
@@ -80,7 +80,7 @@ _ANY_ITEMS = {
 
 
 def bare(hint: Any) -> Any:
-    """An annotation without what says nothing of the value's class; ``Any`` if it leaves a choice."""
+    """Return an annotation without what says nothing about the value's class; ``Any`` if it leaves a choice."""
     while True:
         origin = get_origin(hint)
         if origin is Annotated:
@@ -99,19 +99,19 @@ def bare(hint: Any) -> Any:
 
 
 def is_scalar(hint: Any) -> bool:
-    """Whether an annotation is that of one column's values."""
+    """Whether an annotation describes one column's values."""
     hint = bare(hint)
     kind = get_origin(hint) or hint
     return kind in _CHECKED or (isinstance(kind, type) and issubclass(kind, Enum))
 
 
 def name_of(kind: Any) -> str:
-    """A type as a message writes it."""
+    """Return a type as messages write it."""
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
 
 
 def conversion(cql_type: CqlType, hint: Any, checks: bool, *, nested: Nested) -> Conversion | None:
-    """How a value becomes what its annotation says; ``None`` if it stays as it is.
+    """Return the conversion of a value to what its annotation says; ``None`` if it stays as it is.
 
     :param checks: whether an annotation that the value cannot have is an error
     :raises TypeError: if so, without the names of column and field

@@ -1,6 +1,6 @@
 """Rows as values of a type that the application gives: ``execute(…, row=User)``.
 
-A type is looked at once, and a function that makes its values from a row's columns is compiled once
+A type is inspected once, and a function that makes its values from a row's columns is compiled once
 for each plan of columns, which a statement's executions share.
 """
 
@@ -36,9 +36,9 @@ _BY_POSITION = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """What a type takes: a column's value under ``key``.
+    """A field of a type, filled with a column's value under ``key``.
 
-    :ivar names: the columns' names that mean it; empty where no column can
+    :ivar names: the column names that fill it; empty if no column can
     """
 
     key: str
@@ -50,9 +50,9 @@ class _Field:
 
 @lru_cache(maxsize=1024)
 def record_type(kind: Any) -> "RecordType":
-    """What is known of a type that rows are to have.
+    """Return the description of a type for rows.
 
-    :raises ~async_cassandra.exceptions.ConfigurationError: if rows cannot be made of it
+    :raises ~async_cassandra.exceptions.ConfigurationError: if rows cannot have it
     """
     origin = get_origin(kind) or kind
     if origin is dict:
@@ -144,7 +144,7 @@ class RecordType:
 
     :param template: the expression that makes a value; ``{arguments}``, ``{pairs}`` and ``{values}``
         stand for the columns as a call, a dict and a tuple take them
-    :param make: what the template calls
+    :param make: the callable in the template
     :param takes_any: whether columns without a field are its fields too
     :param validates: whether it checks and converts its values itself
     """
@@ -167,7 +167,7 @@ class RecordType:
         self.validates = validates
 
     def reader(self, plan: RowPlan) -> Reader:
-        """The function that makes a value of a row's columns; compiled once for each plan.
+        """Return the function that makes a value from a row's columns; compiled once for each plan.
 
         :raises ~async_cassandra.exceptions.RowTypeError: naming the column or the field that has
             no other
@@ -181,7 +181,7 @@ class RecordType:
         return reader
 
     def compiled(self, names: tuple[str, ...], types: tuple[CqlType, ...]) -> Reader:
-        """The function that makes a value of columns with these names and types."""
+        """Compile the function that makes a value from columns with these names and types."""
         keys, hints = self.assign(names)
         conversions = [
             self.conversion(name, cql_type, key, hint)
@@ -197,7 +197,7 @@ class RecordType:
         return reader
 
     def assign(self, names: tuple[str, ...]) -> tuple[list[str], list[Any]]:
-        """The name by which each column fills a field, and the field's annotation."""
+        """Return the name by which each column fills a field, and the field's annotation."""
         known = {name: field for field in self.fields for name in field.names}
         keys: list[str] = []
         hints: list[Any] = []
@@ -219,12 +219,12 @@ class RecordType:
         return keys, hints
 
     def other_hint(self) -> Any:
-        """The annotation of columns without a field of their own."""
+        """Return the annotation for columns without a field of their own."""
         arguments = get_args(self.kind)
         return arguments[-1] if arguments else Any
 
     def conversion(self, name: str, cql_type: CqlType, key: str, hint: Any) -> Conversion | None:
-        """What to do with a column's values before they fill a field."""
+        """Return what to do with a column's values before they fill a field."""
         try:
             return conversion(cql_type, hint, not self.validates, nested=_nested)
         except TypeError as error:
@@ -233,7 +233,7 @@ class RecordType:
             ) from None
 
     def arguments(self, keys: list[str], conversions: list[Conversion | None]) -> Iterator[str]:
-        """A call's arguments: by position as far as there is no gap, then by name."""
+        """Write a call's arguments: by position up to the first gap, then by name."""
         by_position = True
         for field in self.fields:
             by_position = by_position and field.by_position and field.key in keys
@@ -250,7 +250,7 @@ class RecordType:
     def unfit(
         self, what: str, *, column: str | None = None, field: str | None = None
     ) -> RowTypeError:
-        """The error that a result's columns are not this type's fields."""
+        """Build the error for a result whose columns are not this type's fields."""
         error = RowTypeError(f"row={name_of(self.kind)} {what}")
         error.column, error.field = column, field
         return error
@@ -276,7 +276,7 @@ class TupleType(RecordType):
 
 
 class ScalarType(RecordType):
-    """The values of a result's only column."""
+    """A type for the values of a result's only column."""
 
     def assign(self, names: tuple[str, ...]) -> tuple[list[str], list[Any]]:
         if len(names) > 1:
@@ -292,7 +292,7 @@ def _value(index: int, conversions: list[Conversion | None]) -> str:
 
 
 def _nested(cql_type: CqlType, kind: Any) -> Conversion | None:
-    """How to make a user-defined type's value one of ``kind``; ``None`` if it is no type for that."""
+    """Makes the conversion of a user-defined type's value to ``kind``; ``None`` if that cannot hold one."""
     if not is_record(kind):
         return None
     reader = record_type(kind).compiled(cql_type.field_names, cql_type.subtypes)

@@ -1,3 +1,3 @@
-"""The life of a session: its nodes, its keyspace, its schema's agreement, what it counts."""
+"""The life of a session: its nodes, its keyspace, its schema agreement, its counters."""
 
 import async_cassandra._library  # noqa: F401  finds the compiled modules

@@ -1,7 +1,7 @@
-"""What follows a change of the schema: every node has to have it, and the driver's metadata too.
+"""Waits after a schema change until every node has it, and the driver's metadata too.
 
 The statement's coordinator is asked, since it has the change already: a node that has not heard of it yet would see all
-others at its own, old version and call that agreement.
+others at its own, old version and take that for agreement.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ LONGEST_PAUSE = 0.2
 
 
 class SchemaAgreement:
-    """Waits for the nodes of one session to agree on its changes of the schema."""
+    """Waits for the nodes of one session to agree on its schema changes."""
 
     def __init__(
         self, control: ControlPlane, nodes: Nodes, known: KnownQueries, queries: OwnQueries
@@ -33,7 +33,7 @@ class SchemaAgreement:
         self._queries = queries
 
     async def follow(self, response: Response, coordinator: NodeConnections | None) -> None:
-        """Do what the client has to after a result that says that the schema has changed."""
+        """Do what the client must do after a result that reports a schema change."""
         change = response.schema_change
         if change is None:
             return
@@ -47,7 +47,7 @@ class SchemaAgreement:
         await self._control.after_schema_change(event)
 
     async def wait(self, coordinator: NodeConnections, max_wait: float) -> bool:
-        """Return whether all connected nodes came to one schema version within ``max_wait`` seconds.
+        """Return whether all connected nodes reached one schema version within ``max_wait`` seconds.
 
         A coordinator that is lost meanwhile counts as no.
         """
@@ -67,7 +67,7 @@ class SchemaAgreement:
             pause = min(LONGEST_PAUSE, pause * 2)
 
     async def _versions(self, coordinator: NodeConnections) -> set[Any]:
-        """The schema versions of the coordinator and of the peers that this session is connected to."""
+        """Return the schema versions of the coordinator and of the peers that this session is connected to."""
         pools = self._nodes.pools
         connected = {host.endpoint.address for host, pool in pools.items() if pool.is_open}
         select = self._queries.select

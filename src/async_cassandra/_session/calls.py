@@ -1,4 +1,4 @@
-"""From what the user gives to a call to the request that is sent."""
+"""Turns what the user passes to a call into the request that is sent."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,11 +25,11 @@ EXECUTE_AS = "ProxyExecute"
 
 
 class Calls:
-    """The calls of one session: their options, and the keyspace that their names mean.
+    """The calls of one session: their options, and the keyspace for their unqualified names.
 
     Concurrency: the loop's thread only.
 
-    :ivar default_options: those of a call that names none
+    :ivar default_options: those of a call that sets none
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Calls:
         self.uses_client_timestamps: bool = True
 
     def choose_timestamps(self) -> None:
-        """Have writes carry what the session's, else the cluster's generator gives, or nothing."""
+        """Make writes carry the timestamps of the session's generator, or else the cluster's, or none."""
         generator = self.timestamp_generator or self._control.timestamp_generator
         self._builder.timestamps = generator if self.uses_client_timestamps else None
 
@@ -73,8 +73,8 @@ class Calls:
     ) -> CallOptions:
         """Check what one call asks for.
 
-        :raises ~async_cassandra.exceptions.ConfigurationError: naming the argument that does not
-            fit
+        :raises ~async_cassandra.exceptions.ConfigurationError: naming the argument that is not
+            valid
         """
         if execution_profile is EXEC_PROFILE_DEFAULT:
             profile = self.default_options.profile
@@ -82,7 +82,7 @@ class Calls:
             profile = self._control.profile(execution_profile)
         if trace and trace is not True:
             raise ConfigurationError(
-                f"trace takes True or False, not {trace!r}; the type of rows is row=..."
+                f"trace takes True or False, not {trace!r}; set the type of rows with row=..."
             )
         options = CallOptions(
             profile, timeout=None if timeout is None else checked_timeout(timeout)
@@ -119,13 +119,13 @@ class Calls:
             # A closed session connects to none, and that is what its user must hear.
             self._builder.executor.refuse()
             known = ", ".join(sorted(pool.endpoint for pool in self._nodes.pools.values()))
-            raise ConfigurationError(f"host {host} is none that this session connects to ({known})")
+            raise ConfigurationError(f"host {host} is not one that this session uses ({known})")
         return pinned
 
     async def request(self, query: Any, parameters: Parameters, options: CallOptions) -> Request:
-        """The request of any statement; may have to prepare first, within the same timeout.
+        """Build the request of any statement; may prepare it first, within the same timeout.
 
-        :raises TypeError: if ``query`` is no statement
+        :raises TypeError: if ``query`` is not a statement
         """
         started = self._loop.time()
         used_keyspace = _used_keyspace(query)
@@ -142,7 +142,7 @@ class Calls:
     async def _use(
         self, query: Any, keyspace: str, parameters: Parameters, options: CallOptions
     ) -> Request:
-        """The request of a USE, once the session has its keyspace."""
+        """Return the request of a USE, once the session has its keyspace."""
         refuse_parameters(parameters)
         for name, given in (
             ("host", options.pinned),
@@ -152,7 +152,7 @@ class Calls:
         ):
             if given:
                 raise ConfigurationError(
-                    f"{name}: USE changes the keyspace of the whole session, and takes none"
+                    f"{name}: USE changes the keyspace of the whole session, and does not accept it"
                 )
         await self._keyspaces.change(keyspace, seconds_of(options))
         statement = SimpleStatement(_text_of(query))
@@ -170,14 +170,14 @@ class Calls:
 
 
 def _text_of(query: Any) -> str:
-    """The CQL of one statement of any class; empty for a batch, and for what is not a statement."""
+    """Return the CQL of one statement of any class; empty for a batch, or if it is not a statement."""
     statement = getattr(query, "prepared_statement", query)
     text = statement if isinstance(statement, str) else getattr(statement, "query_string", None)
     return text if isinstance(text, str) else ""
 
 
 def _used_keyspace(query: Any) -> str | None:
-    """The keyspace that a USE names, whatever its class; ``None`` for any other statement."""
+    """Return the keyspace that a USE names, whatever its class; ``None`` for any other statement."""
     statement = getattr(query, "prepared_statement", query)
     if isinstance(statement, PreparedStatement):
         return statement.prepared.used_keyspace

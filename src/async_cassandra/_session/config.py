@@ -1,4 +1,4 @@
-"""What an application may set about the connections and requests of its sessions."""
+"""The settings for the connections and requests of a cluster's sessions."""
 
 from dataclasses import dataclass
 from math import inf
@@ -14,28 +14,28 @@ WHOLE = frozenset({"connections_per_node", "max_in_flight", "max_queued", "fetch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientOptions:
-    """Bounds and defaults of every session of a cluster.
+    """Limits and defaults for every session of a cluster.
 
-    :ivar connections_per_node: 1 or more; one carries up to 32,767 requests at once
+    :ivar connections_per_node: 1 or more; each carries up to 32,767 requests at once
     :ivar max_in_flight: requests that wait for a response on one connection, 1 to 32767
     :ivar max_queued: requests that wait for a connection; further ones get ``OverloadedError`` at
         once; 0 or more
-    :ivar fetch_size: rows per page of statements that set none, 1 or more
-    :ivar infer_idempotence: take writes for idempotent whose CQL shows it; without it they must be
+    :ivar fetch_size: rows per page for statements that do not set it, 1 or more
+    :ivar infer_idempotence: treat writes as idempotent if their CQL shows it; otherwise they must be
         marked
     :ivar idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 for
-        never; the same as the cluster's setting of that name, give it in one place
+        never; the same as the cluster's setting of that name: set only one of them
     :ivar retry_budget: repetitions per request, over the last ten seconds and all sessions of the
-        cluster; 0 or more, ``math.inf`` for no bound
+        cluster; 0 or more, ``math.inf`` for no limit
     :ivar hedge_budget: the same for attempts on another node while one is still awaited
-    :ivar min_retries_per_second: of either, that are allowed beyond that; 0 or more
-    :ivar throw_on_overload: have an overloaded server answer with an error, which the retry policy
-        sees, rather than read this client's connections slower
-    :ivar private_statements: prepare under ids of the session's own, by a comment behind each
-        statement, so that no other client can make a node take values of types that changed
-        meanwhile; each session then has entries of its own in the servers' caches of statements
-    :ivar vectors: what vectors of ``float``, ``double``, ``int`` and ``bigint`` become: ``"list"``;
-        ``"array"``, an ``array.array``; ``"memoryview"``, the server's own bytes without a copy,
+    :ivar min_retries_per_second: how many of each are always allowed per second; 0 or more
+    :ivar throw_on_overload: make an overloaded server answer with an error, which the retry policy
+        sees, instead of reading this client's connections more slowly
+    :ivar private_statements: prepare under the session's own ids, by adding a comment to each
+        statement, so that no other client can make a node accept values whose types have changed;
+        each session then has its own entries in the servers' caches of statements
+    :ivar vectors: the class of vectors of ``float``, ``double``, ``int`` and ``bigint``: ``"list"``;
+        ``"array"``, an ``array.array``; ``"memoryview"``, the server's bytes without a copy,
         big-endian, which keep their page in memory
     """
 

@@ -1,4 +1,4 @@
-"""What a session is made of, and how its parts begin and end."""
+"""The parts of a session, and how they start and end."""
 
 import asyncio
 import os
@@ -139,13 +139,13 @@ class SessionCore:
 
     @property
     def keyspace(self) -> str | None:
-        """What unqualified names mean, exactly spelled; ``None`` for nothing."""
+        """The keyspace for unqualified names, in the server's spelling; ``None`` for none."""
         return self.keyspaces.name
 
     # Life
 
     async def start(self, keyspace: str | None) -> None:
-        """Open the connections; returns when one node can take requests.
+        """Open the connections; return when one node can take requests.
 
         :raises ConnectFailed: if no node can be reached, with the reason of one of them
         """

@@ -1,16 +1,16 @@
-"""What unqualified names mean in a session, and how that changes.
+"""The keyspace for unqualified names in a session, and how it changes.
 
-Theory. There is one truth, ``executor.keyspace``. A request carries the keyspace that its names mean from the call on,
-and is encoded against that of the connection it goes to. A connection has one keyspace for life, said while it is
-opened: a server works on the requests of one connection side by side, so a USE among them could overtake those sent
+Theory. There is one truth, ``executor.keyspace``. From the call on, a request carries the keyspace of its names,
+and is encoded against that of the connection it goes to. A connection has one keyspace for life, set while it is
+opened: a server handles the requests of one connection concurrently, so a USE among them could overtake those sent
 before it. A change therefore replaces connections:
 
 1. A new connection is opened with the new keyspace. If the server refuses it, nothing has changed.
-2. In one step of the loop it becomes the session's, and the pools begin to put others in place of their connections.
+2. In one step of the loop it becomes the session's, and the pools start to replace their connections.
 
 Protocol v5 lets a request name another keyspace than its connection's, so requests go on meanwhile on the old
-connections. Where it cannot be said (v4, and names that were to mean no keyspace at all), what was called before is
-let to its end first, what is called later waits, and the old connections take no more requests from step 2 on.
+connections. If that cannot be expressed (v4, and names that mean no keyspace at all), earlier calls are allowed to
+finish first, later ones wait, and the old connections take no more requests from step 2 on.
 """
 
 import asyncio
@@ -49,11 +49,11 @@ class SessionKeyspace:
 
     @property
     def name(self) -> str | None:
-        """The session's keyspace, exactly spelled; ``None`` for none."""
+        """The session's keyspace, in the server's spelling; ``None`` for none."""
         return self._executor.keyspace
 
     def start(self, keyspace: str | None) -> None:
-        """Begin with a keyspace."""
+        """Start with a keyspace."""
         self._executor.keyspace = keyspace
         if keyspace is not None:
             self._want_keyspace(keyspace)
@@ -61,10 +61,10 @@ class SessionKeyspace:
     # Calls that are about to become requests
 
     async def enter(self, seconds: float) -> str | None:
-        """Begin a call whose names mean what is returned; :meth:`leave` ends it.
+        """Begin a call and return the keyspace for its names; :meth:`leave` ends it.
 
-        :param seconds: to wait at the most for a change that holds calls back
-        :raises ~async_cassandra.exceptions.QueryTimeoutError: if they are over
+        :param seconds: the longest wait for a change that holds calls back
+        :raises ~async_cassandra.exceptions.QueryTimeoutError: if it took longer
         """
         if self._held is None:
             self._calls += 1
@@ -82,7 +82,7 @@ class SessionKeyspace:
         return place.result()
 
     def _let_in(self, held: list[asyncio.Future[str | None]]) -> None:
-        """Count the calls that were held back, before another change can begin: they mean what holds now."""
+        """Count the calls that were held back, before another change can begin: they mean the present keyspace."""
         for place in held:
             if not place.done():
                 self._calls += 1
@@ -103,13 +103,13 @@ class SessionKeyspace:
     # The change
 
     async def change(self, keyspace: str, seconds: float) -> None:
-        """Make ``keyspace``, exactly spelled, that of the session and all its connections.
+        """Make ``keyspace``, in the server's spelling, that of the session and all its connections.
 
-        Cancellation: the change goes on, and ends as a whole or not at all.
+        Cancellation: the change continues, and happens as a whole or not at all.
 
         :param seconds: for the wait until it may happen and for asking the server, above 0
-        :raises ~async_cassandra.exceptions.QueryError: if the server does not take it; nothing changed
-        :raises ~async_cassandra.exceptions.QueryTimeoutError: if the time is over; nothing changed
+        :raises ~async_cassandra.exceptions.QueryError: if the server refuses it; nothing changed
+        :raises ~async_cassandra.exceptions.QueryTimeoutError: if it took longer; nothing changed
         """
         change = self._executor.loop.create_task(self._change(keyspace, seconds))
         self._changes.add(change)
@@ -147,7 +147,7 @@ class SessionKeyspace:
             raise faults.keyspace_timeout(keyspace, seconds) from error
 
     async def _change_alone(self, keyspace: str) -> None:
-        """Change it when no request is under way that relies on its connection's, and hold back further ones."""
+        """Change it once no request under way relies on its connection's, and hold back further ones."""
         loop = self._executor.loop
         held: list[asyncio.Future[str | None]] = []
         self._held = held

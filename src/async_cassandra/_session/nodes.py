@@ -1,6 +1,6 @@
 """The session's nodes: a pool for each host that the policies use, and the routes over them.
 
-Hosts come and go by the control plane's events; pools report what they find in return.
+Hosts come and go with the control plane's events; pools report what they find in return.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ class Nodes:
     :param size: connections per node, 1 or more
     :param on_back: called with the first connection to a node that had none: it may have restarted
     :param on_user_type: called when a class is registered for a user-defined type
-    :param on_schema_change: called with a change of the schema and the node that told of it, and once
-        more with the change alone when the driver's metadata has it
+    :param on_schema_change: called with a schema change and the node that reported it, and again
+        with the change alone when the driver's metadata has it
     """
 
     def __init__(
@@ -73,12 +73,12 @@ class Nodes:
         self.on_routing()
 
     def connections(self) -> Iterator[Connection]:
-        """Every open connection."""
+        """Return every open connection."""
         for pool in self.pools.values():
             yield from pool.connections
 
     def pinned(self, host: Host | str) -> tuple[NodePool, ...]:
-        """A host's pool, by ``Host``, ``"address"`` or ``"address:port"``; empty if none fits."""
+        """Return a host's pool, by ``Host``, ``"address"`` or ``"address:port"``; empty if none matches."""
         if isinstance(host, Host):
             return tuple(
                 pool for known, pool in self.pools.items() if known.endpoint == host.endpoint
@@ -90,12 +90,12 @@ class Nodes:
         )
 
     def watched(self) -> list[Connection]:
-        """Every connection that may owe a response, those of removed nodes too."""
+        """Return every connection that may owe a response, including those of removed nodes."""
         pools = (*self.pools.values(), *self._closing)
         return [connection for pool in pools for connection in pool.watched()]
 
     async def open_with(self, keyspace: str) -> tuple[NodePool, ConnectionProtocol]:
-        """Open a connection that uses ``keyspace``, to the first node that takes one.
+        """Open a connection that uses ``keyspace``, to the first node that accepts one.
 
         :raises KeyspaceRefused: with the words of the first node asked
         :raises ConnectFailed: if no node can be reached, with the reason of one of them
@@ -115,9 +115,9 @@ class Nodes:
     def change_keyspace(
         self, first_pool: NodePool, connection: ConnectionProtocol, *, at_once: bool
     ) -> None:
-        """Have every connection replaced by one that uses the keyspace of ``connection``, which is the first of them.
+        """Replace every connection by one that uses the keyspace of ``connection``, which is the first of them.
 
-        :param at_once: take no more requests on those that are there, rather than until others are open
+        :param at_once: send no more requests on the present ones, instead of until others are open
         """
         self._keyspace = connection.keyspace
         for pool in self.pools.values():
@@ -131,7 +131,7 @@ class Nodes:
     async def wait_for_keyspace(self, seconds: float | None) -> None:
         """Wait until all connections have the keyspace, except to nodes that cannot be reached now.
 
-        :param seconds: to wait at the most; ``None`` for any number
+        :param seconds: the longest wait; ``None`` for no limit
         """
         waits = [asyncio.ensure_future(pool.wait_renewed()) for pool in self.pools.values()]
         if waits:
@@ -187,7 +187,7 @@ class Nodes:
         self._on_schema_change(event, None)
 
     def on_routing(self) -> None:
-        """Build the routes of every policy from the control plane's current picture."""
+        """Build the routes of every policy from the control plane's current view."""
         routes: dict[Any, Routes] = {}
         for profile in self._control.profiles():
             routing = self._control.router.routing(profile)
@@ -241,7 +241,7 @@ class Nodes:
         pool.start()
 
     def _options_for(self, endpoint: EndPoint) -> ConnectOptions:
-        """How to connect to an endpoint, which may bring TLS options of its own."""
+        """Return how to connect to an endpoint, which may have TLS options of its own."""
         own = endpoint.ssl_options
         if not own:
             return self._options

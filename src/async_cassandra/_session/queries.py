@@ -1,4 +1,4 @@
-"""What the library reads for itself."""
+"""Queries that the library makes for itself."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from async_cassandra._statements.prepare import run
 class OwnQueries:
     """Queries of the library's own, over a session's connections.
 
-    They have the cluster's profile: what the application set on its session is for its own requests.
+    They use the cluster's profile: what the application set on its session is for its own requests.
     """
 
     def __init__(self, control: ControlPlane, builder: RequestBuilder) -> None:
@@ -23,7 +23,7 @@ class OwnQueries:
         self._builder = builder
 
     async def select(self, query: str, node: NodeConnections | None = None) -> list[Any]:
-        """Return the first page of what a query finds, on ``node`` if given."""
+        """Return the first page of a query's rows, from ``node`` if given."""
         options = CallOptions(self._control.profile(), pinned=None if node is None else (node,))
         options.row_factory = named_tuple_factory
         keyspace = self._builder.executor.keyspace

@@ -8,10 +8,10 @@ from async_cassandra._wire.codecs import CodecRegistry
 
 
 class UserTypes:
-    """Has one session read and write values of registered classes.
+    """Makes one session read and write values of registered classes.
 
     :param registry: gets the classes that are registered from now on
-    :param encoder: gets them, and those that were registered before
+    :param encoder: gets those, and the classes that were registered earlier
     """
 
     def __init__(
@@ -24,12 +24,12 @@ class UserTypes:
             self._encoder.register(klass, f"{keyspace}.{name}", self._fields_of(keyspace, name))
 
     def register(self, keyspace: str, name: str, klass: type) -> None:
-        """Take ``klass`` for values of the type ``name`` in ``keyspace``."""
+        """Use ``klass`` for values of the type ``name`` in ``keyspace``."""
         self._registry.register_user_type(keyspace, name, klass)
         self._encoder.register(klass, f"{keyspace}.{name}", self._fields_of(keyspace, name))
 
     def _fields_of(self, keyspace: str, name: str) -> Callable[[], Sequence[str]]:
-        """A type's fields as the driver's metadata has them when they are asked for."""
+        """A type's fields, as the driver's metadata has them when asked."""
 
         def read() -> Sequence[str]:
             metadata = self._control.metadata

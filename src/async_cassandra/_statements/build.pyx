@@ -1,6 +1,6 @@
-"""From what a user passes to a request that can start: message, options, routing.
+"""Builds requests that can start from what a user passes: message, options, routing.
 
-An option comes from the call, else the statement, else the execution profile.
+An option comes from the call, or else the statement, or else the execution profile.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ cdef int READ = Repetition.READ
 
 
 cdef inline Py_ssize_t small(value) noexcept:
-    """An int that is not large, as it is; -1 for anything else."""
+    """Return an int that is not large as it is, and -1 for anything else."""
     if type(value) is int and PyUnstable_Long_IsCompact(<PyLongObject*><PyObject*>value):
         return PyUnstable_Long_CompactValue(<PyLongObject*><PyObject*>value)
     return -1
@@ -68,7 +68,7 @@ cdef inline uint16_t level_of(level) except? 0:
 
 
 cdef dict plain_payload(payload):
-    """A copy with exact classes only: no other code may run while a request is being written."""
+    """Copy with exact classes only: no other code may run while a request is being written."""
     cdef dict plain = {}
     try:
         for key, value in payload.items():
@@ -82,7 +82,7 @@ cdef dict plain_payload(payload):
 
 
 cdef inline double seconds(CallOptions options, ProfileSettings settings) except? -1:
-    """The timeout of a call, else of its profile."""
+    """Return the timeout of a call, or else of its profile."""
     timeout = options.timeout
     if timeout is None:
         timeout = settings.request_timeout
@@ -92,7 +92,7 @@ cdef inline double seconds(CallOptions options, ProfileSettings settings) except
 
 
 def seconds_of(CallOptions options not None):
-    """The timeout of a call, ``math.inf`` for none."""
+    """Return the timeout of a call, ``math.inf`` for none."""
     return seconds(options, settings_of(options.profile))
 
 
@@ -114,7 +114,7 @@ cdef class RequestBuilder:
         self.infers_idempotence = infers_idempotence
 
     cdef int64_t next_timestamp(self) except? -1:
-        """Microseconds since 1970, each after the one before."""
+        """Return microseconds since 1970, each call more than the one before."""
         cdef int64_t now
         if self.timestamps is None:
             return INT64_MIN
@@ -130,10 +130,9 @@ cdef class RequestBuilder:
     # One method per kind of statement
 
     def prepared(self, query, parameters, CallOptions options not None):
-        """The request of a :class:`PreparedStatement` with its parameters.
+        """Build the request of a :class:`PreparedStatement` with its parameters.
 
-        ``None`` if ``query`` is something else or of another session, or is first to be compared with what the server
-        has.
+        ``None`` if ``query`` is something else or of another session, or must be compared with the server's first.
 
         :raises ~async_cassandra.exceptions.ConnectionError: after close or fork, or on another loop
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
@@ -146,13 +145,13 @@ cdef class RequestBuilder:
             return None
         prepared = (<PreparedOptions>query).prepared
         if prepared is None:
-            raise ConfigurationError("the statement has not been prepared: take what prepare() gives")
+            raise ConfigurationError("the statement has not been prepared: use what prepare() returns")
         if not prepared.is_trusted or prepared.plans is not self.executor.plans:
             return None
         return self.execute(query, prepared, prepared.bind(parameters), options)
 
     cpdef Request execute(self, statement, PreparedQuery prepared, BoundValues bound, CallOptions options):
-        """A request that executes a prepared statement with ``bound`` values."""
+        """Build a request that executes a prepared statement with ``bound`` values."""
         cdef StatementOptions own = options_of(statement)
         cdef ProfileSettings settings = settings_of(options.profile)
         cdef Execute message = Execute.__new__(Execute)
@@ -172,11 +171,11 @@ cdef class RequestBuilder:
         return self.request(message, call, own, settings)
 
     def query(self, statement, str query not None, info not None, str keyspace, CallOptions options not None):
-        """A request that runs a string as it is.
+        """Build a request that runs a string as it is.
 
-        :param info: what the tokenizer says of ``query``
-        :param keyspace: what its unqualified names mean; ``None`` for nothing
-        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot say that
+        :param info: the tokenizer's analysis of ``query``
+        :param keyspace: the keyspace for its unqualified names; ``None`` for none
+        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot express that
         """
         cdef StatementOptions own = options_of(statement)
         cdef ProfileSettings settings = settings_of(options.profile)
@@ -190,12 +189,13 @@ cdef class RequestBuilder:
 
     def batch(self, statement, list entries not None, dict queries not None, int repetition, str keyspace,
               bint has_strings, CallOptions options not None, *, str routing_keyspace=None):
-        """A request that runs a batch.
+        """Build a request that runs a batch.
 
         :param entries: ``(query or prepared id, encoded values)``
-        :param keyspace: what unqualified names in its strings mean, of which ``has_strings`` says that there are any
+        :param keyspace: the keyspace for unqualified names in its strings
         :param queries: prepared id to its prepared query, for a node that has forgotten it
-        :param repetition: the lowest :class:`.writes.Repetition` of what is in it
+        :param repetition: the lowest :class:`.writes.Repetition` of its statements
+        :param has_strings: whether it has strings
         :param routing_keyspace: that of the statement whose routing key the batch has, if it is known
         """
         cdef StatementOptions own = options_of(statement)
@@ -219,10 +219,10 @@ cdef class RequestBuilder:
         return self.request(message, call, own, settings)
 
     def prepare(self, str query not None, str keyspace, CallOptions options not None):
-        """A request that prepares ``query``; sending it twice is harmless.
+        """Build a request that prepares ``query``; sending it twice is harmless.
 
-        :param keyspace: what its unqualified names mean; ``None`` for nothing
-        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot say that
+        :param keyspace: the keyspace for its unqualified names; ``None`` for none
+        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot express that
         """
         cdef Prepare message = Prepare.__new__(Prepare, query + self.executor.statement_mark)
         statement = SimpleStatement(query)
@@ -232,7 +232,7 @@ cdef class RequestBuilder:
         return self.request(message, call, options_of(statement), settings_of(options.profile))
 
     def answered(self, statement, str keyspace not None, CallOptions options not None):
-        """A request that needs no sending: it asked for ``keyspace``, which is the session's by now."""
+        """Build a request that need not be sent: it asked for ``keyspace``, which the session has by now."""
         cdef Call call = Call.__new__(Call)
         call.options = options
         call.statement = statement
@@ -246,7 +246,7 @@ cdef class RequestBuilder:
     cdef bint may_repeat(self, int repetition, StatementOptions own, ProfileSettings settings) except -1:
         """Whether a request may be sent again after it may have reached a replica; nothing else decides that.
 
-        First what the CQL rules out or makes sure, then the statement's mark, the profile's default, the CQL's look.
+        In turn: what the CQL rules out or guarantees, the statement's mark, the profile's default, what the CQL shows.
         """
         if repetition == NEVER or repetition == READ:
             return repetition == READ
@@ -284,7 +284,7 @@ cdef class RequestBuilder:
         return 0
 
     cdef Call new_call(self, statement, CallOptions options, str keyspace, str text):
-        """A call whose message has names without a keyspace, which mean ``keyspace``."""
+        """Build a call whose message has unqualified names, which mean ``keyspace``."""
         if keyspace not in (None, self.executor.keyspace) and not self.executor.can_name_keyspaces:
             raise other_keyspace(text, keyspace, self.executor.keyspace)
         cdef Call call = Call.__new__(Call)
@@ -295,7 +295,7 @@ cdef class RequestBuilder:
         return call
 
     cdef int set_routing(self, Call call, statement, str keyspace) except -1:
-        """Take the routing key that the user gave with the statement."""
+        """Use the routing key that the user gave with the statement."""
         call.routing_keyspace = statement.keyspace or keyspace
         key = statement.routing_key
         if key:
@@ -305,7 +305,7 @@ cdef class RequestBuilder:
 
     cdef Request request(self, Message message, Call call, StatementOptions own,
                          ProfileSettings settings):
-        """The request for a call's first page: deadline, policies, envelope options, rows."""
+        """Build the request for a call's first page: deadline, policies, envelope options, rows."""
         cdef CallOptions options = call.options
         call.load_balancing_policy = settings.load_balancing_policy
         call.row_factory = options.row_factory if options.row_factory is not None else settings.row_factory

@@ -1,8 +1,8 @@
 """The queries that one session has prepared, and what changes of the schema do to them.
 
-A change of the schema has what it may concern doubted: compared with what the node says that told of
-the change, before it is executed again. Where the node is not connected, or nodes do not agree yet,
-the driver's refresh of its metadata, which waits for their agreement, has it compared once more.
+A schema change makes the queries that it may affect doubtful: before the next execution, each is
+compared with what the node that reported the change says. If that node is not connected, or the nodes
+do not agree yet, they are compared again after the driver's metadata refresh, which waits for agreement.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class KnownQueries:
     def learn(
         self, query: str, keyspace: str | None, answer: Prepared, node: NodeConnections
     ) -> PreparedQuery:
-        """Return the query that the session has under an answer's id, if it still fits, else a new one."""
+        """Return the session's query with the answer's id, if it still fits, or else a new one."""
         executor = self._executor
         known = self._by_id.get(answer.prepared_id)
         if known is not None and known.keyspace == keyspace:
@@ -60,10 +60,10 @@ class KnownQueries:
     def on_schema_change(
         self, event: Mapping[str, Any], informed: NodeConnections | None = None
     ) -> None:
-        """Doubt the queries that it concerns: their parameters may have other types now.
+        """Doubt the queries that an event affects: their parameters may have other types now.
 
         :param event: as in :meth:`.control_plane.Listener.on_schema_change`
-        :param informed: the node that told of it
+        :param informed: the node that reported it
         """
         self.changes += 1
         if informed is not None:
@@ -82,7 +82,7 @@ class KnownQueries:
                 _teach_one(pool.connections[0], prepared)
 
     def teach(self, connection: Connection) -> None:
-        """Prepare, in the background, what this session uses on a node that may have restarted."""
+        """Prepare this session's queries in the background, on a node that may have restarted."""
         if self._by_id:
             task = self._executor.loop.create_task(
                 _teach_all(connection, iter(list(self._by_id.values())))
@@ -91,7 +91,7 @@ class KnownQueries:
             task.add_done_callback(self._teaching.discard)
 
     def stop_teaching(self) -> None:
-        """Stop what goes on in the background."""
+        """Stop preparing in the background."""
         for task in self._teaching:
             task.cancel()
 
@@ -121,7 +121,7 @@ def _teach_one(connection: Connection, prepared: PreparedQuery) -> asyncio.Futur
 
 
 def _compare(prepared: PreparedQuery, answer: asyncio.Future[Response]) -> None:
-    """Compare what a node said that was taught a query: it takes bytes of other types from then on."""
+    """Compare the answer of a node that was taught a query, which accepts bytes of other types from then on."""
     if answer.cancelled() or answer.exception() is not None:
         return
     response = answer.result()

@@ -1,4 +1,4 @@
-"""What a statement asks for each of its executions."""
+"""The options that a statement sets for each of its executions."""
 
 from cassandra.query import FETCH_SIZE_UNSET
 
@@ -6,11 +6,11 @@ cdef object UNSET_FETCH_SIZE = FETCH_SIZE_UNSET
 
 
 cdef class StatementOptions:
-    """What a statement asks for each of its executions.
+    """The options that a statement sets for each of its executions.
 
     ``None``, and the driver's mark for no ``fetch_size``, leave it to the execution profile and the session.
 
-    :ivar takes_no_default: ``is_idempotent`` may be meant as no, so the profile's yes is not for it
+    :ivar takes_no_default: ``is_idempotent`` may be meant as no, so the profile's yes does not apply
     """
 
     def __cinit__(self, *args, **kwargs):
@@ -18,15 +18,15 @@ cdef class StatementOptions:
 
 
 cdef class PreparedOptions(StatementOptions):
-    """The same of a prepared statement, with its query."""
+    """The options of a prepared statement, with its query."""
 
 
 class OwnMark:
-    """A statement whose ``is_idempotent`` is ``None`` as long as nobody sets it, so that ``False`` is a no."""
+    """A statement whose ``is_idempotent`` is ``None`` until somebody sets it, so that ``False`` means no."""
 
 
 cdef StatementOptions options_of(statement):
-    """The options of any statement: the statement itself where it is one of them, else a copy of its attributes."""
+    """Return the options of any statement: itself if it is one of these classes, else a copy of its attributes."""
     cdef StatementOptions options
     if isinstance(statement, StatementOptions):
         return <StatementOptions>statement

@@ -1,8 +1,8 @@
-"""Preparing statements: on request, for strings with markers, and again where nodes forget.
+"""Preparing statements: on request, for strings with markers, and again on nodes that forget them.
 
-Each query is prepared once per session and keyspace, however many ask for it at the same time. The
-node that prepared it is asked directly; the others learn it in the background, and any that still
-does not know it says so, which prepares it within the request's own life.
+Each query is prepared once per session and keyspace, however many callers ask for it at the same time.
+One node prepares it directly; the others do so in the background, and one that still does not know it
+says so, which prepares it within the life of that request.
 """
 
 import asyncio
@@ -216,7 +216,7 @@ class Preparer:
         start: Callable[[CallOptions], Coroutine[Any, Any, Any]],
         options: CallOptions,
     ) -> Any:
-        """What one task for all callers with the same ``key`` comes to."""
+        """Return the result of one task that all callers with the same ``key`` share."""
         loop = self._executor.loop
         timeout = seconds_of(options)
         deadline = loop.time() + timeout
@@ -245,14 +245,14 @@ class Preparer:
             flight.exception()
 
     async def close(self) -> None:
-        """Wait for what callers share, once every connection is closed and has failed it."""
+        """Wait for the tasks that callers share, once every connection is closed and has failed them."""
         flights = list(self._flights.values())
         if flights:
             await asyncio.wait(flights)
 
 
 async def run(request: Request) -> Response | None:
-    """Start a request, if nobody has, and wait for its response; ``None`` if a retry policy ignores its failure.
+    """Start a request unless it has started, and return its response; ``None`` if a policy ignores its failure.
 
     Cancellation: the request is given up; see :meth:`.request.Request.cancel`.
     """

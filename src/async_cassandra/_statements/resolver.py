@@ -1,7 +1,7 @@
-"""How a statement of any kind becomes a request.
+"""Turn a statement of any kind into a request.
 
 Prepared statements take the short way through :meth:`.build.RequestBuilder.prepared`; everything
-else is brought to a message here, for which it may have to be prepared first.
+else becomes a message here, for which it may have to be prepared first.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,11 +50,11 @@ _PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
 
 
 class Resolver:
-    """The way from what a user passes to a request of one session.
+    """Makes requests of one session from what a user passes.
 
     Concurrency: the loop's thread only.
 
-    :param encoder: writes parameters for ``%s``
+    :param encoder: writes the parameters for ``%s``
     """
 
     def __init__(
@@ -70,10 +70,10 @@ class Resolver:
     async def request(
         self, query: Any, parameters: Parameters, keyspace: str | None, options: CallOptions
     ) -> Request:
-        """The request of any statement but a USE; may have to prepare first, within the same timeout.
+        """Build the request of any statement but a USE; may prepare it first, within the same timeout.
 
-        :param keyspace: what unqualified names mean
-        :raises TypeError: if ``query`` is no statement
+        :param keyspace: the keyspace for unqualified names
+        :raises TypeError: if ``query`` is not a statement
         """
         match query:
             case str():
@@ -126,7 +126,7 @@ class Resolver:
     def _formatted(
         self, text: str, info: StatementInfo, parameters: Sequence[Any] | Mapping[str, Any]
     ) -> tuple[str, StatementInfo]:
-        """A string with its parameters written into it, and what it says then."""
+        """Write the parameters into a string; return it and the analysis of the result."""
         formatted = write_parameters(text, parameters, info.markers, self.encoder)
         return formatted, formatted_info(info, parameters, formatted, self.encoder)
 
@@ -137,21 +137,21 @@ class Resolver:
         options: CallOptions,
         statement: BoundStatement | None = None,
     ) -> tuple[PreparedQuery, BoundValues]:
-        """This session's counterpart of a query, with values that were bound before."""
+        """Return this session's counterpart of a query, with values that were bound earlier."""
         own = await self.preparer.own(prepared, options)
         if own is prepared:
             return prepared, bound if statement is None else statement.bound_for(prepared)
         if own.bind_columns != prepared.bind_columns:
             raise StatementChangedError(
-                "The schema changed since another session prepared this statement: its parameters have other "
-                f"types now. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
+                "The schema changed since another session prepared this statement: its parameters now have other "
+                f"types. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
             )
         return own, own.bind_encoded(bound.encoded_values())
 
     async def _adopt(
         self, foreign: DriverPreparedStatement, keyspace: str | None, options: CallOptions
     ) -> PreparedQuery:
-        """Our counterpart of a statement that the driver prepared."""
+        """Return our counterpart of a statement that the driver prepared."""
         columns = foreign.column_metadata
         meant = foreign.keyspace or (columns[0].keyspace_name if columns else keyspace)
         if self.executor.can_name_keyspaces:
@@ -170,13 +170,13 @@ class Resolver:
     async def _adopted(
         self, bound: DriverBoundStatement, keyspace: str | None, options: CallOptions
     ) -> tuple[PreparedQuery, BoundValues]:
-        """Our counterpart of a statement that the driver prepared, and the values that it has encoded."""
+        """Return our counterpart of a statement that the driver prepared, and the values that it has encoded."""
         foreign = bound.prepared_statement
         prepared = await self._adopt(foreign, keyspace, options)
         if not has_types_of(foreign, prepared):
             raise StatementChangedError(
-                "The schema changed since the driver prepared this statement: its parameters have other "
-                f"types now. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
+                "The schema changed since the driver prepared this statement: its parameters now have other "
+                f"types. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
             )
         return prepared, prepared.bind_encoded(bound.values)
 
@@ -233,7 +233,7 @@ class Resolver:
         options: CallOptions,
         deadline: float,
     ) -> tuple[PreparedQuery, bytes]:
-        """A batch entry's prepared query and encoded values."""
+        """Return a batch entry's prepared query and encoded values."""
         left = self._left(options, deadline)
         if isinstance(statement, BoundStatement):
             prepared, bound = await self._own(
@@ -258,7 +258,7 @@ class Resolver:
         return prepared, bound.payload
 
     def _left(self, options: CallOptions, deadline: float) -> CallOptions:
-        """Options that leave a PREPARE the time until ``deadline``."""
+        """Return options that give a PREPARE the time until ``deadline``."""
         return CallOptions(options.profile, timeout=max(deadline - self.loop.time(), 0.001))
 
 
@@ -268,7 +268,7 @@ def formatted_info(
     formatted: str,
     encoder: LiteralEncoder,
 ) -> StatementInfo:
-    """What a string says with its parameters written into it, where they can make a difference."""
+    """Analyse a string with its parameters written into it, if they can make a difference."""
     if not info.joins_text:
         if info.repetition in (Repetition.READ, Repetition.NEVER):
             return info
@@ -286,7 +286,7 @@ def described(text: str, reader: Callable[[str], StatementInfo] = describe) -> S
 
 
 def _meant_keyspace(batch: DriverBatchStatement, keyspace: str | None) -> str | None:
-    """What unqualified names in a batch's strings mean, in a session of ``keyspace``."""
+    """Return the keyspace for unqualified names in a batch's strings, in a session with ``keyspace``."""
     if isinstance(batch, BatchStatement):
         return batch.meant_keyspace(keyspace)
     return batch.keyspace or keyspace

@@ -25,7 +25,7 @@ type Payload = Mapping[str, bytes] | Mapping[bytes, bytes] | None
 type Parameters = Sequence[Any] | Mapping[str, Any] | None
 type RowFactory = Callable[[list[str], list[Any]], Any]
 
-# What a bound statement takes from the prepared one.
+# What a bound statement inherits from the prepared one.
 _INHERITED = (
     "retry_policy",
     "consistency_level",
@@ -40,9 +40,9 @@ def _driver_column(column: Column) -> ColumnMetadata:
 
 
 class PreparedId(bytes):
-    """The server's id of a query, which knows the query: another one can have the same id later.
+    """The server's id of a query, with the query itself: another one can have the same id later.
 
-    A batch of the driver's class keeps no more of a prepared statement than this.
+    A batch of the driver's class keeps nothing else of a prepared statement.
     """
 
     prepared: PreparedQuery
@@ -76,7 +76,7 @@ class PreparedStatement(PreparedOptions, driver.PreparedStatement):
     """A statement prepared by :meth:`AsyncCassandraSession.prepare`.
 
     Set ``consistency_level``, ``serial_consistency_level``, ``fetch_size``, ``retry_policy``,
-    ``is_idempotent`` or ``custom_payload`` on it to have them for every execution. Concurrency: may
+    ``is_idempotent`` or ``custom_payload`` on it to apply them to every execution. Concurrency: it can
     be shared by any number of requests.
     """
 
@@ -100,7 +100,7 @@ class PreparedStatement(PreparedOptions, driver.PreparedStatement):
 
     @property
     def result_metadata(self) -> list[ColumnMetadata]:
-        """The columns of its rows as the server last told them, in the driver's types."""
+        """The columns of its rows as the server last reported them, in the driver's types."""
         return [_driver_column(column) for column in self.prepared.shape.columns]
 
     @property
@@ -116,7 +116,7 @@ class PreparedStatement(PreparedOptions, driver.PreparedStatement):
         return twin
 
     def bind(self, values: Parameters) -> "BoundStatement":
-        """Bind values by position or by name; those that are missing stay unset.
+        """Bind values by position or by name; missing ones stay unset.
 
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
         :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there
@@ -161,7 +161,7 @@ class BoundStatement(OwnMark, driver.BoundStatement):
         )
 
     def bind(self, values: Parameters) -> Self:
-        """Bind values by position or by name; those that are missing stay unset.
+        """Bind values by position or by name; missing ones stay unset.
 
         :raises ~async_cassandra.exceptions.ParameterTypeError: if a value's type does not fit
         :raises ~async_cassandra.exceptions.ParameterValueError: if a value is out of range or there
@@ -174,14 +174,14 @@ class BoundStatement(OwnMark, driver.BoundStatement):
         return self
 
     def bound_for(self, prepared: PreparedQuery) -> BoundValues:
-        """Its values, bound again if that was done while a change of the schema was known and not looked at."""
+        """Return its values, bound again if a schema change had not been compared yet when they were bound."""
         if self.is_doubtful and self.bound.plan is not prepared.bind_plan:
             return prepared.bind(self.raw_values, partial=True)
         return self.bound
 
     @property
     def bound(self) -> BoundValues:
-        """The encoded values; all unset as long as none are bound."""
+        """The encoded values; all unset until some are bound."""
         if self._bound is None:
             self.bind(())
         assert self._bound is not None
@@ -208,7 +208,7 @@ class BoundStatement(OwnMark, driver.BoundStatement):
 
 
 class DoubtfulValues(list[Any]):
-    """Encoded values that may have to be bound again; a batch of the driver's class keeps no more of a statement."""
+    """Encoded values that may have to be bound again; a driver's batch keeps nothing else of a statement."""
 
     def __init__(self, statement: BoundStatement, values: list[Any]) -> None:
         super().__init__(values)
@@ -230,7 +230,7 @@ def _check_parameters(parameters: object) -> None:
 
 
 def _bound_whole(statement: driver.PreparedStatement, parameters: Parameters) -> Any:
-    """A statement that the driver prepared with a value for each position."""
+    """Bind a statement that the driver prepared, with a value for each position."""
     values = () if parameters is None else parameters
     wanted = len(statement.column_metadata)
     if len(values) < wanted and not isinstance(values, Mapping):
@@ -247,11 +247,11 @@ _OWN_PREPARED = (PreparedStatement, BoundStatement)
 class BatchStatement(OwnMark, driver.BatchStatement):
     """A batch that also takes strings with ``?`` or ``:name`` and their parameters.
 
-    Those are prepared when the batch is executed, each once per session.
+    They are prepared when the batch is executed, each once per session.
     """
 
     keyspace: str | None
-    """What unqualified names in it mean; a simple statement's, or set here."""
+    """The keyspace for its unqualified names: set here, or taken from a simple statement."""
     routing_keyspace: str | None = None
 
     def __init__(self, *settings: Any, **more_settings: Any) -> None:
@@ -262,7 +262,7 @@ class BatchStatement(OwnMark, driver.BatchStatement):
 
     @property
     def is_idempotent(self) -> bool | None:
-        """What was set, else what its prepared statements say: no if one does, yes if it has no others."""
+        """What was set, or else what its prepared statements say: no if one does, yes if all are and say yes."""
         if self._mark is not None:
             return self._mark
         marks = {
@@ -319,7 +319,7 @@ class BatchStatement(OwnMark, driver.BatchStatement):
         return self
 
     def _add_prepared(self, statement: PreparedStatement, parameters: Parameters) -> Self:
-        """Add the values encoded: no statement object for each of them."""
+        """Add the values encoded, without a statement object for each entry."""
         bound = statement.prepared.bind(parameters)
         if not statement.prepared.is_trusted:
             return self.add(statement.bind(parameters))
@@ -329,7 +329,7 @@ class BatchStatement(OwnMark, driver.BatchStatement):
         return self
 
     def clear(self) -> None:
-        """Take everything out of it."""
+        """Remove everything from it."""
         super().clear()
         self.routing_keyspace = None
         if self._is_keyspace_taken:
@@ -342,7 +342,7 @@ class BatchStatement(OwnMark, driver.BatchStatement):
             return
         if self.keyspace not in (None, keyspace):
             raise ConfigurationError(
-                f"keyspace: a batch has one, and this one's is {self.keyspace!r}, not {keyspace!r}. "
+                f"keyspace: a batch has only one; this one's is {self.keyspace!r}, not {keyspace!r}. "
                 "Qualify the names in its statements instead"
             )
         if self.keyspace is None:
@@ -350,15 +350,15 @@ class BatchStatement(OwnMark, driver.BatchStatement):
         self.keyspace = keyspace
 
     def meant_keyspace(self, session_keyspace: str | None) -> str | None:
-        """What unqualified names in its strings mean.
+        """Return the keyspace for unqualified names in its strings.
 
-        :raises ~async_cassandra.exceptions.ConfigurationError: if one statement says it, and others mean the session's
+        :raises ~async_cassandra.exceptions.ConfigurationError: if one statement names it and others mean the session's
         """
         if self.keyspace in (None, session_keyspace):
             return session_keyspace
         if self._is_keyspace_taken and self._has_unmarked:
             raise ConfigurationError(
-                f"keyspace: a batch has one, a statement in it says {self.keyspace!r}, and others mean the session's, "
+                f"keyspace: a batch has only one; one statement names {self.keyspace!r}, others mean the session's, "
                 f"{session_keyspace!r}. Set the batch's keyspace, or qualify names instead"
             )
         return self.keyspace
@@ -368,7 +368,7 @@ class BatchStatement(OwnMark, driver.BatchStatement):
         self._route(statement, statement.keyspace)
 
     def _route(self, routed: Any, keyspace: str | None) -> None:
-        """Send the batch to where the first statement that has a routing key goes."""
+        """Send the batch to the replicas of the first statement that has a routing key."""
         if self.routing_key is None and keyspace and routed.routing_key:
             self.routing_key = routed.routing_key
             self.routing_keyspace = keyspace

@@ -1,3 +1,3 @@
-"""What is watched of requests: who is told of them, and how long they take."""
+"""Watching requests: who is told of them, and how long they take."""
 
 import async_cassandra._library  # noqa: F401  finds the compiled modules

@@ -70,7 +70,7 @@ cdef inline void show(object container, bint was_tracked) noexcept:
 # Items with an [int] length each
 
 cdef int raise_null(Codec codec, str what) except -1:
-    raise ValueError(f"{codec.cql_type} holds no null, and {what} is None")
+    raise ValueError(f"{codec.cql_type} cannot hold null, and {what} is None")
 
 
 cdef bint is_one_value(object value) except -1:

@@ -1,7 +1,7 @@
-"""Decimals of any length from and to ints, exact and without text in between.
+"""Converts decimals of any length from and to ints, exactly and without text in between.
 
-``int()`` and ``str()`` refuse texts over a limit that is 4,300 digits by default, and a ``Decimal`` of an int takes
-time that grows with the square of its length: what is long goes by halves here.
+``int()`` and ``str()`` refuse texts over a limit of 4,300 digits by default, and making a ``Decimal`` from an int takes
+time that grows with the square of its length: long numbers are split in halves here.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _SHORT_DIGITS = 512
 
 
 def decimal_of(unscaled: int, exponent: int = 0) -> Decimal:
-    """``unscaled`` times ten to the power of ``exponent``, with all its digits and that exponent."""
+    """Return ``unscaled`` times ten to the power of ``exponent``, with all its digits and that exponent."""
     bits = _SHORT_BITS
     # Of each number of bits that halves are cut at, the power of two.
     powers = {bits: Decimal(1 << bits)}
@@ -28,7 +28,7 @@ def decimal_of(unscaled: int, exponent: int = 0) -> Decimal:
 
 
 def _whole(number: int, bits: int, powers: dict[int, Decimal]) -> Decimal:
-    """A number of at most ``bits`` bits."""
+    """Convert a number of at most ``bits`` bits."""
     if number.bit_length() <= _SHORT_BITS:
         return Decimal(number)
     half = bits // 2
@@ -38,14 +38,14 @@ def _whole(number: int, bits: int, powers: dict[int, Decimal]) -> Decimal:
 
 
 def digits_of(number: int) -> str:
-    """The decimal digits of an int, with its sign."""
+    """Return the decimal digits of an int, with its sign."""
     return format(decimal_of(number), "f")
 
 
 def int_of_digits(digits: Sequence[int]) -> int:
-    """The number with these decimal digits, which are 0 to 9.
+    """Return the number with these decimal digits, which are 0 to 9.
 
-    :raises ValueError: if one of them is no digit
+    :raises ValueError: if one of them is not a digit
     """
     if any(not 0 <= digit <= 9 for digit in digits):
         raise ValueError("the digits of a decimal are 0 to 9")

@@ -1,7 +1,7 @@
-"""What the wire layer raises; the layers above give these their public classes.
+"""The errors of the wire layer; the layers above give them their public classes.
 
-Values may be secrets. An error about one has this library's words, and Python's where they quote
-nothing of the value; what application code raises keeps its words, cause and traceback to itself.
+Values may be secrets. An error about one has this library's words, and Python's if they quote
+nothing of the value; of what application code raises, no words, cause or traceback are kept.
 """
 
 import re
@@ -18,8 +18,8 @@ class ProtocolError(Exception):
 class ParameterError(Exception):
     """A value that cannot be sent for a parameter; nothing was sent.
 
-    :ivar parameter: the parameter's column name, or its position when it has none
-    :ivar index: its position, from 0; ``-1`` when the number of parameters is what is wrong
+    :ivar parameter: the parameter's column name, or its position if it has none
+    :ivar index: its position, from 0; ``-1`` if the number of parameters is wrong
     """
 
     parameter: str | int
@@ -39,11 +39,11 @@ class ParameterTypeError(ParameterError, TypeError):
 
 
 class ParameterValueError(ParameterError, ValueError):
-    """A value, or the number of values, that the statement cannot take."""
+    """A value, or the number of values, that the statement cannot accept."""
 
 
 class ParameterRangeError(ParameterValueError, TypeError):
-    """A value out of range or malformed; a ``TypeError`` too, as it is where the driver binds."""
+    """A value out of range or malformed; also a ``TypeError``, as in the driver."""
 
 
 class ColumnDecodeError(ValueError):
@@ -69,9 +69,9 @@ class ColumnDecodeError(ValueError):
 
 
 def words_of(error: BaseException, value: object) -> str | None:
-    """An error's words if they tell nothing of the value that it is about, else ``None``.
+    """Return an error's words if they reveal nothing of the value, else ``None``.
 
-    What an encoding error keeps of the value is taken out of it.
+    What an encoding error keeps of the value is removed from it.
     """
     if isinstance(error, UnicodeEncodeError):
         error.args = (error.encoding, "", error.start, error.end, error.reason)

@@ -9,7 +9,7 @@ from async_cassandra._wire.cqltypes import CqlType
 
 @dataclass(frozen=True, slots=True)
 class PythonTypes:
-    """Constructors of the values, filled by the layer that knows the driver.
+    """Constructors of the values, set by the layer that knows the driver.
 
     :ivar date: from days since 1970-01-01, a ``datetime.date`` or a string; has ``days_from_epoch``
     :ivar time: from nanoseconds of the day or a string; has ``nanosecond_time``
@@ -18,10 +18,10 @@ class PythonTypes:
     :ivar presorted_set: from a list of distinct items in ascending order, which it keeps
     :ivar map_key: what ``ordered_map`` needs to know of the keys' type
     :ivar ordered_map: from that, the (key, value) pairs, and each key's bytes -> index of its pair
-    :ivar user_tuple: a user-defined type's named tuple; ``None`` where its name cannot have one
+    :ivar user_tuple: a user-defined type's named tuple; ``None`` if its name cannot have one
     :ivar pack_inet: an address as a string or ``ipaddress`` object -> its 4 or 16 bytes
     :ivar format_inet: 4 or 16 bytes -> the address as a string
-    :ivar vectors: what vectors of numbers become: ``"list"``, ``"array"`` or ``"memoryview"``
+    :ivar vectors: the class of vectors of numbers: ``"list"``, ``"array"`` or ``"memoryview"``
     :ivar unset: the parameter value that stands for "leave the column as it is"
     """
 

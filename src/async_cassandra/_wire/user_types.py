@@ -1,4 +1,4 @@
-"""What an object has for each field of a user-defined type, and whether a class takes them."""
+"""Reads an object's value for each field of a user-defined type, and whether a class accepts them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from inspect import Parameter, signature
@@ -8,9 +8,9 @@ __all__ = ["field_values", "refused_fields"]
 
 
 def field_values(value: Any, names: Sequence[str], what: object) -> list[Any]:
-    """A value for each field, ``None`` for those that are missing: ALTER TYPE may have added them.
+    """Return a value for each field, ``None`` for missing ones, since ALTER TYPE may have added them.
 
-    Mappings and named tuples go by their names, what else has positions by those, other objects by
+    Mappings and named tuples go by their names, other sequences by position, other objects by
     their attributes.
 
     :param what: the type, for errors
@@ -37,7 +37,7 @@ def field_values(value: Any, names: Sequence[str], what: object) -> list[Any]:
 
 
 def refused_fields(python_class: Any, fields: Iterable[str]) -> list[str]:
-    """The fields that a class does not take as keywords, as those that ALTER TYPE has added."""
+    """Return the fields that a class does not accept as keywords, such as those that ALTER TYPE has added."""
     try:
         taken = signature(python_class).parameters.values()
     except (TypeError, ValueError):

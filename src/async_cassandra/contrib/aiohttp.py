@@ -49,13 +49,13 @@ def cassandra_context(
     *,
     on_connected: Callable[[AsyncCassandraSession], Awaitable[object]] | None = None,
 ) -> Callable[[web.Application], AsyncIterator[None]]:
-    """For ``app.cleanup_ctx``: connect before the first request, close after the last one.
+    """Make a context for ``app.cleanup_ctx``: connect before the first request, close after the last one.
 
-    The application does not start when Cassandra cannot be reached.
+    The application does not start if Cassandra cannot be reached.
 
     :param new_cluster: makes the cluster; called at each start, on the server's event loop
-    :param keyspace: what unqualified names mean; ``None`` for none
-    :param on_connected: awaited with the session before the first request, as for preparing
+    :param keyspace: the keyspace for unqualified names; ``None`` for none
+    :param on_connected: awaited with the session before the first request, for example to prepare
     """
 
     async def context(app: web.Application) -> AsyncIterator[None]:
@@ -69,7 +69,7 @@ def cassandra_context(
 
 
 def error_middleware(*, retry_after: float = 1.0) -> Middleware:
-    """Answer Cassandra's errors: 504, 503 with ``Retry-After``, 400; the rest is the server's 500.
+    """Answer Cassandra's errors with 504, 503 with ``Retry-After``, or 400; any other is the server's 500.
 
     The answers are ``{"detail": ...}`` without CQL, values or nodes; the reason is logged.
 
@@ -98,9 +98,9 @@ def error_middleware(*, retry_after: float = 1.0) -> Middleware:
 def health_routes(
     prefix: str = "/health", *, timeout: float = 2.0, retry_after: float = 1.0
 ) -> list[web.RouteDef]:
-    """Routes for an orchestrator: ``/live`` says that the process runs, ``/ready`` that it can serve.
+    """Make routes for an orchestrator: ``/live`` says that the process runs, ``/ready`` that it can serve.
 
-    ``/ready`` asks Cassandra, and answers 503 when that fails: take the process out of rotation,
+    ``/ready`` asks Cassandra, and answers 503 if that fails: take the process out of rotation,
     do not restart it.
 
     :param timeout: seconds for Cassandra's answer
@@ -127,10 +127,10 @@ async def send_pages(
     *,
     content_type: str = "application/x-ndjson",
 ) -> web.StreamResponse:
-    """Send a stream's pages as they arrive: the next is read only when the socket took the last one.
+    """Send a stream's pages as they arrive: the next is read only when the socket has accepted the last one.
 
-    Holds two pages at the most, however slowly the client reads. When the client leaves, so does
-    the stream. An error after the first page cuts the response short, which HTTP clients report.
+    At most two pages are held, however slowly the client reads. When the client disconnects, the
+    stream ends. An error after the first page cuts the response short, which HTTP clients report.
 
     :param encode: makes the bytes of a page from its rows
     """

@@ -48,12 +48,12 @@ def cassandra_lifespan(
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]:
     """Make a lifespan: connect before the first request, close after the last one.
 
-    The application does not start when Cassandra cannot be reached. A lifespan of your own enters
+    The application does not start if Cassandra cannot be reached. A lifespan of your own can enter
     this one: ``async with cassandra_lifespan(...)(app) as state: ...; yield state``.
 
     :param new_cluster: makes the cluster; called at each start, on the server's event loop
-    :param keyspace: what unqualified names mean; ``None`` for none
-    :param on_connected: awaited with the session before the first request, as for preparing
+    :param keyspace: the keyspace for unqualified names; ``None`` for none
+    :param on_connected: awaited with the session before the first request, for example to prepare
     """
 
     @asynccontextmanager
@@ -67,7 +67,7 @@ def cassandra_lifespan(
 
 
 def get_session(connection: HTTPConnection) -> AsyncCassandraSession:
-    """The application's session; for ``Depends``, in HTTP and WebSocket routes.
+    """Return the application's session; for ``Depends``, in HTTP and WebSocket routes.
 
     :raises RuntimeError: if the application has no :func:`cassandra_lifespan`
     """
@@ -78,11 +78,11 @@ def get_session(connection: HTTPConnection) -> AsyncCassandraSession:
 
 
 CassandraSession = Annotated[AsyncCassandraSession, Depends(get_session)]
-"""The annotation of a parameter that takes the application's session."""
+"""The annotation for a parameter that receives the application's session."""
 
 
 def add_exception_handlers(app: FastAPI, *, retry_after: float = 1.0) -> None:
-    """Answer Cassandra's errors: 504, 503 with ``Retry-After``, 400; the rest is the server's 500.
+    """Answer Cassandra's errors with 504, 503 with ``Retry-After``, or 400; any other is the server's 500.
 
     The answers are ``{"detail": ...}`` without CQL, values or nodes; the reason is logged.
 
@@ -109,9 +109,9 @@ def health_router(
     timeout: float = 2.0,
     retry_after: float = 1.0,
 ) -> APIRouter:
-    """Routes for an orchestrator: ``/live`` says that the process runs, ``/ready`` that it can serve.
+    """Make routes for an orchestrator: ``/live`` says that the process runs, ``/ready`` that it can serve.
 
-    ``/ready`` asks Cassandra, and answers 503 when that fails: take the process out of rotation,
+    ``/ready`` asks Cassandra, and answers 503 if that fails: take the process out of rotation,
     do not restart it.
 
     :param timeout: seconds for Cassandra's answer
@@ -138,10 +138,10 @@ def health_router(
 
 
 class PagesResponse(StreamingResponse):
-    """A stream's pages as they arrive: the next is read only when the socket took the last one.
+    """A response with a stream's pages: the next is read only when the socket has accepted the last one.
 
-    Holds two pages at the most, however slowly the client reads. When the client leaves, so does
-    the stream. An error after the first page cuts the response short, which HTTP clients report.
+    At most two pages are held, however slowly the client reads. When the client disconnects, the
+    stream ends. An error after the first page cuts the response short, which HTTP clients report.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Whether a process lives, and whether its session reaches Cassandra."""
+"""Tells whether a process is alive, and whether its session reaches Cassandra."""
 
 import asyncio
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ PROBE = "SELECT now() FROM system.local"
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What a probe found.
+    """The result of a probe.
 
     :ivar latency_ms: milliseconds until the answer; ``None`` without one
-    :ivar nodes_up: nodes that the cluster holds for up
+    :ivar nodes_up: nodes that the cluster considers up
     """
 
     ready: bool
@@ -26,7 +26,7 @@ class Readiness:
     latency_ms: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """A plain dictionary."""
+        """Return a plain dictionary."""
         return {
             "status": "ready" if self.ready else "not ready",
             "nodes_up": self.nodes_up,

@@ -1,4 +1,4 @@
-"""Traces and metrics for OpenTelemetry, by its semantic conventions for Cassandra.
+"""Traces and metrics for OpenTelemetry, following its semantic conventions for Cassandra.
 
 Needs the extra ``async-cassandra[opentelemetry]``, and an SDK set up by the application:
 ``AsyncCluster(observers=[OpenTelemetryObserver()])``.
@@ -24,9 +24,9 @@ type Attributes = dict[str, str | int | bool]
 
 
 class OpenTelemetryObserver(Observer):
-    """One client span for each request, below the span of the task that awaits it.
+    """Makes one client span for each request, a child of the span of the task that awaits it.
 
-    Its events tell of each attempt: ``cassandra.attempt``, ``cassandra.attempt.failed``,
+    The span's events show each attempt: ``cassandra.attempt``, ``cassandra.attempt.failed``,
     ``cassandra.retry``, ``cassandra.queued``, ``cassandra.page``. Metrics:
     ``db.client.operation.duration`` and ``db.client.response.returned_rows``.
 
@@ -123,7 +123,7 @@ class OpenTelemetryObserver(Observer):
 
 
 def _common(facts: RequestFacts) -> Attributes:
-    """What spans and metrics have, known before the request is sent."""
+    """Return the attributes of spans and metrics that are known before the request is sent."""
     attributes: Attributes = {
         "db.system.name": "cassandra",
         "db.operation.name": facts.operation,
@@ -178,7 +178,7 @@ def _answer(request: Request, endpoint: str | None) -> Attributes:
 
 
 def _endpoint_of(request: Request) -> str | None:
-    """The node that answered; without an answer, the one that was asked last."""
+    """Return the node that answered or, without an answer, the one that was tried last."""
     if request.coordinator is not None:
         return request.coordinator.endpoint
     attempts = request.attempt_times()

@@ -1,4 +1,4 @@
-"""What a failed request means for the HTTP client whose request it served."""
+"""Turns a failed request into an answer for the HTTP client that it served."""
 
 import builtins
 import logging
@@ -43,7 +43,7 @@ _BUSY = (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An answer to an HTTP client; its words hold no CQL, no values and no names of nodes.
+    """An answer to an HTTP client; its text has no CQL, no values and no names of nodes.
 
     :ivar status: 400, 503 or 504
     :ivar may_retry: whether the same request may succeed a little later
@@ -62,9 +62,9 @@ LATE = Problem(HTTPStatus.GATEWAY_TIMEOUT, "The database did not answer in time.
 
 
 def problem_of(error: BaseException) -> Problem | None:
-    """Choose the answer to an error; ``None`` for a fault of the program itself, a plain 500.
+    """Choose the answer to an error; ``None`` for a mistake in the program itself, a plain 500.
 
-    A timeout, also of a replica, is 504; what may be tried again is 503; a parameter or paging
+    A timeout, also of a replica, is 504; an error that may pass is 503; a parameter or paging
     token that the statement or the server refuses is 400.
     """
     if isinstance(error, _PROGRAM):
@@ -76,7 +76,7 @@ def problem_of(error: BaseException) -> Problem | None:
 
 
 def retry_after_header(problem: Problem, seconds: float) -> dict[str, str]:
-    """The ``Retry-After`` header, in whole seconds as HTTP wants them, where it belongs."""
+    """Return the ``Retry-After`` header, in whole seconds as HTTP requires, if the answer needs one."""
     return {"Retry-After": str(math.ceil(seconds))} if problem.may_retry else {}
 
 

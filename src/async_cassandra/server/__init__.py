@@ -1,8 +1,8 @@
 """A real Cassandra 5 on this machine, for development and tests.
 
 ``python -m async_cassandra.server`` is the command, :class:`CassandraServer` the same from Python,
-``async_cassandra.server.pytest_plugin`` the fixtures. Needs the extra ``[server]``, and neither
-Java, Maven nor Docker. Nothing in here is used by the client.
+``async_cassandra.server.pytest_plugin`` the fixtures. It needs the extra ``[server]``, but no
+Java, Maven or Docker. The client uses nothing in here.
 """
 
 from importlib import import_module

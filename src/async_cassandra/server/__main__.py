@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--temporary",
             action="store_true",
-            help="delete in the end what the server made in the data folder",
+            help="delete at the end what the server made in the data folder",
         )
         add_server_options(command)
     return parser
@@ -68,9 +68,9 @@ def build_parser() -> argparse.ArgumentParser:
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--nodes", type=int, default=1, choices=range(1, MAX_NODES + 1), help="default 1")
-    add("--address", help="loopback address of the first node; the others have the next ones")
-    add("--port", type=int, help="CQL port; 0 takes a free one (default 9042 if it is free)")
-    add("--heap", default="640M", help="Java heap of each node, as 640M or 1G (default 640M)")
+    add("--address", help="loopback address of the first node; the others get the next ones")
+    add("--port", type=int, help="CQL port; 0 picks a free one (default 9042 if it is free)")
+    add("--heap", default="640M", help="Java heap of each node, such as 640M or 1G (default 640M)")
     add("--auth", action="store_true", help=f"ask for a password: {SUPERUSER}, {SUPERUSER}")
     add("--tls", action="store_true", help="speak TLS only, with a certificate made for it")
     add("--version", default=DEFAULT_VERSION, help="of Cassandra (default %(default)s)")
@@ -129,7 +129,7 @@ def describe(server: CassandraServer) -> None:
 
 
 def watch(server: CassandraServer) -> int:
-    """Tell of nodes that end by themselves; return 0 after a signal, 1 when no node is left."""
+    """Report nodes that end unasked; return 0 after a signal, 1 when no node is left."""
     alive = list(server.nodes)
     try:
         while alive:

@@ -127,7 +127,7 @@ class CqlConnection:
     """One connection to one node. Not for use from several threads.
 
     :param username: with ``password`` the answer when the node asks for authentication
-    :param ssl_context: TLS with it; the node's name is checked as ``address`` if the context
+    :param ssl_context: use TLS with it; the node's name is checked against ``address`` if the context
         checks names
     :param timeout: seconds for connecting and for each request
     :raises OSError: if the node cannot be reached

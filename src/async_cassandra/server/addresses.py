@@ -1,4 +1,4 @@
-"""Which addresses and ports the nodes of a server get."""
+"""Chooses the addresses and ports for the nodes of a server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NodeAddress:
 def choose_addresses(options: ServerOptions, ports: HeldPorts) -> list[NodeAddress]:
     """Choose where each node listens, and hold its ports.
 
-    :raises ~async_cassandra.server.ServerError: if an asked-for address or port cannot be had
+    :raises ~async_cassandra.server.ServerError: if a requested address or port is not available
     """
     hosts = choose_hosts(options)
     for host in set(hosts):
@@ -48,7 +48,7 @@ def choose_addresses(options: ServerOptions, ports: HeldPorts) -> list[NodeAddre
 
 
 def keep_addresses(kept: Sequence[NodeAddress], ports: HeldPorts) -> list[NodeAddress]:
-    """Hold the ports at which nodes have listened before; a lone node may take another for nodes.
+    """Hold the ports on which nodes listened earlier; a lone node may use another port for nodes.
 
     :raises ~async_cassandra.server.ServerError: if a port is in use
     """
@@ -80,7 +80,7 @@ def choose_hosts(options: ServerOptions) -> list[str]:
 
 
 def free_block(options: ServerOptions) -> list[str]:
-    """Consecutive addresses of 127.0.0.0/8 on which nobody listens at the CQL port wanted."""
+    """Return consecutive addresses of 127.0.0.0/8 on which nobody listens at the wanted CQL port."""
     port = options.port or CQL_PORT
     for _ in range(100):
         prefix = f"127.{random.randint(16, 250)}.{random.randint(1, 250)}"
@@ -108,6 +108,6 @@ def take_port(hosts: Sequence[str], port: int, ports: HeldPorts) -> None:
 
 
 def describe_busy_ports(node: NodeAddress) -> str:
-    """Which ports of a node that has ended somebody else has; empty if nobody has any."""
+    """Return which ports of an ended node somebody else uses now; empty if nobody uses any."""
     busy = [port for port in (node.port, node.storage_port) if not can_bind(node.host, port)]
     return "".join(f"Port {port} on {node.host} is in use; {OTHER_PORT}. " for port in busy)

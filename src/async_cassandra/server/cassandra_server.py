@@ -49,8 +49,8 @@ PEERS = "SELECT peer, release_version, data_center FROM system.peers_v2"
 class CassandraServer:
     """One to three Cassandra nodes on this machine, for development and tests.
 
-    A context manager, sync and async. The nodes end with this process, however it ends.
-    Concurrency: any thread, one at a time; ``async with`` starts and stops off the loop.
+    It is a context manager, sync and async. The nodes end with this process, however it ends.
+    Concurrency: any thread, one at a time; ``async with`` starts and stops outside the loop.
 
     The parameters are those of :class:`~async_cassandra.server.ServerOptions`.
 
@@ -130,15 +130,14 @@ class CassandraServer:
         return None if self._certificates is None else self._certificates.ca_path
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """A context for clients: trusts this server only, checks names; None without ``tls``."""
+        """Return a context for clients: trusts only this server, checks names; None without ``tls``."""
         ca_path = self.ca_path
         return None if ca_path is None else ssl.create_default_context(cafile=str(ca_path))
 
     def start(self) -> None:
         """Start all nodes and return when each answers and knows the others.
 
-        :raises ~async_cassandra.server.NoCassandraError: if there is no Cassandra or no Java to be
-            had
+        :raises ~async_cassandra.server.NoCassandraError: if no Cassandra or no Java is available
         :raises ~async_cassandra.server.ServerStartError: if a node does not come up in time
         :raises ~async_cassandra.server.ServerError: if it runs already, or an address is taken
         """
@@ -176,7 +175,7 @@ class CassandraServer:
         self._node(node).pause()
 
     def resume(self, node: Node | int) -> None:
-        """Let a paused node go on."""
+        """Let a paused node continue."""
         self._node(node).resume()
 
     def restart(self, node: Node | int) -> None:
@@ -286,14 +285,14 @@ class CassandraServer:
         self.nodes = tuple(nodes)
 
     def _addresses(self, data: Path) -> list[NodeAddress]:
-        """Where the nodes listen: nodes whose data was kept stay where they were."""
+        """Return where the nodes listen: nodes whose data was kept stay where they were."""
         record = read_record(data)
         if record is None:
             return choose_addresses(self.options, self._ports)
         if len(record.nodes) != self.options.nodes:
             raise ServerError(
                 f"{data} holds {len(record.nodes)} nodes, not {self.options.nodes}; "
-                "delete it or take another folder"
+                "delete it or use another folder"
             )
         kept = [node.address for node in record.nodes]
         same_host = self.options.address in (None, kept[0].host)

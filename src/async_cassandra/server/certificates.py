@@ -26,7 +26,7 @@ class Certificates:
 
 
 def get_certificates(folder: Path, hosts: list[str]) -> Certificates:
-    """Take the certificates in a folder, or make them if they are not for these hosts.
+    """Use the certificates in a folder, or make new ones if they are not for these hosts.
 
     The names in the certificate are ``localhost`` and every host.
     """

@@ -21,7 +21,7 @@ NOT_THERE = (403, 404, 410)
 
 
 def digest_of(path: Path, algorithm: str) -> str:
-    """A file's checksum in hexadecimal."""
+    """Return a file's checksum in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
@@ -32,7 +32,7 @@ def spoken(algorithm: str) -> str:
 
 class Checksums(Protocol):
     def check(self, file: Path, path: str) -> str:
-        """Compare a file with what is known of it; return the algorithm.
+        """Compare a file with its known checksum; return the algorithm.
 
         :param path: of the file within a repository
         :raises ~async_cassandra.server.NoCassandraError: if they differ, or nothing is known
@@ -41,7 +41,7 @@ class Checksums(Protocol):
 
 @dataclass(frozen=True)
 class PinnedChecksums:
-    """Checksums that this library brings along.
+    """Checksums that come with this library.
 
     :param sha256: in hexadecimal, by the file's path within a repository
     """
@@ -97,7 +97,7 @@ class PublishedChecksums:
         )
 
     def _read(self, url: str, algorithm: str) -> str | None:
-        """The checksum of one kind in one repository, None if it has none."""
+        """Return the checksum of one kind in one repository, None if it has none."""
         response = self._session.get(url, timeout=self._timeout)
         if response.status_code in NOT_THERE:
             return None
@@ -107,5 +107,5 @@ class PublishedChecksums:
         digest = words[0].lower() if words else ""
         size = hashlib.new(algorithm).digest_size * 2
         if len(digest) != size or not set(digest) <= set(string.hexdigits):
-            raise NoCassandraError(f"{url.rpartition('/')[2]} in its repository is no checksum")
+            raise NoCassandraError(f"{url.rpartition('/')[2]} in its repository is not a checksum")
         return digest

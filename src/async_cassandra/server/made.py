@@ -1,4 +1,4 @@
-"""What servers made in a data folder: the list of it, and deleting that and nothing else.
+"""The list of what servers made in a data folder, which is all that they delete there.
 
 The list is a file in the folder, one JSON object a line, and is only ever added to. Each name is
 in it before the entry is made, so that a run which is interrupted anywhere leaves nothing that the
@@ -39,7 +39,7 @@ class Made(NamedTuple):
 
 
 def read_made(folder: Path) -> Made | None:
-    """A folder's list; None where there is none, or a file of that name that is not a list."""
+    """Return a folder's list; None if there is none, or a file with that name that is not a list."""
     try:
         file = os.open(folder / LIST_NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -54,7 +54,7 @@ def read_made(folder: Path) -> Made | None:
 
 
 def parse_made(content: bytes) -> Made | None:
-    """Read a list; a last line that was cut short says nothing."""
+    """Read a list, ignoring a last line that was cut short."""
     lines = [parse_line(line) for line in content.split(b"\n")[:-1]]
     if not lines or lines[0].get("made by") != MADE_BY:
         return None
@@ -77,7 +77,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether something of that name is there, a symbolic link to nowhere included."""
+    """Whether something with that name exists, even a symbolic link to nowhere."""
     return os.path.lexists(path)
 
 

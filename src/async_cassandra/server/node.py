@@ -120,7 +120,7 @@ class Node:
         self._paused = True
 
     def resume(self) -> None:
-        """Let a paused JVM go on.
+        """Let a paused JVM continue.
 
         :raises ~async_cassandra.server.ServerError: if it does not run
         """
@@ -128,7 +128,7 @@ class Node:
         self._paused = False
 
     def log_tail(self) -> str:
-        """The last lines of what the node wrote, for an error message."""
+        """Return the last lines that the node wrote, for an error message."""
         path = self.log if self.log.is_file() else self.output
         lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
         return "\n".join(lines[-LOG_LINES_SHOWN:])

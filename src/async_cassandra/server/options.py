@@ -1,4 +1,4 @@
-"""What can be asked of a server."""
+"""The options of a server."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ type Setting = str | int | float | bool | list[Setting] | dict[str, Setting] | N
 
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions:
-    """What can be asked of a server; every option has a default.
+    """The options of a server; every option has a default.
 
     :param nodes: 1 to 3
     :param address: the first node's loopback address, on Linux the next node has the next one,
-        elsewhere all nodes share it; None takes 127.0.0.1, or for several nodes on Linux a free
+        elsewhere all nodes share it; None for 127.0.0.1, or with several nodes on Linux a free
         block of 127.0.0.0/8
-    :param port: the port for CQL; 0 takes a free one, None 9042 where that is free
+    :param port: the port for CQL; 0 for a free one, None for 9042 if that is free
     :param heap_mb: Java heap of each node in MiB
     :param auth: ask for a password, user and password are ``cassandra``
     :param tls: speak TLS only, with a certificate of the authority in ``ca_path``
-    :param data: a folder that is empty, does not exist, or has a server's data from before; None
-        takes a temporary one
-    :param temporary: delete in the end what the server made in ``data``, as always without one
+    :param data: a folder that is empty, does not exist, or has an earlier server's data; None
+        for a temporary one
+    :param temporary: delete at the end what the server made in ``data``, as always without one
     :param version: of Cassandra, such as 5.0.6
-    :param profile: ``test`` starts in few seconds, ``steady`` is faster in the long run (for
+    :param profile: ``test`` starts in a few seconds, ``steady`` is faster in the long run (for
         benchmarks)
     :param config: settings of cassandra.yaml, over the ones chosen here
     :param jvm_options: more options for ``java``
@@ -90,7 +90,7 @@ def parse_setting(text: str) -> tuple[str, Setting]:
 def parse_heap(text: str) -> int:
     """Read a heap size such as 640M, 1G or 800 as MiB.
 
-    :raises ~async_cassandra.server.ServerError: if it is none
+    :raises ~async_cassandra.server.ServerError: if it is not one
     """
     match = re.fullmatch(r"(\d+)([mMgG]?)[bB]?", text)
     if match is None:

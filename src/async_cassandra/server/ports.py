@@ -1,4 +1,4 @@
-"""Which ports are free, and holding them against other servers until Cassandra listens there."""
+"""Finds free ports, and holds them against other servers until Cassandra listens there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class HeldPorts:
         self._holders: list[socket.socket] = []
 
     def take(self, hosts: Sequence[str], port: int) -> bool:
-        """Hold a port on all hosts; return False and hold none where one of them is not free."""
+        """Hold a port on all hosts; return False and hold none if one of them is not free."""
         holders: list[socket.socket] = []
         for host in hosts:
             if (holder := hold_port(host, port)) is not None:

@@ -1,12 +1,12 @@
 """Fixtures for tests that need a real Cassandra.
 
-Loaded by pytest wherever this package is installed, so everything but the standard library and
-pytest is imported when a fixture is used, not before.
+pytest loads this wherever the package is installed, so everything but the standard library and
+pytest is imported only when a fixture is used.
 
 ``cassandra_server``
     The server of the test run: the one that ``CASSANDRA_CONTACT_POINTS`` (comma-separated) and
     ``CASSANDRA_PORT`` name, as ``CASSANDRA_USERNAME`` and ``CASSANDRA_PASSWORD`` if set, or else
-    one that is started for the run and stopped after it. If there is none to be had, the run ends
+    one that is started for the run and stopped after it. If none is available, the run ends
     with the reason.
 ``cassandra_keyspace``
     The name of a keyspace that the test module has for itself, dropped after its last test.
@@ -62,7 +62,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def cassandra_server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
-    """The Cassandra of the test run, started for it unless the environment names one."""
+    """Yield the Cassandra of the test run, started for it unless the environment names one."""
     from async_cassandra.server.errors import ServerError
     from async_cassandra.server.running import ExistingServer
 
@@ -106,7 +106,7 @@ def _start_server(request: pytest.FixtureRequest) -> RunningServer:
 def cassandra_keyspace(
     request: pytest.FixtureRequest, cassandra_server: RunningServer
 ) -> Iterator[str]:
-    """The name of a fresh keyspace for this test module, dropped after it."""
+    """Yield the name of a fresh keyspace for this test module, dropped after it."""
     words = re.sub(r"[^a-z0-9]+", "_", request.node.name.lower().removesuffix(".py")).strip("_")
     name = f"t_{words[-(KEYSPACE_NAME_SIZE - 11) :]}_{uuid.uuid4().hex[:8]}"
     replicas = len(cassandra_server.contact_points)

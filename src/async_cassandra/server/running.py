@@ -14,7 +14,7 @@ DEFAULT_PORT = 9042
 
 
 class RunningServer(Protocol):
-    """What every server offers: a ``CassandraServer`` as well as an :class:`ExistingServer`."""
+    """The interface of every server: of a ``CassandraServer`` and of an :class:`ExistingServer`."""
 
     @property
     def contact_points(self) -> list[str]: ...

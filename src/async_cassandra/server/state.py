@@ -1,4 +1,4 @@
-"""What a server leaves in its data folder, for ``status``, ``stop`` and the next start."""
+"""The record that a server leaves in its data folder, for ``status``, ``stop`` and the next start."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ServerRecord:
 
 
 def default_data_folder() -> Path:
-    """Where ``start`` keeps its server: ``ASYNC_CASSANDRA_STATE``, else a folder of the user."""
+    """Return where ``start`` keeps its server: ``ASYNC_CASSANDRA_STATE``, else a folder of the user."""
     if chosen := os.environ.get(STATE_VARIABLE):
         return Path(chosen).expanduser().absolute()
     if xdg := os.environ.get("XDG_STATE_HOME"):
@@ -56,7 +56,7 @@ def write_record(data: DataFolder, record: ServerRecord) -> None:
 
 
 def read_record(data: Path) -> ServerRecord | None:
-    """The last server of a data folder, None if there was none."""
+    """Return the last server of a data folder, None if there was none."""
     made = read_made(data)
     if made is None or RECORD_NAME not in made.names:
         return None
@@ -72,7 +72,7 @@ def read_record(data: Path) -> ServerRecord | None:
 
 
 def running_pid(data: Path) -> int | None:
-    """The process that holds a data folder, None if nobody does."""
+    """Return the process that holds a data folder, None if nobody does."""
     import fcntl
 
     if read_made(data) is None:
