@@ -18,7 +18,6 @@ from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
 from async_cassandra._cql.analysis import describe
-from async_cassandra._driver.errors import SessionClosedError
 from async_cassandra._net.connection import Connection, NodeConnections
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._request.executor import Executor
@@ -29,7 +28,7 @@ from async_cassandra._request.schema_events import concerns
 from async_cassandra._statements.build import CallOptions, RequestBuilder, seconds_of
 from async_cassandra._statements.statements import PreparedStatement
 from async_cassandra._wire.responses import Prepared, Response
-from async_cassandra.exceptions import QueryError, QueryTimeoutError
+from async_cassandra.exceptions import QueryError, QueryTimeoutError, SessionClosedError
 
 MAX_STATEMENTS = 1024
 # Outstanding PREPAREs on a connection that is being taught what the session knows.

@@ -3,7 +3,7 @@
 That module refuses its own import when libev, asyncore, gevent and eventlet are all missing, which
 is so on Alpine, in builds from source and on Python 3.12 and later. This library brings its own
 connection class, so a stand-in for the asyncore reactor is shown to that one import and taken away
-again. Where the driver finds a class, nothing is touched.
+again. Where the driver finds a class, nothing is touched. It happens when this module is imported.
 """
 
 import importlib
@@ -14,6 +14,8 @@ from typing import Any, Never
 import cassandra
 import cassandra.io
 from cassandra.connection import Connection
+
+__all__ = ["NoHostAvailable", "UserTypeDoesNotExist"]
 
 _STAND_IN = "cassandra.io.asyncorereactor"
 
@@ -37,15 +39,15 @@ class NoDefaultConnection(Connection):
         )
 
 
-def import_driver_cluster() -> ModuleType:
-    """Import ``cassandra.cluster``, with the stand-in only if the driver would fail without."""
+def _import_driver_cluster() -> None:
+    """Import ``cassandra.cluster``, with the stand-in if the driver would fail without."""
     if "cassandra.cluster" in sys.modules or _finds_own_class():
-        return importlib.import_module("cassandra.cluster")
+        return
     reactor = ModuleType(_STAND_IN)
     reactor.AsyncoreConnection = NoDefaultConnection  # type: ignore[attr-defined]
     sys.modules[_STAND_IN] = reactor
     try:
-        return importlib.import_module("cassandra.cluster")
+        importlib.import_module("cassandra.cluster")
     finally:
         sys.modules.pop(_STAND_IN, None)
         vars(cassandra.io).pop("asyncorereactor", None)
@@ -59,3 +61,8 @@ def _finds_own_class() -> bool:
             continue
         return True
     return False
+
+
+_import_driver_cluster()
+
+from cassandra.cluster import NoHostAvailable, UserTypeDoesNotExist  # noqa: E402
