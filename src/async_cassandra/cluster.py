@@ -38,7 +38,7 @@ from async_cassandra.retry_policy import DefaultRetryPolicy
 from async_cassandra.session import AsyncCassandraSession, exact_keyspace
 from async_cassandra.tls import TlsOptions, chosen_context, chosen_names
 
-__all__ = ["AsyncCluster"]
+__all__ = ["AsyncCluster", "ClientOptions"]
 
 CONNECT_TIMEOUT = 30.0
 # By setting of the driver's cluster, what STARTUP calls it.
@@ -248,7 +248,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
                 "or give connect() a longer timeout",
                 error,
             ) from error
-        session = AsyncCassandraSession(self, core, metrics)
+        session = AsyncCassandraSession._of(self, core, metrics)
         self._sessions.append(session)
         return session
 

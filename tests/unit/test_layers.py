@@ -125,3 +125,13 @@ def test_threads_start_in_the_bridge_only() -> None:
         if layer(module) != "server" and STARTS_THREADS.search(path.read_text())
     }
     assert starting <= {"async_cassandra._driver.bridge"}
+
+
+def test_the_core_of_a_session_is_reached_by_its_own_face_only() -> None:
+    """What others show of a session is its picture, which ``session.stats()`` gives."""
+    reaching = {
+        module
+        for path, module in FILES.items()
+        if re.search(r"\._core\b", path.read_text()) and layer(module) in ("face", "contrib")
+    }
+    assert reaching == {"async_cassandra._session_settings", "async_cassandra.session"}

@@ -39,6 +39,8 @@ class ClientOptions:
         big-endian, which keep their page in memory
     """
 
+    __module__ = "async_cassandra.cluster"
+
     connections_per_node: int = 1
     max_in_flight: int = 2048
     max_queued: int = 100_000

@@ -178,7 +178,7 @@ class Preparer:
         for pool in self._executor.nodes.values() if self._on_all_nodes else ():
             if pool is not node and pool.connections:
                 self._teach_one(pool.connections[0], prepared)
-        return PreparedStatement(prepared, self._builder.version)
+        return PreparedStatement._of(prepared, self._builder.version)
 
     async def _ask(
         self, query: str, keyspace: str | None, options: CallOptions
