@@ -365,10 +365,6 @@ class ControlPlane:
         usable.load_balancing_policy = self.profile().load_balancing_policy
         return usable
 
-    async def load_keyspace(self, keyspace: str) -> None:
-        """Have the keyspace's requests routed by token; else its first ones are sent in turn."""
-        await self.run(self.router.load_keyspace, keyspace)
-
     def register_user_type(self, keyspace: str, name: str, klass: type) -> None:
         """Have values of a user-defined type read as, and written from, instances of the class.
 
