@@ -34,6 +34,18 @@ def test_page_has_the_options_with_their_defaults() -> None:
     assert set(re.findall(r"(\w+)=", shown)) == names
 
 
+def test_page_has_the_arguments_of_the_cluster_with_their_defaults() -> None:
+    shown = re.findall(r"`AsyncCluster(\([^`]*\))`", PAGE.read_text())[0]
+    real = inspect.signature(async_cassandra.AsyncCluster)
+    plain = [each.replace(annotation=each.empty) for each in real.parameters.values()]
+    assert " ".join(shown.split()) == str(inspect.Signature(plain))
+
+
+def test_every_argument_of_the_cluster_is_described() -> None:
+    described = re.findall(r":param (\w+):", inspect.getdoc(async_cassandra.AsyncCluster) or "")
+    assert described == list(inspect.signature(async_cassandra.AsyncCluster).parameters)
+
+
 def test_fields_of_docstrings_become_lists() -> None:
     text = inspect.cleandoc("""Do it with :class:`.build.Thing` and ``code``.
 
