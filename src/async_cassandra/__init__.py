@@ -5,8 +5,7 @@ from importlib.metadata import metadata as _metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from async_cassandra._session.config import ClientOptions
-    from async_cassandra.cluster import AsyncCluster
+    from async_cassandra.cluster import AsyncCluster, ClientOptions
     from async_cassandra.exceptions import (
         AsyncCassandraError,
         AuthenticationError,
@@ -101,8 +100,10 @@ __email__ = "maintainers@users.noreply.github.com"
 # installed, and so does ``python -m async_cassandra.server``: the compiled core and the driver are
 # imported when one of their names is first used.
 _NAMES = {
-    "._session.config": ("ClientOptions",),
-    ".cluster": ("AsyncCluster",),
+    ".cluster": (
+        "AsyncCluster",
+        "ClientOptions",
+    ),
     ".exceptions": (
         "AsyncCassandraError",
         "AuthenticationError",
@@ -156,7 +157,6 @@ _NAMES = {
     ".tls": ("TlsOptions",),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
-_PUBLIC_MODULES = frozenset(name for name in _NAMES if not name.startswith("._"))
 
 
 if not TYPE_CHECKING:  # it would make every name a known one
@@ -166,7 +166,7 @@ if not TYPE_CHECKING:  # it would make every name a known one
             value: object = getattr(_import_module(__name__ + _MODULES[name]), name)
             globals()[name] = value
             return value
-        if f".{name}" in _PUBLIC_MODULES:
+        if f".{name}" in _NAMES:
             return _import_module(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -1,4 +1,4 @@
-"""What collectors receive, and how queries are named; :mod:`.metrics` has it all for users."""
+"""What collectors take, and queries without their literals; :mod:`.metrics` has it all for users."""
 
 import re
 from dataclasses import dataclass, field
@@ -7,18 +7,8 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from cassandra.query import (
-    BatchStatement,
-    BoundStatement,
-    PreparedStatement,
-    SimpleStatement,
-    Statement,
-)
-
 from async_cassandra._session.core import SessionCore
 from async_cassandra._session.request_stats import RequestStats
-
-__all__ = ["ConnectionMetrics", "MetricsCollector", "QueryMetrics", "query_hash", "sanitised"]
 
 
 def now_with_zone() -> datetime:
@@ -46,6 +36,8 @@ class QueryMetrics:
     :ivar result_size: rows in the result
     """
 
+    __module__ = "async_cassandra.metrics"
+
     query_hash: str
     duration: float
     success: bool
@@ -62,6 +54,8 @@ class ConnectionMetrics:
     :ivar response_time: seconds
     """
 
+    __module__ = "async_cassandra.metrics"
+
     host: str
     is_healthy: bool
     last_check: datetime
@@ -76,6 +70,8 @@ class MetricsCollector:
     Concurrency: called on the loop thread as each query finishes, and runs to its first ``await``
     before the query's caller continues: hand slow work to a thread.
     """
+
+    __module__ = "async_cassandra.metrics"
 
     def stats_of(self, core: SessionCore) -> RequestStats | None:
         """Return where a session's events may be counted directly, without :meth:`record_query`."""
@@ -110,7 +106,7 @@ _LISTS = re.compile(r"\?(?:\s*,\s*\?)+")
 _PASSWORD = re.compile(
     r"(\bPASSWORD\s*+=?+\s*+)(?!\?)(?:\"(?:[^\"]|\"\")*\"?|[^\s;]+)", re.IGNORECASE
 )
-_CACHED_TEXT = 4096
+CACHED_TEXT = 4096
 
 
 def _replacement(match: re.Match[str]) -> str:
@@ -140,22 +136,4 @@ _cached_text = lru_cache(maxsize=1024)(_sanitise)
 
 def sanitised(text: str) -> str:
     """Return a query without its literals, comments and superfluous white space; a list of literals counts as one."""
-    return _cached_text(text) if len(text) <= _CACHED_TEXT else _sanitise(text)
-
-
-_cached_hash = lru_cache(maxsize=1024)(hash_of)
-
-
-def query_hash(query: str | Statement | PreparedStatement) -> str:
-    """Return a name for a query that is equal for queries that differ only in their literals.
-
-    :return: 12 hexadecimal digits, after ``prepared_`` for a prepared statement
-    """
-    if isinstance(query, BoundStatement):
-        query = query.prepared_statement
-    if isinstance(query, PreparedStatement):
-        return f"prepared_{_cached_hash(query.query_string)}"
-    if isinstance(query, BatchStatement):
-        return _cached_hash("BATCH")
-    text = query.query_string if isinstance(query, SimpleStatement) else str(query)
-    return _cached_hash(text) if len(text) <= _CACHED_TEXT else hash_of(text)
+    return _cached_text(text) if len(text) <= CACHED_TEXT else _sanitise(text)

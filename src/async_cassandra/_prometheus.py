@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -13,6 +13,8 @@ from async_cassandra._collecting import (
     keep_latest,
 )
 from async_cassandra._session.core import SessionCore
+from async_cassandra._session.counters import SERIES, Kind, Series
+from async_cassandra._session.picture import SessionStats, picture_of
 from async_cassandra._session.request_stats import RequestStats
 
 if TYPE_CHECKING:
@@ -31,19 +33,6 @@ KINDS = ((False, "simple"), (True, "prepared"))
 OUTCOMES = ((False, "success"), (True, "failure"))
 OWN_LABELS = frozenset({"query_type", "success", "host", "error_type", "reason", "le"})
 
-# Name, help, and the attribute of RequestStats: these only ever grow.
-COUNTERS = (
-    ("cassandra_prepares_total", "Statements prepared", "prepares"),
-    ("cassandra_attempts_total", "Attempts sent to nodes", "attempts"),
-    ("cassandra_speculative_attempts_total", "Attempts beside a live one", "speculations"),
-    ("cassandra_speculative_wins_total", "Requests that such an attempt won", "speculative_wins"),
-    ("cassandra_queued_requests_total", "Requests that had to wait for a place", "queued"),
-    ("cassandra_pages_total", "Pages received", "pages"),
-    ("cassandra_rows_total", "Rows received", "rows"),
-    ("cassandra_connections_opened_total", "Connections opened", "connections_opened"),
-    ("cassandra_connections_lost_total", "Connections lost", "connections_lost"),
-)
-
 
 class PrometheusMetricsCollector(MetricsCollector):
     """Metrics for Prometheus; needs the extra ``async-cassandra[prometheus]``.
@@ -52,6 +41,8 @@ class PrometheusMetricsCollector(MetricsCollector):
     different labels; those with equal labels count together. If prometheus_client is missing, a
     warning is logged and nothing is recorded.
     """
+
+    __module__ = "async_cassandra.metrics"
 
     def __init__(
         self,
@@ -65,7 +56,7 @@ class PrometheusMetricsCollector(MetricsCollector):
         labels = dict(labels or {})
         if taken := labels.keys() & OWN_LABELS:
             raise ValueError(f"these metrics set the label {taken.pop()!r} themselves")
-        self._series: _Series | None = None
+        self._series: _LabelledSeries | None = None
         try:
             import prometheus_client
         except ImportError:
@@ -102,7 +93,7 @@ class PrometheusMetricsCollector(MetricsCollector):
         return {"message": "Metrics are exposed through the Prometheus registry"}
 
 
-class _Series:
+class _LabelledSeries:
     """All series with one set of constant labels."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
@@ -113,10 +104,19 @@ class _Series:
         self.cores: WeakSet[SessionCore] = WeakSet()
 
     def collect(self) -> "Iterator[Metric]":
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
         yield from self._queries()
-        yield from self._counters()
-        yield from self._sessions()
-        yield from self._hosts()
+        live = [core for core in list(self.cores) if core.unusable is None]
+        pictures = [picture_of(core, with_latencies=False) for core in live]
+        for series in SERIES:
+            is_count = series.kind in (Kind.COUNT, Kind.COUNTS)
+            family = (CounterMetricFamily if is_count else GaugeMetricFamily)(
+                series.name, series.text, labels=[*self.names, *series.label.split()]
+            )
+            for value, figure in self._figures(series, pictures).items():
+                family.add_metric([*self.values, *[value] * bool(series.label)], float(figure))
+            yield family
 
     def _queries(self) -> "Iterator[Metric]":
         from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
@@ -138,61 +138,30 @@ class _Series:
         yield durations
         yield totals
 
-    def _counters(self) -> "Iterator[Metric]":
-        from prometheus_client.metrics_core import CounterMetricFamily
+    def _figures(self, series: Series, pictures: Sequence[SessionStats]) -> dict[str, float]:
+        """What is known of a series by its label's value, which is empty where it has no label."""
+        match series.kind:
+            case Kind.COUNT:
+                return {"": getattr(self.stats, series.attribute)}
+            case Kind.COUNTS:
+                return dict(getattr(self.stats, series.attribute))
+            case Kind.REQUESTS:
+                return {"": sum(getattr(picture, series.attribute) for picture in pictures)}
+            case Kind.NODES:
+                return _by_host(series.attribute, pictures)
+            case Kind.CHECKS:
+                return {host: float(healthy) for host, healthy in self.health.copy().items()}
 
-        for name, text, attribute in COUNTERS:
-            counter = CounterMetricFamily(name, text, labels=self.names)
-            counter.add_metric(self.values, getattr(self.stats, attribute))
-            yield counter
-        for name, text, label, found in (
-            ("cassandra_errors_total", "Failed queries", "error_type", self.stats.errors),
-            ("cassandra_retries_total", "Requests sent again", "reason", self.stats.retries),
-        ):
-            counter = CounterMetricFamily(name, text, labels=[*self.names, label])
-            for reason, count in list(found.items()):
-                counter.add_metric([*self.values, reason], count)
-            yield counter
 
-    def _sessions(self) -> "Iterator[Metric]":
-        from prometheus_client.metrics_core import GaugeMetricFamily
-
-        executors = [core.executor for core in list(self.cores) if core.unusable is None]
-        waiting = sum(executor.queued for executor in executors)
-        running = sum(executor.running for executor in executors)
-        for name, text, value in (
-            ("cassandra_requests_in_flight", "Requests sent and not finished", running - waiting),
-            ("cassandra_requests_queued", "Requests that wait for a place", waiting),
-        ):
-            gauge = GaugeMetricFamily(name, text, labels=self.names)
-            gauge.add_metric(self.values, value)
-            yield gauge
-
-    def _hosts(self) -> "Iterator[Metric]":
-        from prometheus_client.metrics_core import GaugeMetricFamily
-
-        open_ones: dict[str, int] = {}
-        orphaned: dict[str, int] = {}
-        up: dict[str, bool] = {}
-        for core in list(self.cores):
-            if core.unusable is not None:
-                continue
-            for host, pool in list(core.nodes.pools.items()):
-                address = str(host.address)
-                open_ones[address] = open_ones.get(address, 0) + len(pool.connections)
-                orphans = sum(connection.orphans for connection in pool.watched())
-                orphaned[address] = orphaned.get(address, 0) + orphans
-                up[address] = up.get(address, False) or pool.is_open
-        for name, text, found in (
-            ("cassandra_connections", "Open connections", open_ones),
-            ("cassandra_orphaned_stream_ids", "Ids whose late response is due", orphaned),
-            ("cassandra_node_up", "Whether a session has a connection to it", up),
-            ("cassandra_connection_healthy", "Whether it answered its last check", self.health),
-        ):
-            gauge = GaugeMetricFamily(name, text, labels=[*self.names, "host"])
-            for address, value in list(found.items()):
-                gauge.add_metric([*self.values, address], float(value))
-            yield gauge
+def _by_host(attribute: str, pictures: Sequence[SessionStats]) -> dict[str, float]:
+    """The sum over the sessions; of what is true or false, whether it is true for one."""
+    found: dict[str, float] = {}
+    for picture in pictures:
+        for node in picture.nodes:
+            figure, before = getattr(node, attribute), found.get(node.address, 0.0)
+            is_flag = isinstance(figure, bool)
+            found[node.address] = max(before, float(figure)) if is_flag else before + figure
+    return found
 
 
 class _SeriesOfRegistry:
@@ -202,10 +171,10 @@ class _SeriesOfRegistry:
     """
 
     def __init__(self) -> None:
-        self.by_labels: dict[tuple[tuple[str, str], ...], _Series] = {}
+        self.by_labels: dict[tuple[tuple[str, str], ...], _LabelledSeries] = {}
 
     def describe(self) -> "Iterable[Metric]":
-        return list(_Series({}).collect())
+        return list(_LabelledSeries({}).collect())
 
     def collect(self) -> "Iterable[Metric]":
         families: dict[str, Metric] = {}
@@ -220,7 +189,7 @@ class _SeriesOfRegistry:
 _registered: "WeakKeyDictionary[CollectorRegistry, _SeriesOfRegistry]" = WeakKeyDictionary()
 
 
-def _shared_series(registry: "CollectorRegistry", labels: Mapping[str, str]) -> _Series:
+def _shared_series(registry: "CollectorRegistry", labels: Mapping[str, str]) -> _LabelledSeries:
     shared = _registered.get(registry)
     if shared is None:
         shared = _SeriesOfRegistry()
@@ -228,5 +197,5 @@ def _shared_series(registry: "CollectorRegistry", labels: Mapping[str, str]) -> 
         _registered[registry] = shared
     key = tuple(sorted(labels.items()))
     if key not in shared.by_labels:
-        shared.by_labels[key] = _Series(labels)
+        shared.by_labels[key] = _LabelledSeries(labels)
     return shared.by_labels[key]

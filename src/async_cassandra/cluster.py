@@ -5,7 +5,6 @@ import math
 import os
 import ssl
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ from cassandra.policies import LoadBalancingPolicy, ReconnectionPolicy, RetryPol
 
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT, Cluster
+from async_cassandra._driver.cluster_settings import IDLE_HEARTBEAT_INTERVAL, startup_names
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._driver.counterparts import ASSIGNED_ON_CLUSTER, CLUSTER, DriverFace
 from async_cassandra._driver.request_settings import checked_timeout
@@ -24,7 +24,7 @@ from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.handshake import ConnectOptions
 from async_cassandra._request.budget import Budget
 from async_cassandra._request.faults import connect_fault
-from async_cassandra._session.config import IDLE_HEARTBEAT_INTERVAL, ClientOptions
+from async_cassandra._session.config import ClientOptions
 from async_cassandra._session.core import SessionCore
 from async_cassandra._watch.observer import Observer, Observers
 from async_cassandra.exceptions import (
@@ -38,15 +38,9 @@ from async_cassandra.retry_policy import DefaultRetryPolicy
 from async_cassandra.session import AsyncCassandraSession, exact_keyspace
 from async_cassandra.tls import TlsOptions, chosen_context, chosen_names
 
-__all__ = ["AsyncCluster"]
+__all__ = ["AsyncCluster", "ClientOptions"]
 
 CONNECT_TIMEOUT = 30.0
-# By setting of the driver's cluster: its name in STARTUP.
-STARTUP_NAMES = {
-    "application_name": "APPLICATION_NAME",
-    "application_version": "APPLICATION_VERSION",
-    "client_id": "CLIENT_ID",
-}
 
 
 class AsyncCluster(DriverFace, AsyncClosing):
@@ -70,6 +64,10 @@ class AsyncCluster(DriverFace, AsyncClosing):
         for no limit
     :param idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 or
         ``None`` for never
+    :param schema_event_refresh_window: seconds over which reading the schema again is spread after a
+        node told of a change; 0 for at once, below 0 for never
+    :param topology_event_refresh_window: the same for nodes that come, go or move
+    :param status_event_refresh_window: the same for nodes that go up or down
     :param compression: ``"lz4"`` (or ``True``) to compress what is sent and received, with the
         ``lz4`` extra
     :param tls: turns TLS on, with certificates and host names verified: ``True`` trusts the system's
@@ -114,16 +112,10 @@ class AsyncCluster(DriverFace, AsyncClosing):
     ) -> None:
         self._compression = _lz4(compression)
         self._options = _checked(client_options)
-        if self._options.idle_heartbeat_interval is not IDLE_HEARTBEAT_INTERVAL:
-            idle_heartbeat_interval = _agreed(self._options, idle_heartbeat_interval)
         self._budget = budget_of(self._options)
         self._metrics = _checked_metrics(metrics)
         self._observers = _checked_observers(observers)
-        self._names = {
-            option: str(kwargs[setting])
-            for setting, option in STARTUP_NAMES.items()
-            if kwargs.get(setting) is not None
-        }
+        self._names = startup_names(kwargs)
         kwargs["default_retry_policy"] = _retry_policy(retry_policy, kwargs)
         self._control = ControlPlane(
             contact_points=contact_points,
@@ -137,15 +129,13 @@ class AsyncCluster(DriverFace, AsyncClosing):
             executor_threads=executor_threads,
             max_schema_agreement_wait=max_schema_agreement_wait,
             control_connection_timeout=control_connection_timeout,
-            idle_heartbeat_interval=idle_heartbeat_interval,
+            idle_heartbeat_interval=_agreed(self._options, idle_heartbeat_interval),
             compression=self._compression is not None,
             schema_event_refresh_window=schema_event_refresh_window,
             topology_event_refresh_window=topology_event_refresh_window,
             status_event_refresh_window=status_event_refresh_window,
             **kwargs,
         )
-        idle = idle_heartbeat_interval or 0
-        self._options = replace(self._options, idle_heartbeat_interval=idle)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._starting: asyncio.Task[None] | None = None
@@ -248,7 +238,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
                 "or give connect() a longer timeout",
                 error,
             ) from error
-        session = AsyncCassandraSession(self, core, metrics)
+        session = AsyncCassandraSession._of(self, core, metrics)
         self._sessions.append(session)
         return session
 
@@ -468,9 +458,11 @@ def _checked_observers(observers: Sequence[Observer]) -> tuple[Observer, ...]:
     return tuple(observers)
 
 
-def _agreed(options: ClientOptions, interval: float | None) -> float:
-    """Return the options' heartbeat interval; the cluster's must not differ from it."""
+def _agreed(options: ClientOptions, interval: float | None) -> float | None:
+    """The heartbeat's interval of the cluster, or of the options if the cluster's says nothing else."""
     chosen = options.idle_heartbeat_interval
+    if chosen is None:
+        return interval
     if interval is not IDLE_HEARTBEAT_INTERVAL and (interval or 0) != chosen:
         raise ConfigurationError(
             f"idle_heartbeat_interval={interval!r} of the cluster and "

@@ -9,19 +9,26 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, Literal
 from weakref import WeakSet
 
-from cassandra.query import PreparedStatement, Statement
+from cassandra.query import (
+    BatchStatement,
+    BoundStatement,
+    PreparedStatement,
+    SimpleStatement,
+    Statement,
+)
 
 from async_cassandra._collecting import (
+    CACHED_TEXT,
     ConnectionMetrics,
     MetricsCollector,
     QueryMetrics,
     hash_of,
     keep_latest,
     now_with_zone,
-    query_hash,
 )
 from async_cassandra._prometheus import PrometheusMetricsCollector
 from async_cassandra._request.prepared import PreparedQuery
@@ -51,6 +58,24 @@ TOP_QUERIES = 10
 type Key = PreparedQuery | str | tuple[str]
 type Record = tuple[Key, float, float, str | None, int, int]
 PERCENTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999))
+
+
+_cached_hash = lru_cache(maxsize=1024)(hash_of)
+
+
+def query_hash(query: str | Statement | PreparedStatement) -> str:
+    """Return a name for a query that is equal for queries that differ only in their literals.
+
+    :return: 12 hexadecimal digits, after ``prepared_`` for a prepared statement
+    """
+    if isinstance(query, BoundStatement):
+        query = query.prepared_statement
+    if isinstance(query, PreparedStatement):
+        return f"prepared_{_cached_hash(query.query_string)}"
+    if isinstance(query, BatchStatement):
+        return _cached_hash("BATCH")
+    text = query.query_string if isinstance(query, SimpleStatement) else str(query)
+    return _cached_hash(text) if len(text) <= CACHED_TEXT else hash_of(text)
 
 
 class InMemoryMetricsCollector(MetricsCollector):

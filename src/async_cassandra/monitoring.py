@@ -257,8 +257,8 @@ class ConnectionMonitor:
         }
 
     def _open_connections(self, host: Host) -> int:
-        pool = self.session._core.nodes.pools.get(host)
-        return 0 if pool is None else len(pool.connections)
+        node = self.session._node(host)
+        return 0 if node is None else node.connections
 
     def _driver_cluster(self) -> Cluster:
         cluster = self.session.cluster._cluster

@@ -1,7 +1,7 @@
 """The session: where statements are executed."""
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from cassandra.encoder import Encoder
 from cassandra.pool import Host
@@ -12,8 +12,9 @@ from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT
 from async_cassandra._request.call import CallOptions
 from async_cassandra._request.request import Request
 from async_cassandra._results.records import RowT
-from async_cassandra._results.result_set import AsyncResultSet, whole_result
+from async_cassandra._results.result_set import AsyncResultSet, result_of, whole_result
 from async_cassandra._session.core import SessionCore
+from async_cassandra._session.picture import NodeStats, SessionStats, node_of, picture_of
 from async_cassandra._session_settings import SessionSettings
 from async_cassandra._statements.build import seconds_of
 from async_cassandra._statements.prepare import run
@@ -31,7 +32,6 @@ from async_cassandra.exceptions import (
     shown,
 )
 from async_cassandra.metrics import MetricsMiddleware
-from async_cassandra.stats import SessionStats, session_stats
 from async_cassandra.streaming import AsyncStreamingResultSet, StreamConfig
 
 if TYPE_CHECKING:
@@ -49,16 +49,23 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
     once.
     """
 
-    def __init__(
-        self,
-        cluster: "AsyncCluster",
-        core: SessionCore,
-        metrics: MetricsMiddleware | None = None,
-    ) -> None:
-        self._cluster = cluster
-        self._core = core
-        self._metrics = metrics
-        self._closing: asyncio.Task[None] | None = None
+    _cluster: "AsyncCluster"
+    _metrics: MetricsMiddleware | None
+    _closing: asyncio.Task[None] | None = None
+
+    def __init__(self) -> None:
+        """Refused: a session comes from a cluster, connected."""
+        raise TypeError("get a session from AsyncCluster.connect()")
+
+    @classmethod
+    def _of(
+        cls, cluster: "AsyncCluster", core: SessionCore, metrics: MetricsMiddleware | None
+    ) -> Self:
+        session = cls.__new__(cls)
+        session._cluster = cluster
+        session._core = core
+        session._metrics = metrics
+        return session
 
     @classmethod
     async def create(
@@ -102,7 +109,11 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
 
     def stats(self) -> SessionStats:
         """Return what the session is doing and has done so far; ``print`` it to read it."""
-        return session_stats(self._core)
+        return picture_of(self._core)
+
+    def _node(self, host: Host) -> NodeStats | None:
+        """One node of :meth:`stats`; ``None`` if the session does not use it."""
+        return node_of(self._core, host)
 
     async def execute(
         self,
@@ -211,7 +222,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         assert response is not None
         if response.page is None:
             await self._core.agreement.follow(response, request.coordinator)
-            return AsyncResultSet(request, response, self._core.traces)
+            return result_of(request, response, self._core.traces)
         pages = [response.page]
         warnings: list[str] = []
         next_state = response.paging_state
@@ -223,9 +234,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
             pages.append(another.page)
             warnings += another.warnings or ()
             next_state = another.paging_state
-        return AsyncResultSet(
-            request, response, self._core.traces, tuple(pages), next_state, warnings
-        )
+        return result_of(request, response, self._core.traces, tuple(pages), next_state, warnings)
 
     async def execute_stream(
         self,
@@ -275,9 +284,7 @@ class AsyncCassandraSession(SessionSettings, AsyncClosing):
         response = await run(request)
         if response is not None and response.page is None:
             await core.agreement.follow(response, request.coordinator)
-        return AsyncStreamingResultSet(
-            core.builder, request, response, request.call.row_factory, config
-        )
+        return AsyncStreamingResultSet._of(request, response, config)
 
     async def execute_batch(
         self,

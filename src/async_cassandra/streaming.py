@@ -12,7 +12,6 @@ from async_cassandra._closing import AsyncClosing
 from async_cassandra._request.request import Request
 from async_cassandra._results.records import RecordType, RowT_co
 from async_cassandra._results.result_set import row_maker
-from async_cassandra._statements.build import RequestBuilder
 from async_cassandra._statements.prepare import run
 from async_cassandra._statements.statements import RowFactory
 from async_cassandra._wire.errors import ColumnDecodeError as WireDecodeError
@@ -73,29 +72,34 @@ class AsyncStreamingResultSet(AsyncClosing, Generic[RowT_co]):  # noqa: UP046
     :ivar total_rows_fetched: rows in them
     """
 
-    def __init__(
-        self,
-        builder: RequestBuilder,
-        request: Request,
-        response: Response | None,
-        row_factory: RowFactory | RecordType,
-        config: StreamConfig,
-    ) -> None:
-        self._builder = builder
-        self._request = request
-        self._row_factory = row_factory
-        self._config = config
-        self._ahead: Request | None = None
-        self._next_state: bytes | None = None
-        self._cursor: PageCursor | None = None
-        self._buffer: list[RowT_co] = []
-        self._unmade: list[Any] = []
-        self._position = 0
-        self._failure: Exception | None = None
-        self._over = False
-        self.page_number: int = 0
-        self.total_rows_fetched: int = 0
-        self._take(response)
+    _request: Request
+    _row_factory: RowFactory | RecordType
+    _config: StreamConfig
+    _buffer: list[RowT_co]
+    _unmade: list[Any]
+    _ahead: Request | None = None
+    _next_state: bytes | None = None
+    _cursor: PageCursor | None = None
+    _position = 0
+    _failure: Exception | None = None
+    _over = False
+    page_number: int = 0
+    total_rows_fetched: int = 0
+
+    def __init__(self) -> None:
+        """Refused: a stream comes from a session, with its first page."""
+        raise TypeError("get a stream from AsyncCassandraSession.execute_stream()")
+
+    @classmethod
+    def _of(cls, request: Request, response: Response | None, config: StreamConfig) -> Self:
+        stream = cls.__new__(cls)
+        stream._request = request
+        stream._row_factory = request.call.row_factory
+        stream._config = config
+        stream._buffer = []
+        stream._unmade = []
+        stream._take(response)
+        return stream
 
     @property
     def has_more_pages(self) -> bool:

@@ -21,7 +21,7 @@ from async_cassandra._request.plan import Routes
 from async_cassandra._request.prepared import PreparedQuery
 from async_cassandra._request.request import Request
 from async_cassandra._request.timers import TimerQueue
-from async_cassandra._results.result_set import AsyncResultSet
+from async_cassandra._results.result_set import AsyncResultSet, result_of
 from async_cassandra._session.request_stats import RequestStats
 from async_cassandra._statements.build import RequestBuilder
 from async_cassandra._watch.latencies import LatencyTracker, PercentilePlan
@@ -84,7 +84,7 @@ def query() -> Request:
 
 
 def result() -> AsyncResultSet[Any]:
-    return AsyncResultSet(query(), rows_response(), NOTHING)
+    return result_of(query(), rows_response(), NOTHING)
 
 
 def tracker() -> LatencyTracker:

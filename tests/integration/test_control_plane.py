@@ -139,7 +139,8 @@ async def test_replicas_are_those_of_the_driver(
 ) -> None:
     async with connected(cassandra_server) as plane:
         assert plane.metadata is not None
-        await plane.load_keyspace(cassandra_keyspace)
+        plane.router.want_keyspace(cassandra_keyspace)
+        await plane.run(plane.router.rebuild)
         routing = plane.router.routing(plane.profile())
         assert routing is not None
         ring = routing.rings[cassandra_keyspace]

@@ -194,7 +194,9 @@ async def test_policy_of_profile_chooses(
     cluster = AsyncCluster(**cluster_options(three_nodes), execution_profiles=profiles)
     async with cluster, cluster.connect(KEYSPACE) as session:
         select = await session.prepare("SELECT v FROM one WHERE id = ?")
-        await session._core.control.load_keyspace(KEYSPACE)
+        control = session._core.control
+        control.router.want_keyspace(KEYSPACE)
+        await control.run(control.router.rebuild)
         share = await share_on_replica(
             session, lambda key: session.execute(select, (key,)), lambda key: key.to_bytes(4)
         )

@@ -294,7 +294,7 @@ async def test_own_attribute_of_a_subclass_is_kept() -> None:
         client_protocol_handler: Any = None
 
     async with connected() as (_, session):
-        mine = Mine(session.cluster, session._core)
+        mine = Mine._of(session.cluster, session._core, None)
         mine.client_protocol_handler = 5
         mine.label = "mine"  # type: ignore[attr-defined]
         assert (mine.client_protocol_handler, mine.label) == (5, "mine")  # type: ignore[attr-defined]

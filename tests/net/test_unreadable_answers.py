@@ -11,7 +11,7 @@ from cassandra import protocol
 from cassandra.policies import ConstantSpeculativeExecutionPolicy, RetryPolicy
 
 from async_cassandra import exceptions
-from async_cassandra._driver.errors import ConnectionBrokenError, ConnectionLostError
+from async_cassandra.exceptions import ConnectionBrokenError, ConnectionLostError
 from tests.net.test_retry_gate import Decided
 from tests.support.native_protocol import Opcode, Writer
 from tests.support.peer_replies import ErrorCode, error_body, prepared_body, rows_body

@@ -54,6 +54,8 @@ def test_heartbeat_of_cluster_and_options_must_agree() -> None:
     AsyncCluster(client_options=options)
     AsyncCluster(client_options=options, idle_heartbeat_interval=5)
     AsyncCluster(idle_heartbeat_interval=5, client_options=ClientOptions(fetch_size=10))
+    assert AsyncCluster()._control.idle_heartbeat_interval == 30
+    assert AsyncCluster(client_options=options)._control.idle_heartbeat_interval == 5
     for other in (30.0, 0, None):
         with pytest.raises(ConfigurationError, match=r"idle_heartbeat_interval.*ClientOptions"):
             AsyncCluster(client_options=options, idle_heartbeat_interval=other)

@@ -13,12 +13,22 @@ from async_cassandra._cql.analysis import (
     StatementKind,
     analyze,
 )
+from async_cassandra._cql.tokens import TokenKind, read_tokens
 
 NONE = MarkerStyle.NONE
 POSITIONAL = MarkerStyle.POSITIONAL
 NAMED = MarkerStyle.NAMED
 PERCENT_POSITIONAL = MarkerStyle.PERCENT_POSITIONAL
 PERCENT_NAMED = MarkerStyle.PERCENT_NAMED
+
+
+def names_of_markers(query: str) -> tuple[str, ...]:
+    """The markers of a query in their order; ``?`` has no name."""
+    return tuple(
+        token.text.removeprefix(":")
+        for token in read_tokens(query)
+        if token.kind is TokenKind.MARKER
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,13 +80,7 @@ PERCENT_NAMED = MarkerStyle.PERCENT_NAMED
         ("SELECT a % s FROM t", NONE, (), 0),
         ("SELECT a FROM t WHERE k LIKE '%x'", NONE, (), 0),
         ("SELECT a FROM t WHERE k LIKE '%s' AND c = ?", POSITIONAL, (), 1),
-        ("SELECT a FROM t WHERE k = %s", PERCENT_POSITIONAL, (), 1),
-        ("SELECT a FROM t WHERE k = '%s'", PERCENT_POSITIONAL, (), 1),
-        ("SELECT a FROM t WHERE k LIKE '100%%' AND c = %s", PERCENT_POSITIONAL, (), 1),
         ("SELECT a FROM t WHERE k LIKE '%%s'", NONE, (), 0),
-        ("SELECT a FROM t WHERE k = %(Key)s AND c = %(c d)s", PERCENT_NAMED, ("Key", "c d"), 2),
-        ("INSERT INTO t (a) VALUES (%s); -- '", PERCENT_POSITIONAL, (), 1),
-        ("SELECT a FROM t WHERE k = '?' AND c = %s", PERCENT_POSITIONAL, (), 1),
         ("SELECT 'unterminated ? :x", NONE, (), 0),
         ('SELECT "unterminated ? :x', NONE, (), 0),
         ("SELECT $$unterminated ? :x", NONE, (), 0),
@@ -89,9 +93,24 @@ PERCENT_NAMED = MarkerStyle.PERCENT_NAMED
 def test_markers_are_found_only_in_code(
     query: str, style: MarkerStyle, names: tuple[str, ...], count: int
 ) -> None:
-    info = analyze(query)
+    assert analyze(query).markers is style
+    assert names_of_markers(query) == (names or ("?",) * count)
+    assert len(names_of_markers(query)) == count
 
-    assert (info.markers, info.marker_names, info.marker_count) == (style, names, count)
+
+@pytest.mark.parametrize(
+    ("query", "style"),
+    [
+        ("SELECT a FROM t WHERE k = %s", PERCENT_POSITIONAL),
+        ("SELECT a FROM t WHERE k = '%s'", PERCENT_POSITIONAL),
+        ("SELECT a FROM t WHERE k LIKE '100%%' AND c = %s", PERCENT_POSITIONAL),
+        ("SELECT a FROM t WHERE k = %(Key)s AND c = %(c d)s", PERCENT_NAMED),
+        ("INSERT INTO t (a) VALUES (%s); -- '", PERCENT_POSITIONAL),
+        ("SELECT a FROM t WHERE k = '?' AND c = %s", PERCENT_POSITIONAL),
+    ],
+)
+def test_markers_of_formatting_are_found_in_text_too(query: str, style: MarkerStyle) -> None:
+    assert analyze(query).markers is style
 
 
 @pytest.mark.parametrize(
@@ -384,18 +403,18 @@ def test_text_never_hides_that_a_write_is_harmless(texts: list[str]) -> None:
 
 @given(st.lists(_TEXT, min_size=2, max_size=6))
 def test_positional_markers_are_counted_between_any_text(texts: list[str]) -> None:
-    info = analyze(" ? ".join(texts))
+    query = " ? ".join(texts)
 
-    assert info.markers is POSITIONAL
-    assert info.marker_count == len(texts) - 1
+    assert analyze(query).markers is POSITIONAL
+    assert names_of_markers(query) == ("?",) * (len(texts) - 1)
 
 
 @given(st.lists(_TEXT, min_size=2, max_size=6))
 def test_named_markers_are_named_between_any_text(texts: list[str]) -> None:
-    info = analyze(" :n ".join(texts))
+    query = " :n ".join(texts)
 
-    assert info.markers is NAMED
-    assert info.marker_names == ("n",) * (len(texts) - 1)
+    assert analyze(query).markers is NAMED
+    assert names_of_markers(query) == ("n",) * (len(texts) - 1)
 
 
 @given(

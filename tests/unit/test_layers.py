@@ -14,9 +14,10 @@ BELOW: dict[str, set[str]] = {
     "_compiled": set(),
     "_library": {"_compiled"},
     "_wire": {"_library"},
-    "exceptions": {"_wire", "cassandra"},
+    "_default_connection": {"cassandra"},
+    "exceptions": {"_default_connection", "_wire", "cassandra"},
     "_net": {"_wire", "_library", "asyncio"},
-    "_driver": {"_wire", "_library", "exceptions", "asyncio", "cassandra"},
+    "_driver": {"_wire", "_library", "_default_connection", "exceptions", "asyncio", "cassandra"},
     "_watch": {"_library"},
     "_cql": {"_driver", "_wire", "exceptions", "cassandra"},
     "_request": {"_watch", "_cql", *BELOW_REQUESTS},
@@ -124,3 +125,13 @@ def test_threads_start_in_the_bridge_only() -> None:
         if layer(module) != "server" and STARTS_THREADS.search(path.read_text())
     }
     assert starting <= {"async_cassandra._driver.bridge"}
+
+
+def test_the_core_of_a_session_is_reached_by_its_own_face_only() -> None:
+    """What others show of a session is its picture, which ``session.stats()`` gives."""
+    reaching = {
+        module
+        for path, module in FILES.items()
+        if re.search(r"\._core\b", path.read_text()) and layer(module) in ("face", "contrib")
+    }
+    assert reaching == {"async_cassandra._session_settings", "async_cassandra.session"}

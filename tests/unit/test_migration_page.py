@@ -8,7 +8,7 @@ import pytest
 from cassandra.cluster import Cluster, Session
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster
-from async_cassandra._driver.cluster_settings import KINDS, REFUSED, REFUSED_IF_ON
+from async_cassandra._driver.cluster_settings import SETTINGS as KNOWN
 from async_cassandra._driver.counterparts import (
     ASSIGNED_ON_CLUSTER,
     ASSIGNED_ON_SESSION,
@@ -34,14 +34,13 @@ def tabled(section: str) -> dict[str, str]:
 def test_settings_of_cluster_are_all_there() -> None:
     said = tabled("Settings of Cluster")
     assert set(said) == SETTINGS
-    for name in REFUSED:
-        assert said[name].startswith("refused")
-    for name in REFUSED_IF_ON:
-        assert said[name].startswith("`False` only")
+    for name, setting in KNOWN.items():
+        assert said[name].startswith("refused") == bool(setting.refused), name
+        assert said[name].startswith("`False` only") == bool(setting.refused_if_on), name
 
 
-def test_every_setting_is_refused_or_of_a_kind() -> None:
-    assert set(KINDS) | set(REFUSED) == SETTINGS
+def test_every_setting_is_known() -> None:
+    assert set(KNOWN) == SETTINGS
 
 
 def test_members_of_session_and_cluster_are_all_there() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
+import pydoc
+import re
 from importlib import import_module
 from typing import Any
 
@@ -357,3 +360,56 @@ def test_metrics_are_built_by_position() -> None:
     assert (host.latency_ms, host.last_error, host.last_check) == (None, None, None)
     cluster = async_cassandra.ClusterMetrics(now, "name", 5, [host], 1, 1, 0)
     assert cluster.app_metrics == {}
+
+
+def public_modules() -> list[str]:
+    """Every module of the package without a part that begins with an underscore."""
+    below = pkgutil.walk_packages(async_cassandra.__path__, "async_cassandra.")
+    names = ["async_cassandra", *(module.name for module in below)]
+    return [name for name in names if "._" not in name]
+
+
+@pytest.mark.parametrize("name", public_modules())
+def test_public_names_say_where_they_are_imported_from(name: str) -> None:
+    """So that tracebacks, reprs and pickles name what a program can import."""
+    module = import_module(name)
+    for listed in getattr(module, "__all__", ()):
+        value = getattr(module, listed)
+        if not isinstance(value, type) and not inspect.isroutine(value):
+            continue
+        home: str = value.__module__
+        assert "._" not in home, f"{listed}: {home}"
+        assert getattr(import_module(home), value.__qualname__) is value
+
+
+@pytest.mark.parametrize(
+    ("name", "where_from"),
+    [
+        ("session.AsyncCassandraSession", r"AsyncCluster\.connect"),
+        ("result.AsyncResultSet", r"AsyncCassandraSession\.execute"),
+        ("result.TraceHandle", r"AsyncResultSet\.get_query_trace"),
+        ("streaming.AsyncStreamingResultSet", r"AsyncCassandraSession\.execute_stream"),
+        ("statements.PreparedStatement", r"AsyncCassandraSession\.prepare"),
+    ],
+)
+def test_class_that_programs_do_not_construct_says_where_it_comes_from(
+    name: str, where_from: str
+) -> None:
+    kind = find(name)
+    with pytest.raises(TypeError, match=where_from):
+        kind()
+    shown = pydoc.plain(pydoc.render_doc(kind))
+    calls = re.findall(rf"^ \|  ({kind.__name__}\(.*)$", shown, re.MULTILINE)
+    assert [call for call in calls if not call.startswith(f"{kind.__name__}()")] == []
+
+
+def test_every_error_is_one_that_programs_can_import() -> None:
+    def below(kind: type) -> set[type]:
+        return {kind}.union(*map(below, kind.__subclasses__()))
+
+    for kind in below(async_cassandra.AsyncCassandraError):
+        if kind.__module__.startswith("async_cassandra"):
+            assert getattr(import_module(kind.__module__), kind.__name__) is kind
+            assert kind.__module__ == "async_cassandra.exceptions"
+            assert kind.__name__ in import_module(kind.__module__).__all__
+            assert kind.__doc__

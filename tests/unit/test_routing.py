@@ -71,6 +71,12 @@ def make_router(topology: Topology) -> Router:
     return Router(topology, Bridge(SimpleNamespace()), lambda: None)  # type: ignore[arg-type]
 
 
+def load(router: Router, keyspace: str) -> None:
+    """Build a keyspace's ring here and now; ``want_keyspace`` has it done on another thread."""
+    router._keyspaces.add(keyspace)
+    router.rebuild()
+
+
 def routing_of(router: Router, topology: Topology) -> Routing:
     """The routing that the topology has now."""
     router.rebuild()
@@ -138,7 +144,7 @@ def test_replicas_are_the_drivers(token: int) -> None:
 def test_keyspace_that_does_not_exist_has_no_ring() -> None:
     topology = Topology(local_policy(), two_datacenters())
     router = make_router(topology)
-    router.load_keyspace("unknown")
+    load(router, "unknown")
     assert routing_of(router, topology).rings == {}
 
 
@@ -160,7 +166,7 @@ def test_rebuild_leaves_out_hosts_that_are_down() -> None:
     topology = Topology(local_policy(), [make_host(n) for n in range(1, 4)])
     topology.add_keyspace("ks", east="3")
     router = make_router(topology)
-    router.load_keyspace("ks")
+    load(router, "ks")
     down = topology.oracle("ks", 7)[0]
     down.set_down()
     topology.profile.load_balancing_policy.on_down(down)
@@ -173,7 +179,7 @@ def test_rebuild_sees_changed_replication() -> None:
     topology = Topology(local_policy(), [make_host(n) for n in range(1, 4)])
     topology.add_keyspace("ks", east="1")
     router = make_router(topology)
-    router.load_keyspace("ks")
+    load(router, "ks")
     assert len(replicas_of(router, topology, 7)) == 1
     topology.add_keyspace("ks", east="2")
     token_map = topology.metadata.token_map
@@ -231,4 +237,4 @@ async def test_wanted_keyspaces_ring_is_built_in_the_background() -> None:
 TOPOLOGY = Topology(local_policy(), two_datacenters())
 TOPOLOGY.add_keyspace("ks", east="2", west="1")
 ROUTER = make_router(TOPOLOGY)
-ROUTER.load_keyspace("ks")
+load(ROUTER, "ks")

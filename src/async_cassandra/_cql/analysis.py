@@ -58,9 +58,6 @@ class StatementInfo:
 
     :param markers: the style of the bind markers; a ``PERCENT`` style matters only if parameters
         are given: it is found in literals too, where the driver's formatting replaces it
-    :param marker_count: how often a marker occurs, repeated names included
-    :param marker_names: one name per marker in order of occurrence, ``:name`` as the server spells
-        it (lower case unless quoted); empty for ``?`` and ``%s``
     :param is_read: sending it twice changes nothing, whatever it contains
     :param is_conditional: a lightweight transaction (``IF``), alone or within a batch
     :param repetition: what its text says about applying it twice; its parameters' types may say more
@@ -71,8 +68,6 @@ class StatementInfo:
     """
 
     markers: MarkerStyle
-    marker_count: int
-    marker_names: tuple[str, ...]
     kind: StatementKind
     is_read: bool
     is_conditional: bool
@@ -101,7 +96,7 @@ def analyze(query: str) -> StatementInfo:
     :raises MixedMarkersError: if bind markers of two styles occur outside literals
     """
     tokens = read_tokens(query)
-    style, names, count = _find_markers(query, tokens)
+    style, count = _find_markers(query, tokens)
     words = _first_words(tokens)
     kind = _kind_of(words)
     is_conditional = kind in (*_MODIFICATIONS, StatementKind.BATCH) and any(
@@ -110,8 +105,6 @@ def analyze(query: str) -> StatementInfo:
     is_read = bool(words) and words[0] in _READS
     return StatementInfo(
         markers=style,
-        marker_count=count,
-        marker_names=names,
         kind=kind,
         is_read=is_read,
         is_conditional=is_conditional,
@@ -172,17 +165,14 @@ def is_read(statement: object) -> bool:
     return isinstance(text, str) and describe(text).is_read
 
 
-def _find_markers(query: str, tokens: Sequence[Token]) -> tuple[MarkerStyle, tuple[str, ...], int]:
+def _find_markers(query: str, tokens: Sequence[Token]) -> tuple[MarkerStyle, int]:
+    """The style, and how often such a marker occurs."""
     found: dict[MarkerStyle, int] = {}
-    names: list[str] = []
     count = 0
     for token in tokens:
         if token.kind is TokenKind.MARKER or token.kind is TokenKind.PERCENT:
             found.setdefault(_style_of(token.text), token.position)
-            if token.kind is TokenKind.MARKER:
-                count += 1
-                if token.text != "?":
-                    names.append(token.text[1:])
+            count += token.kind is TokenKind.MARKER
     if len(found) > 1:
         (first, at), (second, then_at) = list(found.items())[:2]
         raise MixedMarkersError(
@@ -190,19 +180,19 @@ def _find_markers(query: str, tokens: Sequence[Token]) -> tuple[MarkerStyle, tup
             f" and {second.value} (at position {then_at})"
         )
     if count:
-        return next(iter(found)), tuple(names), count
+        return next(iter(found)), count
     return _find_percent_markers(query)
 
 
-def _find_percent_markers(query: str) -> tuple[MarkerStyle, tuple[str, ...], int]:
+def _find_percent_markers(query: str) -> tuple[MarkerStyle, int]:
     """Find what ``query % parameters`` replaces, in literals and comments too."""
     matches = [match for match in _PERCENT.finditer(query) if match[0] != "%%"]
     if not matches:
-        return MarkerStyle.NONE, (), 0
-    names = tuple(match[1] for match in matches if match[1] is not None)
-    if names:
-        return MarkerStyle.PERCENT_NAMED, names, len(names)
-    return MarkerStyle.PERCENT_POSITIONAL, (), len(matches)
+        return MarkerStyle.NONE, 0
+    named = sum(match[1] is not None for match in matches)
+    if named:
+        return MarkerStyle.PERCENT_NAMED, named
+    return MarkerStyle.PERCENT_POSITIONAL, len(matches)
 
 
 def _joins_text(query: str, tokens: Sequence[Token], style: MarkerStyle, count: int) -> bool:

@@ -10,7 +10,7 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from cassandra.cluster import Cluster, ExecutionProfile
@@ -26,24 +26,6 @@ _NO_NAME = re.compile(r"[^\w.-]")
 
 DRIVER_SETTINGS = frozenset(inspect.signature(Cluster.__init__).parameters) - {"self"}
 
-_NO_INSIGHTS = "it is for reports to DataStax Enterprise, which do not exist here: leave it out"
-# Settings without effect here, which nobody would notice until it matters.
-REFUSED = {
-    "connection_class": "the connections are this library's own: leave it out",
-    "cloud": "secure connect bundles are not supported: pass contact_points, auth_provider and "
-    "tls=TlsOptions(...) with the bundle's files, and an endpoint_factory for an SNI proxy",
-    "monitor_reporting_interval": _NO_INSIGHTS,
-}
-# Switches that can only be left off.
-REFUSED_IF_ON = {
-    "allow_beta_protocol_version": "the supported protocol versions, 5 and 4, are not beta versions: "
-    "leave it out",
-    "metrics_enabled": "the driver's metrics do not see this library's requests: pass "
-    "metrics=create_metrics_system(...)",
-    "monitor_reporting_enabled": _NO_INSIGHTS,
-}
-# None is a choice there; elsewhere it means not given.
-_NONE_IS_MEANT = frozenset({"control_connection_timeout", "idle_heartbeat_interval"})
 _OF_CONNECTIONS = frozenset({"server_hostname"})
 _OF_CONTEXTS = frozenset(
     {
@@ -105,60 +87,104 @@ def _is(*kinds: type) -> Callable[[object], bool]:
     return lambda value: isinstance(value, kinds)
 
 
-_WINDOW = (_is_seconds, "seconds, or a number below 0 for never")
-_SWITCH = (_is(bool), "True or False")
+class Setting(NamedTuple):
+    """What holds for one setting.
+
+    :ivar fits: whether a value is of the right kind
+    :ivar words: what the value has to be
+    :ivar refused: why it cannot be given: it would have no effect, and not be missed until it matters
+    :ivar refused_if_on: why it can only be ``False``
+    :ivar none_is_meant: ``None`` is a choice; elsewhere it says nothing
+    :ivar startup: what STARTUP calls it
+    """
+
+    fits: Callable[[object], bool]
+    words: str
+    refused: str = ""
+    refused_if_on: str = ""
+    none_is_meant: bool = False
+    startup: str = ""
+
+
+def _refused(reason: str) -> Setting:
+    return Setting(lambda value: False, "nothing", refused=reason)
+
+
+def _switch(*, refused_if_on: str = "") -> Setting:
+    return Setting(_is(bool), "True or False", refused_if_on=refused_if_on)
+
+
+_NO_INSIGHTS = "it is for reports to DataStax Enterprise, which do not exist here: leave it out"
+_WINDOW = Setting(_is_seconds, "seconds, or a number below 0 for never")
 _POLICY = "an instance of such a policy, not its class"
-# By setting: a check of its value, and the same in words.
-KINDS: dict[str, tuple[Callable[[object], bool], str]] = {
-    "contact_points": (
+SETTINGS: dict[str, Setting] = {
+    "contact_points": Setting(
         lambda value: bool(value) and _all(_is_contact_point)(value),
         "a list of one or more addresses, names, (address, port) or EndPoints",
     ),
-    "port": (lambda value: is_number(value, 1, 65535, whole=True), "1 to 65535"),
-    "compression": (_is(bool, str), "True, False or 'lz4'"),
-    "auth_provider": (_has("new_authenticator"), "a cassandra.auth.AuthProvider"),
-    "load_balancing_policy": (_has("make_query_plan", "populate", "distance"), _POLICY),
-    "reconnection_policy": (_has("new_schedule"), _POLICY),
-    "default_retry_policy": (_has("on_read_timeout", "on_write_timeout"), _POLICY),
-    "conviction_policy_factory": (callable, "a callable that makes a policy for a host"),
-    "metrics_enabled": _SWITCH,
-    "ssl_options": (_is(Mapping), "a dict"),
-    "sockopts": (_all(_is_socket_option), "a list of tuples for socket.setsockopt()"),
-    "cql_version": (_is(str), "a version, such as '3.4.7'"),
-    "protocol_version": (
+    "port": Setting(lambda value: is_number(value, 1, 65535, whole=True), "1 to 65535"),
+    "compression": Setting(_is(bool, str), "True, False or 'lz4'"),
+    "auth_provider": Setting(_has("new_authenticator"), "a cassandra.auth.AuthProvider"),
+    "load_balancing_policy": Setting(_has("make_query_plan", "populate", "distance"), _POLICY),
+    "reconnection_policy": Setting(_has("new_schedule"), _POLICY),
+    "default_retry_policy": Setting(_has("on_read_timeout", "on_write_timeout"), _POLICY),
+    "conviction_policy_factory": Setting(callable, "a callable that makes a policy for a host"),
+    "metrics_enabled": _switch(
+        refused_if_on="the driver's metrics do not see this library's requests: pass "
+        "metrics=create_metrics_system(...)"
+    ),
+    "connection_class": _refused("the connections are this library's own: leave it out"),
+    "ssl_options": Setting(_is(Mapping), "a dict"),
+    "sockopts": Setting(_all(_is_socket_option), "a list of tuples for socket.setsockopt()"),
+    "cql_version": Setting(_is(str), "a version, such as '3.4.7'"),
+    "protocol_version": Setting(
         lambda value: isinstance(value, int) and value in PROTOCOL_VERSIONS,
         "5 or 4; leave it out for the highest that the server has",
     ),
-    "executor_threads": (lambda value: is_number(value, 1, math.inf, whole=True), "1 or more"),
-    "max_schema_agreement_wait": (_is_seconds, "seconds, 0 for no wait"),
-    "control_connection_timeout": (_is_positive, "seconds above 0, or None for no limit"),
-    "idle_heartbeat_interval": (
+    "executor_threads": Setting(
+        lambda value: is_number(value, 1, math.inf, whole=True), "1 or more"
+    ),
+    "max_schema_agreement_wait": Setting(_is_seconds, "seconds, 0 for no wait"),
+    "control_connection_timeout": Setting(
+        _is_positive, "seconds above 0, or None for no limit", none_is_meant=True
+    ),
+    "idle_heartbeat_interval": Setting(
         lambda value: is_number(value, 0, math.inf),
         "seconds, 0 or more; 0 or None for never",
+        none_is_meant=True,
     ),
-    "idle_heartbeat_timeout": (_is_positive, "seconds above 0"),
+    "idle_heartbeat_timeout": Setting(_is_positive, "seconds above 0"),
     "schema_event_refresh_window": _WINDOW,
     "topology_event_refresh_window": _WINDOW,
     "status_event_refresh_window": _WINDOW,
-    "connect_timeout": (_is_positive, "seconds above 0"),
-    "schema_metadata_enabled": _SWITCH,
-    "token_metadata_enabled": _SWITCH,
-    "address_translator": (_has("translate"), "an AddressTranslator, not its class"),
-    "prepare_on_all_hosts": _SWITCH,
-    "reprepare_on_up": _SWITCH,
-    "execution_profiles": (_is_profiles, "a dict of names to ExecutionProfile objects"),
-    "allow_beta_protocol_version": _SWITCH,
-    "timestamp_generator": (callable, "a callable that returns microseconds since 1970"),
-    "no_compact": _SWITCH,
-    "endpoint_factory": (_has("create", "configure"), "an EndPointFactory, not its class"),
-    "application_name": (_is(str), "text"),
-    "application_version": (_is(str), "text"),
-    "monitor_reporting_enabled": _SWITCH,
-    "client_id": (_is(UUID), "a uuid.UUID"),
+    "connect_timeout": Setting(_is_positive, "seconds above 0"),
+    "schema_metadata_enabled": _switch(),
+    "token_metadata_enabled": _switch(),
+    "address_translator": Setting(_has("translate"), "an AddressTranslator, not its class"),
+    "prepare_on_all_hosts": _switch(),
+    "reprepare_on_up": _switch(),
+    "execution_profiles": Setting(_is_profiles, "a dict of names to ExecutionProfile objects"),
+    "allow_beta_protocol_version": _switch(
+        refused_if_on="the supported protocol versions, 5 and 4, are not beta versions: leave it out"
+    ),
+    "timestamp_generator": Setting(callable, "a callable that returns microseconds since 1970"),
+    "no_compact": _switch(),
+    "endpoint_factory": Setting(_has("create", "configure"), "an EndPointFactory, not its class"),
+    "application_name": Setting(_is(str), "text", startup="APPLICATION_NAME"),
+    "application_version": Setting(_is(str), "text", startup="APPLICATION_VERSION"),
+    "monitor_reporting_enabled": _switch(refused_if_on=_NO_INSIGHTS),
+    "monitor_reporting_interval": _refused(_NO_INSIGHTS),
+    "client_id": Setting(_is(UUID), "a uuid.UUID", startup="CLIENT_ID"),
+    "cloud": _refused(
+        "secure connect bundles are not supported: pass contact_points, auth_provider and "
+        "tls=TlsOptions(...) with the bundle's files, and an endpoint_factory for an SNI proxy"
+    ),
     # Whoever encrypts columns checks it; the context's class is looked at where TLS is set up.
-    "column_encryption_policy": (lambda value: True, "a ColumnEncryptionPolicy"),
-    "ssl_context": (_has("wrap_bio"), "an ssl.SSLContext"),
+    "column_encryption_policy": Setting(lambda value: True, "a ColumnEncryptionPolicy"),
+    "ssl_context": Setting(_has("wrap_bio"), "an ssl.SSLContext"),
 }
+IDLE_HEARTBEAT_INTERVAL = 30.0
+"""What ``idle_heartbeat_interval`` is unless given; whether it was given shows by identity."""
 
 
 class Settings(dict[str, Any]):
@@ -173,7 +199,7 @@ def given(settings: Mapping[str, Any]) -> Settings:
     return Settings(
         (name, value)
         for name, value in settings.items()
-        if value is not None or name in _NONE_IS_MEANT
+        if value is not None or (name in SETTINGS and SETTINGS[name].none_is_meant)
     )
 
 
@@ -187,29 +213,42 @@ def check(settings: Mapping[str, Any]) -> None:
         raise ConfigurationError(f"cassandra.cluster.Cluster has no setting {', '.join(unknown)}")
     said = given(settings)
     for name, value in said.items():
-        _check_one(name, value)
+        check_one(name, value)
     _check_tls(said.get("ssl_options") or {}, "ssl_context" in said)
 
 
-def _check_one(name: str, value: Any) -> None:
-    reason = REFUSED.get(name) or (REFUSED_IF_ON.get(name) if value is True else None)
-    if reason is not None:
-        raise ConfigurationError(f"{name} cannot be set: {reason}")
-    if name not in KINDS:
+def check_one(name: str, value: Any) -> None:
+    """Refuse a value that one setting cannot have.
+
+    :raises ~async_cassandra.exceptions.ConfigurationError: naming the setting
+    """
+    setting = SETTINGS.get(name)
+    if setting is None:
         raise ConfigurationError(
             f"{name} cannot be set: the driver has it, and this library does not know it yet"
         )
+    reason = setting.refused or (setting.refused_if_on if value is True else "")
+    if reason:
+        raise ConfigurationError(f"{name} cannot be set: {reason}")
     if name == "contact_points":
         _check_contact_points(value)
-    fits, words = KINDS[name]
-    if value is None and name in _NONE_IS_MEANT:
+    if value is None and setting.none_is_meant:
         return
-    if not fits(value):
-        raise ConfigurationError(f"{name} takes {words}; got {shown(value)}")
+    if not setting.fits(value):
+        raise ConfigurationError(f"{name} takes {setting.words}; got {shown(value)}")
     if name == "execution_profiles":
         for key, profile in value.items():
             label = f"execution profile {key!r}" if isinstance(key, str) else "an execution profile"
             check_profile(profile, label)
+
+
+def startup_names(settings: Mapping[str, Any]) -> dict[str, str]:
+    """What STARTUP says of settings, of those that it says at all."""
+    return {
+        SETTINGS[name].startup: str(value)
+        for name, value in settings.items()
+        if value is not None and name in SETTINGS and SETTINGS[name].startup
+    }
 
 
 def _check_contact_points(points: Any) -> None:

@@ -201,14 +201,14 @@ CONTRACT: Mapping[str, tuple[Name, ...]] = {
         Overridden("defunct", _CONNECTION, "the control plane hears of a loss", "exc"),
         Overridden(
             "factory",
-            ("_driver.default_connection",),
+            ("_default_connection",),
             "a plain cluster says what it lacks",
             "endpoint, timeout, *args, **kwargs",
         ),
         Overridden("handle_fork", _CONNECTION, _ON_LOOP, ""),
         Overridden(
             "initialize_reactor",
-            (*_CONNECTION, "_driver.default_connection"),
+            (*_CONNECTION, "_default_connection"),
             "no thread is started",
             "",
         ),

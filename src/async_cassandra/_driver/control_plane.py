@@ -22,7 +22,13 @@ from cassandra.pool import Host
 from async_cassandra import exceptions
 from async_cassandra._driver.authentication import BridgedAuthenticator, GuardedProvider
 from async_cassandra._driver.bridge import STOP_TIMEOUT, Bridge
-from async_cassandra._driver.cluster_settings import Settings, check, given, probing_of
+from async_cassandra._driver.cluster_settings import (
+    IDLE_HEARTBEAT_INTERVAL,
+    Settings,
+    check,
+    given,
+    probing_of,
+)
 from async_cassandra._driver.column_encryption import ColumnEncryption
 from async_cassandra._driver.control_connection import (
     LoopConnection,
@@ -94,6 +100,10 @@ class ControlPlane:
         self.has_given_profiles: bool = bool(given_settings.get("execution_profiles"))
         self.prepare_on_all_hosts: bool = given_settings.get("prepare_on_all_hosts", True)
         self.reprepare_on_up: bool = given_settings.get("reprepare_on_up", True)
+        interval: float | None = given_settings.get(
+            "idle_heartbeat_interval", IDLE_HEARTBEAT_INTERVAL
+        )
+        self.idle_heartbeat_interval: float = interval or 0
         self.idle_heartbeat_timeout: float | None = given_settings.get("idle_heartbeat_timeout")
         self._listeners: list[Listener] = []
         self._user_types: dict[tuple[str, str], type] = {}
@@ -364,10 +374,6 @@ class ControlPlane:
         usable = copy(profile)
         usable.load_balancing_policy = self.profile().load_balancing_policy
         return usable
-
-    async def load_keyspace(self, keyspace: str) -> None:
-        """Route the keyspace's requests by token; without this call the first ones go round robin."""
-        await self.run(self.router.load_keyspace, keyspace)
 
     def register_user_type(self, keyspace: str, name: str, klass: type) -> None:
         """Read values of a user-defined type as instances of the class, and write such instances.

@@ -31,8 +31,8 @@ from cassandra.policies import HostStateListener
 from cassandra.pool import Host
 
 from async_cassandra._driver.control_connection import LoopConnection, Reactor
-from async_cassandra._driver.errors import UserTypeMissingError
 from async_cassandra._driver.schema_changes import SchemaMetadata
+from async_cassandra.exceptions import UserTypeMissingError
 
 log = logging.getLogger(__name__)
 
@@ -322,7 +322,7 @@ class DriverCluster(Cluster):
     def check_user_type(self, keyspace: str, user_type: str) -> None:
         """Refuse a user-defined type that the schema, as far as it is known, does not have.
 
-        :raises ~async_cassandra._driver.errors.UserTypeMissingError: naming keyspace and type
+        :raises ~async_cassandra.exceptions.UserTypeMissingError: naming keyspace and type
         """
         if not self.control_connection._schema_meta_enabled:
             return

@@ -1,8 +1,4 @@
-"""The errors that a server reports, as exceptions that have both the driver's class and ours.
-
-Source: native protocol v5, section 8 (error codes). 0x1700 (CAS_WRITE_UNKNOWN) has no class in the
-driver.
-"""
+"""Makes the error of what a server or the driver reports, with words that name node, reason and remedy."""
 
 import ssl
 from collections.abc import Iterable, Mapping
@@ -11,205 +7,26 @@ from typing import Any
 import cassandra
 from cassandra import connection as driver_connection
 from cassandra import protocol
-from cassandra.cluster import NoHostAvailable, UserTypeDoesNotExist
 
-from async_cassandra import exceptions
+from async_cassandra._default_connection import NoHostAvailable
 from async_cassandra._driver.authentication import ProviderFailed
 from async_cassandra._driver.server_names import WrongServerName
 from async_cassandra._wire import errors as _wire
-from async_cassandra._wire.protocol import ErrorCode
-
-Fields = Mapping[str, Any]
-"""An ERROR message's fields after code and text, with the driver's names: ``consistency``,
-``required_replicas``, ``alive_replicas``, ``required_responses``, ``received_responses``,
-``data_retrieved``, ``write_type``, ``contentions``, ``failures``, ``error_code_map``, ``keyspace``,
-``table``, ``function``, ``arg_types``, ``query_id``."""
-
-
-class _Unregistered(type(protocol.ErrorMessageSub)):  # type: ignore[misc]
-    """Keeps our classes out of the tables with which the driver decodes ERROR messages."""
-
-    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> None:
-        type.__init__(cls, name, bases, namespace)
-
-
-class ServerReport(exceptions.QueryError):
-    """An error that a server reported in an ERROR message.
-
-    :ivar code: the protocol's error code
-    :ivar server_message: the server's own words
-    :ivar fields: the rest of the message
-    """
-
-    code: int
-    summary: str
-    advice = ""
-    server_message: str
-    fields: Fields
-    _cause: BaseException | None = None
-
-    def summary_msg(self) -> str:
-        return str(self)
-
-    @property
-    def cause(self) -> BaseException | None:
-        """The driver's exception for the same message.
-
-        It is not the ``__cause__``: a traceback would say everything twice.
-        """
-        if self._cause is None:
-            self._cause = _of_the_driver(self.code, self.server_message, self.fields)
-        return self._cause
-
-    @cause.setter
-    def cause(self, cause: BaseException | None) -> None:
-        if cause is not None:
-            self._cause = cause
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        restore, (kind, args, facts) = super().__reduce__()
-        facts.pop("_cause", None)
-        return restore, (kind, args, facts)
-
-
-class UserTypeMissingError(exceptions.ConfigurationError, UserTypeDoesNotExist):
-    """A class was registered for a user-defined type that the cluster does not have."""
-
-
-class UnavailableError(ServerReport, cassandra.Unavailable):
-    code = ErrorCode.UNAVAILABLE
-    summary = "Not enough live replicas"
-
-
-class ReadTimeoutError(ServerReport, cassandra.ReadTimeout):
-    code = ErrorCode.READ_TIMEOUT
-    summary = "Replicas did not answer the read in time"
-
-
-class WriteTimeoutError(ServerReport, cassandra.WriteTimeout):
-    """:ivar contentions: for write type CAS on v5, how often other transactions interfered"""
-
-    code = ErrorCode.WRITE_TIMEOUT
-    summary = "Replicas did not acknowledge the write in time"
-    contentions: int | None = None
-
-
-class ReadFailureError(ServerReport, cassandra.ReadFailure):
-    code = ErrorCode.READ_FAILURE
-    summary = "Replicas failed to read"
-
-
-class WriteFailureError(ServerReport, cassandra.WriteFailure):
-    code = ErrorCode.WRITE_FAILURE
-    summary = "Replicas failed to write"
-
-
-class FunctionFailureError(ServerReport, cassandra.FunctionFailure):
-    code = ErrorCode.FUNCTION_FAILURE
-    summary = "A user-defined function failed"
-
-
-class CDCWriteError(
-    ServerReport, protocol.CDCWriteException, cassandra.CDCWriteFailure, metaclass=_Unregistered
-):
-    code = ErrorCode.CDC_WRITE_FAILURE
-    summary = "No space left for change data capture"
-    advice = "Raise cdc_total_space or consume the CDC logs"
-
-
-class InvalidRequestError(ServerReport, cassandra.InvalidRequest):
-    code = ErrorCode.INVALID
-    summary = "Invalid query"
-
-
-class UnauthorizedError(ServerReport, cassandra.Unauthorized):
-    code = ErrorCode.UNAUTHORIZED
-    summary = "Not permitted"
-    advice = "GRANT the permission, or connect as another role"
-
-
-class AlreadyExistsError(ServerReport, cassandra.AlreadyExists):
-    code = ErrorCode.ALREADY_EXISTS
-    summary = "Already exists"
-
-
-class BadCredentialsError(
-    ServerReport, exceptions.AuthenticationError, protocol.BadCredentials, metaclass=_Unregistered
-):
-    code = ErrorCode.BAD_CREDENTIALS
-    summary = "Wrong credentials"
-    advice = "Check the auth_provider's user name and password"
-
-
-class CasWriteUnknownError(
-    ServerReport, exceptions.CasWriteUnknown, protocol.ErrorMessage, metaclass=_Unregistered
-):
-    code = ErrorCode.CAS_WRITE_UNKNOWN
-    summary = "Unknown whether the lightweight transaction was applied"
-    advice = "Read the row back with a serial consistency to learn which"
-
-
-class ServerInternalError(ServerReport, protocol.ServerError, metaclass=_Unregistered):
-    code = ErrorCode.SERVER_ERROR
-    summary = "The server failed"
-
-
-class ServerProtocolError(ServerReport, protocol.ProtocolException, metaclass=_Unregistered):
-    code = ErrorCode.PROTOCOL_ERROR
-    summary = "The server found the request malformed"
-
-
-class CoordinatorOverloadedError(
+from async_cassandra.exceptions import (
+    AsyncCassandraError,
+    BadCredentialsError,
+    ConfigurationError,
+    ConnectFailedError,
+    ConnectionBrokenError,
+    ConnectionError,
+    ConnectionLostError,
+    ConnectRefusedError,
     ServerReport,
-    exceptions.OverloadedError,
-    protocol.OverloadedErrorMessage,
-    metaclass=_Unregistered,
-):
-    code = ErrorCode.OVERLOADED
-    summary = "The coordinator is overloaded"
-    advice = "Send fewer requests at once, or try later"
-
-
-class BootstrappingError(
-    ServerReport, protocol.IsBootstrappingErrorMessage, metaclass=_Unregistered
-):
-    code = ErrorCode.IS_BOOTSTRAPPING
-    summary = "The coordinator is still bootstrapping"
-
-
-class TruncateFailedError(ServerReport, protocol.TruncateError, metaclass=_Unregistered):
-    code = ErrorCode.TRUNCATE_ERROR
-    summary = "TRUNCATE failed"
-
-
-class CqlSyntaxError(ServerReport, protocol.SyntaxException, metaclass=_Unregistered):
-    code = ErrorCode.SYNTAX_ERROR
-    summary = "Syntax error in CQL"
-
-
-class InvalidConfigurationError(
-    ServerReport, protocol.ConfigurationException, metaclass=_Unregistered
-):
-    code = ErrorCode.CONFIG_ERROR
-    summary = "Refused by the server's configuration"
-
-
-class UnpreparedError(ServerReport, protocol.PreparedQueryNotFound, metaclass=_Unregistered):
-    """:ivar query_id: the id that the node does not know"""
-
-    code = ErrorCode.UNPREPARED
-    summary = "The node does not know the prepared statement"
-    query_id: bytes
-
-
-class ClientWriteError(ServerReport, protocol.ClientWriteError, metaclass=_Unregistered):
-    code = 0x8000
-    summary = "The write failed for the client"
-
-
-class UnknownServerError(ServerReport, protocol.ErrorMessage, metaclass=_Unregistered):
-    summary = "The server reported an error that this library does not know"
-
+    UnknownServerError,
+    UnpreparedError,
+    UnreadableAnswerError,
+    UnresolvedContactPointsError,
+)
 
 _BY_CODE: dict[int, type[ServerReport]] = {
     kind.code: kind for kind in ServerReport.__subclasses__() if "code" in vars(kind)
@@ -222,7 +39,7 @@ _ALREADY_PUBLIC = frozenset({"consistency"})
 def server_error(
     code: int,
     message: str,
-    fields: Fields | None = None,
+    fields: Mapping[str, Any] | None = None,
     *,
     endpoint: str | None = None,
     attempts: int = 1,
@@ -256,19 +73,6 @@ def server_error(
     return error
 
 
-def _of_the_driver(code: int, message: str, fields: Fields) -> BaseException:
-    facts = dict(fields)
-    # The driver's class takes no such argument.
-    facts.pop("contentions", None)
-    kind = protocol.error_classes.get(code, protocol.ErrorMessage)
-    info = facts.get("query_id") if code == ErrorCode.UNPREPARED else facts or None
-    try:
-        return kind(code=code, message=message, info=info).to_exception()
-    except (KeyError, TypeError):
-        # A consistency level or write type that the driver does not know.
-        return protocol.ErrorMessage(code=code, message=message, info=info)
-
-
 def _give_facts(error: ServerReport, message: str, facts: dict[str, Any]) -> None:
     if isinstance(error, protocol.ErrorMessage):
         error.message = message
@@ -283,7 +87,12 @@ def _give_facts(error: ServerReport, message: str, facts: dict[str, Any]) -> Non
 
 
 def _text(
-    kind: type[ServerReport], code: int, message: str, facts: Fields, *, endpoint: str | None
+    kind: type[ServerReport],
+    code: int,
+    message: str,
+    facts: Mapping[str, Any],
+    *,
+    endpoint: str | None,
 ) -> str:
     where = f", says {endpoint}" if endpoint else ""
     details = _details(facts)
@@ -291,7 +100,7 @@ def _text(
     return f"{text}. {kind.advice}" if kind.advice else text
 
 
-def _details(facts: Fields) -> str:
+def _details(facts: Mapping[str, Any]) -> str:
     parts = []
     for name, value in facts.items():
         if value is None or name == "query_id":
@@ -304,54 +113,6 @@ def _details(facts: Fields) -> str:
             value = {str(address): f"0x{failure:04X}" for address, failure in value.items()}
         parts.append(f", {name}={value}")
     return "".join(parts)
-
-
-class ConnectFailedError(exceptions.ConnectionError, NoHostAvailable):
-    """No contact point could be reached.
-
-    :ivar errors: the reason for each node, by ``"address:port"``
-    """
-
-    errors: dict[str, BaseException]
-
-
-class ConnectRefusedError(exceptions.AuthenticationError, NoHostAvailable):
-    """Every contact point that answered refused the credentials.
-
-    :ivar errors: the reason for each node, by ``"address:port"``
-    """
-
-    errors: dict[str, BaseException]
-
-
-class KeyspaceRefusedError(
-    exceptions.ConnectionError, exceptions.QueryError, cassandra.InvalidRequest
-):
-    """The keyspace to connect to does not exist, or this role may not use it."""
-
-
-class UnresolvedContactPointsError(exceptions.ConnectionError, cassandra.UnresolvableContactPoints):
-    """No contact point's name could be resolved."""
-
-
-class ConnectionLostError(
-    exceptions.QueryError, exceptions.ConnectionError, driver_connection.ConnectionShutdown
-):
-    """The connection was lost with the request on it; a write may or may not have been applied."""
-
-
-class ConnectionBrokenError(
-    ConnectionLostError, exceptions.ProtocolError, driver_connection.ProtocolError
-):
-    """The connection was lost because its bytes violated the native protocol."""
-
-
-class UnreadableAnswerError(exceptions.ProtocolError, driver_connection.ProtocolError):
-    """An answer arrived complete but cannot be read; the request may have been executed."""
-
-
-class SessionClosedError(exceptions.ConnectionError, driver_connection.ConnectionShutdown):
-    """The session or cluster is closed."""
 
 
 def connection_lost(
@@ -398,13 +159,13 @@ def unreadable_answer(
 
 def connect_error(
     error: BaseException, contact_points: Iterable[object], port: int, *, has_credentials: bool
-) -> exceptions.AsyncCassandraError:
+) -> AsyncCassandraError:
     """Turn what the driver raises while connecting into one error that names the node and the reason.
 
     :param has_credentials: whether the cluster has an ``auth_provider``
     """
     points = ", ".join(str(point) for point in contact_points)
-    if isinstance(error, exceptions.AsyncCassandraError):
+    if isinstance(error, AsyncCassandraError):
         return error
     if isinstance(error, NoHostAvailable):
         return _no_contact_point(error, points, port, has_credentials)
@@ -415,10 +176,8 @@ def connect_error(
             error,
         )
     if isinstance(error, (TypeError, ValueError)):
-        return exceptions.ConfigurationError(f"The cluster cannot be set up: {error}", error)
-    return exceptions.ConnectionError(
-        f"Could not connect to {points} (port {port}): {_reason(error)}", error
-    )
+        return ConfigurationError(f"The cluster cannot be set up: {error}", error)
+    return ConnectionError(f"Could not connect to {points} (port {port}): {_reason(error)}", error)
 
 
 def _no_contact_point(

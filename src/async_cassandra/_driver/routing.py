@@ -82,12 +82,6 @@ class Router:
             self._keyspaces.add(keyspace)
             self.rebuild_soon()
 
-    def load_keyspace(self, keyspace: str) -> None:
-        """Build the keyspace's ring, if there is none yet. Blocking; not on the loop."""
-        if keyspace not in self._keyspaces or self._is_stale:
-            self._keyspaces.add(keyspace)
-            self.rebuild()
-
     def rebuild(self) -> None:
         """Build every routing from what the driver knows now. Blocking; not on the loop."""
         with self._lock:

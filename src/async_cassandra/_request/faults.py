@@ -21,13 +21,7 @@ from cassandra.policies import RetryPolicy
 
 from async_cassandra._cql.analysis import MixedMarkersError, analyze, is_read
 from async_cassandra._cql.redaction import without_literals, without_values
-from async_cassandra._driver.errors import (
-    KeyspaceRefusedError,
-    SessionClosedError,
-    connection_lost,
-    server_error,
-    unreadable_answer,
-)
+from async_cassandra._driver.errors import connection_lost, server_error, unreadable_answer
 from async_cassandra._driver.request_settings import checked_level, is_number
 from async_cassandra._net.errors import AuthenticationRefused, ConnectFailed, KeyspaceRefused
 from async_cassandra._wire.errors import words_of
@@ -38,11 +32,13 @@ from async_cassandra.exceptions import (
     AuthenticationError,
     ConfigurationError,
     ConnectionError,
+    KeyspaceRefusedError,
     OverloadedError,
     ParameterValueError,
     ProtocolError,
     QueryError,
     QueryTimeoutError,
+    SessionClosedError,
     shown,
 )
 

@@ -661,3 +661,5 @@ cdef class Request(Awaited):
 
 attempt_pool_use(<PyTypeObject*>Attempt)
 request_pool_use(<PyTypeObject*>Request)
+# Where a program imports it from.
+(<PyTypeObject*>Request).tp_name = "async_cassandra.observers.Request"

@@ -39,15 +39,7 @@ class SlicedRows:
     def __next__(self) -> None: ...
 
 class AsyncResultSet(Generic[RowT_co]):  # noqa: UP046  its own syntax has no defaults before 3.13
-    def __init__(
-        self,
-        request: Request,
-        response: Response | None,
-        traces: TraceReader,
-        pages: tuple[Page, ...] | None = None,
-        paging_state: bytes | None = None,
-        later_warnings: list[str] | None = None,
-    ) -> None: ...
+    def __init__(self) -> None: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     @property
     def paging_state(self) -> bytes | None: ...
@@ -85,4 +77,12 @@ class AsyncResultSet(Generic[RowT_co]):  # noqa: UP046  its own syntax has no de
     def __aiter__(self) -> AsyncIterator[RowT_co]: ...
     def get_query_trace(self, max_wait: float | None = None) -> TraceHandle: ...
 
+def result_of(
+    request: Request,
+    response: Response | None,
+    traces: TraceReader,
+    pages: tuple[Page, ...] | None = None,
+    paging_state: bytes | None = None,
+    later_warnings: list[str] | None = None,
+) -> AsyncResultSet[Any]: ...
 def whole_result(request: Request, traces: TraceReader) -> AsyncResultSet[Any] | None: ...

@@ -7,6 +7,7 @@ from types import GenericAlias
 from cassandra.query import dict_factory, named_tuple_factory, tuple_factory
 
 cimport cython
+from cpython.object cimport PyTypeObject
 
 from async_cassandra._request.request cimport Request
 from async_cassandra._wire.responses cimport Response
@@ -215,20 +216,9 @@ cdef class AsyncResultSet:
 
     __class_getitem__ = classmethod(GenericAlias)
 
-    def __init__(self, Request request not None, Response response, traces, tuple pages=None, bytes paging_state=None,
-                 list later_warnings=None):
-        """
-        :param request: the last one that it took
-        :param response: of the first page; ``None`` if a policy ignored the failure
-        :param pages: those that have been read, in order; ``None`` for the response's own
-        :param later_warnings: what came with the pages after the response's own
-        :raises ~async_cassandra.exceptions.RowTypeError: if the columns are not the fields of ``row=``
-        """
-        self.fill(request, response, traces)
-        if pages is not None and len(pages) > 1:
-            self.pages = pages
-        self.paging_state = paging_state
-        self.later_warnings = later_warnings
+    def __init__(self):
+        """Refused: a result comes from the request that it is the result of."""
+        raise TypeError("get a result from AsyncCassandraSession.execute()")
 
     cdef int fill(self, Request request, Response response, traces) except -1:
         self.response = response
@@ -368,12 +358,31 @@ cdef class AsyncResultSet:
         :param max_wait: seconds to wait for the server to have written it; ``None`` takes the session's
             ``max_trace_wait``, 2 s
         """
-        return TraceHandle(self.tracing_id, self.traces, max_wait)
+        return TraceHandle._of(self.tracing_id, self.traces, max_wait)
 
     def __repr__(self):
         more = ", more pages" if self.has_more_pages else ""
         source = "" if self.node is None else f" from {self.coordinator}"
         return f"<AsyncResultSet {len(self)} rows{source}{more}>"
+
+
+def result_of(Request request not None, Response response, traces, tuple pages=None, bytes paging_state=None,
+              list later_warnings=None):
+    """Make the result of a request that is done.
+
+    :param request: the last one that it took
+    :param response: of the first page; ``None`` if a policy ignored the failure
+    :param pages: those that have been read, in order; ``None`` for the response's own
+    :param later_warnings: what came with the pages after the response's own
+    :raises ~async_cassandra.exceptions.RowTypeError: if the columns are not the fields of ``row=``
+    """
+    cdef AsyncResultSet result = AsyncResultSet.__new__(AsyncResultSet)
+    result.fill(request, response, traces)
+    if pages is not None and len(pages) > 1:
+        result.pages = pages
+    result.paging_state = paging_state
+    result.later_warnings = later_warnings
+    return result
 
 
 def whole_result(Request request not None, traces):
@@ -384,3 +393,8 @@ def whole_result(Request request not None, traces):
     cdef AsyncResultSet result = AsyncResultSet.__new__(AsyncResultSet)
     result.fill(request, response, traces)
     return result
+
+
+# Where a program imports them from, for reprs, help() and tracebacks.
+(<PyTypeObject*>AsyncResultSet).tp_name = "async_cassandra.result.AsyncResultSet"
+(<PyTypeObject*>Rows).tp_name = "async_cassandra.result.Rows"

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from cassandra.query import QueryTrace, TraceEvent
@@ -59,10 +59,23 @@ class TraceHandle:
     :ivar trace_id: the server's id of it, ``None`` if the request was not traced
     """
 
-    def __init__(self, trace_id: bytes | None, reader: TraceReader, max_wait: float | None) -> None:
-        self.trace_id = None if trace_id is None else UUID(bytes=trace_id)
-        self._reader = reader
-        self._max_wait = reader.max_wait if max_wait is None else max_wait
+    __module__ = "async_cassandra.result"
+
+    trace_id: UUID | None
+    _reader: TraceReader
+    _max_wait: float
+
+    def __init__(self) -> None:
+        """Refused: it comes from the result of the traced request."""
+        raise TypeError("get a trace from AsyncResultSet.get_query_trace()")
+
+    @classmethod
+    def _of(cls, trace_id: bytes | None, reader: TraceReader, max_wait: float | None) -> Self:
+        handle = cls.__new__(cls)
+        handle.trace_id = None if trace_id is None else UUID(bytes=trace_id)
+        handle._reader = reader
+        handle._max_wait = reader.max_wait if max_wait is None else max_wait
+        return handle
 
     def __await__(self) -> Generator[Any, None, QueryTrace | None]:
         return self._get().__await__()

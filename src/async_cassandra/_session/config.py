@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
+from async_cassandra._driver.cluster_settings import check_one
 from async_cassandra._driver.request_settings import is_number
 from async_cassandra.exceptions import ConfigurationError, shown
 
-# The default of two settings, cluster's and options': which of them was given shows by identity.
-IDLE_HEARTBEAT_INTERVAL = 30.0
 WHOLE = frozenset({"connections_per_node", "max_in_flight", "max_queued", "fetch_size"})
 
 
@@ -23,8 +22,8 @@ class ClientOptions:
     :ivar fetch_size: rows per page for statements that do not set it, 1 or more
     :ivar infer_idempotence: treat writes as idempotent if their CQL shows it; otherwise they must be
         marked
-    :ivar idle_heartbeat_interval: seconds without traffic after which a connection is probed; 0 for
-        never; the same as the cluster's setting of that name: set only one of them
+    :ivar idle_heartbeat_interval: ``None`` for the cluster's setting of that name, which it is
+        another place for: give it in one of the two
     :ivar retry_budget: repetitions per request, over the last ten seconds and all sessions of the
         cluster; 0 or more, ``math.inf`` for no limit
     :ivar hedge_budget: the same for attempts on another node while one is still awaited
@@ -39,12 +38,14 @@ class ClientOptions:
         big-endian, which keep their page in memory
     """
 
+    __module__ = "async_cassandra.cluster"
+
     connections_per_node: int = 1
     max_in_flight: int = 2048
     max_queued: int = 100_000
     fetch_size: int = 5000
     infer_idempotence: bool = False
-    idle_heartbeat_interval: float = IDLE_HEARTBEAT_INTERVAL
+    idle_heartbeat_interval: float | None = None
     retry_budget: float = 0.2
     hedge_budget: float = 0.5
     min_retries_per_second: float = 10.0
@@ -60,12 +61,13 @@ class ClientOptions:
         for name in ("infer_idempotence", "throw_on_overload", "private_statements"):
             if not isinstance(flag := getattr(self, name), bool):
                 raise ConfigurationError(f"{name} takes True or False, not {shown(flag)}")
+        if self.idle_heartbeat_interval is not None:
+            check_one("idle_heartbeat_interval", self.idle_heartbeat_interval)
         for name, low, high in (
             ("connections_per_node", 1, 1024),
             ("max_in_flight", 1, 32767),
             ("max_queued", 0, 2**31),
             ("fetch_size", 1, 2**31 - 1),
-            ("idle_heartbeat_interval", 0, 86400),
             ("retry_budget", 0, inf),
             ("hedge_budget", 0, inf),
             ("min_retries_per_second", 0, 1e9),

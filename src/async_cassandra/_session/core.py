@@ -86,7 +86,7 @@ class SessionCore:
             self.executor, self.nodes, lambda keyspace: control.router.want_keyspace(keyspace)
         )
         self.heartbeat: Heartbeat = heartbeat_of(
-            self.nodes.watched, options.idle_heartbeat_interval, control.idle_heartbeat_timeout
+            self.nodes.watched, control.idle_heartbeat_interval, control.idle_heartbeat_timeout
         )
         queries = OwnQueries(control, self.builder)
         self.traces: TraceReader = TraceReader(queries.select)

@@ -17,13 +17,13 @@ import asyncio
 from collections.abc import Callable
 from math import inf
 
-from async_cassandra._driver.errors import SessionClosedError
 from async_cassandra._net.errors import ConnectFailed
 from async_cassandra._net.pool import NodePool
 from async_cassandra._net.protocol import ConnectionProtocol
 from async_cassandra._request import faults
 from async_cassandra._request.executor import Executor
 from async_cassandra._session.nodes import Nodes
+from async_cassandra.exceptions import SessionClosedError
 
 
 class SessionKeyspace:

@@ -2,6 +2,7 @@
 
 cimport cython
 from cpython.time cimport monotonic
+from libc.stdint cimport uint64_t
 
 from async_cassandra._watch.histogram cimport Histogram, RecentHistogram
 from async_cassandra._watch.observer cimport Observer
@@ -46,6 +47,27 @@ cdef class RequestStats(Observer):
     :param on_full: called when ``query_counts`` has so many keys that they are to be counted by name instead
     :ivar first: when the first request finished, by the monotonic clock; negative before
     """
+
+    cdef readonly uint64_t started
+    cdef readonly uint64_t finished
+    cdef readonly uint64_t queued
+    cdef readonly uint64_t prepares
+    cdef readonly uint64_t attempts
+    cdef readonly uint64_t speculations
+    cdef readonly uint64_t speculative_wins
+    cdef readonly uint64_t pages
+    cdef readonly uint64_t rows
+    cdef readonly uint64_t connections_opened
+    cdef readonly uint64_t connections_lost
+    cdef readonly dict errors
+    cdef readonly dict retries
+    cdef readonly dict query_counts
+    cdef readonly RecentHistogram recent
+    cdef readonly object records
+    cdef readonly double first
+    cdef list histograms
+    cdef object name_of
+    cdef object on_full
 
     def __init__(self, records=None, name_of=None, on_full=None):
         self.records = records

@@ -13,7 +13,6 @@ from math import inf
 from typing import Any
 from weakref import WeakSet
 
-from async_cassandra._driver.errors import SessionClosedError
 from async_cassandra._net.connection import NodeConnections
 from async_cassandra._request.call import CallOptions
 from async_cassandra._request.executor import Executor
@@ -30,6 +29,7 @@ from async_cassandra.exceptions import (
     ParameterValueError,
     QueryError,
     QueryTimeoutError,
+    SessionClosedError,
 )
 
 MAX_STATEMENTS = 1024
@@ -66,7 +66,7 @@ class Preparer:
         self, keyspace: str | None, query: str, options: CallOptions
     ) -> PreparedStatement:
         """Prepare ``query``, whose unqualified names mean ``keyspace``, for the user."""
-        return PreparedStatement(
+        return PreparedStatement._of(
             await self._prepare(keyspace, query, options), self._builder.version
         )
 

@@ -80,18 +80,35 @@ class PreparedStatement(PreparedOptions, driver.PreparedStatement):
     be shared by any number of requests.
     """
 
-    def __init__(self, prepared: PreparedQuery, protocol_version: int) -> None:
+    __module__ = "async_cassandra.statements"
+
+    prepared: PreparedQuery
+    query_id: bytes
+    query_string: str
+    keyspace: str | None
+    protocol_version: int
+    routing_key_indexes: list[int] | None
+    column_encryption_policy: Any
+
+    def __init__(self) -> None:
+        """Refused: it is prepared by a server."""
+        raise TypeError("get a prepared statement from AsyncCassandraSession.prepare()")
+
+    @classmethod
+    def _of(cls, prepared: PreparedQuery, protocol_version: int) -> Self:
         # The base class takes column metadata in driver types, which are built only if someone asks
         # for them.
-        self.prepared = prepared
-        self.query_id: bytes = _id_of(prepared)
-        self.query_string: str = prepared.query
-        self.keyspace: str | None = prepared.keyspace
-        self.protocol_version = protocol_version
-        self.routing_key_indexes: list[int] | None = list(prepared.partition_key) or None
+        statement = cls.__new__(cls)
+        statement.prepared = prepared
+        statement.query_id = _id_of(prepared)
+        statement.query_string = prepared.query
+        statement.keyspace = prepared.keyspace
+        statement.protocol_version = protocol_version
+        statement.routing_key_indexes = list(prepared.partition_key) or None
         # The driver's BoundStatement takes it from here.
         encryption = prepared.encryption
-        self.column_encryption_policy = None if encryption is None else encryption.policy
+        statement.column_encryption_policy = None if encryption is None else encryption.policy
+        return statement
 
     @property
     def column_metadata(self) -> list[ColumnMetadata]:
@@ -109,7 +126,7 @@ class PreparedStatement(PreparedOptions, driver.PreparedStatement):
         return self.prepared.shape.metadata_id
 
     def __copy__(self) -> "PreparedStatement":
-        twin = PreparedStatement(self.prepared, self.protocol_version)
+        twin = PreparedStatement._of(self.prepared, self.protocol_version)
         vars(twin).update(vars(self))
         for name in (*_INHERITED, "is_idempotent"):
             setattr(twin, name, getattr(self, name))
@@ -127,6 +144,8 @@ class PreparedStatement(PreparedOptions, driver.PreparedStatement):
 
 class BoundStatement(OwnMark, driver.BoundStatement):
     """A prepared statement with its values; build it with :meth:`PreparedStatement.bind`."""
+
+    __module__ = "async_cassandra.statements"
 
     prepared_statement: PreparedStatement
 
@@ -249,6 +268,8 @@ class BatchStatement(OwnMark, driver.BatchStatement):
 
     They are prepared when the batch is executed, each once per session.
     """
+
+    __module__ = "async_cassandra.statements"
 
     keyspace: str | None
     """The keyspace for its unqualified names: set here, or taken from a simple statement."""

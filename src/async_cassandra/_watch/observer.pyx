@@ -6,6 +6,8 @@ while nobody observes.
 
 import logging
 
+from cpython.object cimport PyTypeObject
+
 log = logging.getLogger("async_cassandra.observers")
 
 
@@ -140,3 +142,7 @@ cdef class Observers(Observer):
 
     cpdef on_node_down(self, str endpoint):
         self.tell("on_node_down", (endpoint,))
+
+
+# Where a program imports it from.
+(<PyTypeObject*>Observer).tp_name = "async_cassandra.observers.Observer"

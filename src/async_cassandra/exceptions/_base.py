@@ -1,36 +1,4 @@
-"""The exception tree; ``<-`` names classes outside it that catch the same error.
-
-::
-
-    AsyncCassandraError
-    ├── ConnectionError              <- builtins.ConnectionError
-    │   ├── AuthenticationError      <- cassandra.AuthenticationFailed
-    │   ├── ConnectTimeoutError      (also TimeoutError)
-    │   └── ProtocolError            (also QueryError)
-    ├── TimeoutError                 <- builtins.TimeoutError, cassandra.OperationTimedOut
-    │   ├── ConnectTimeoutError
-    │   └── QueryTimeoutError        (also QueryError)
-    ├── ConfigurationError           <- ValueError, TypeError
-    └── QueryError                   <- cassandra.DriverException
-        ├── QueryTimeoutError
-        ├── ProtocolError
-        ├── OverloadedError
-        ├── CasWriteUnknown
-        ├── StatementChangedError
-        ├── ParameterTypeError       <- TypeError
-        ├── ParameterValueError      <- ValueError
-        │   └── ParameterRangeError  <- TypeError
-        ├── ColumnDecodeError        <- ValueError
-        └── RowTypeError             <- TypeError
-
-An error that a server reports is both a ``QueryError`` and the driver's class for it, with the driver's
-attributes: ``except cassandra.Unavailable`` and ``except QueryError`` both catch it. Its ``cause``
-is the driver's exception. While connecting, it is both a ``ConnectionError`` and the driver's
-``NoHostAvailable``.
-
-All of them can be pickled. A cause that cannot is replaced by an ``AsyncCassandraError`` with the same
-text.
-"""
+"""The root of the tree, and its errors that no server reports."""
 
 import builtins
 import pickle
@@ -41,26 +9,6 @@ from typing import Any
 import cassandra
 
 from async_cassandra._wire import errors as _wire
-
-__all__ = [
-    "AsyncCassandraError",
-    "AuthenticationError",
-    "CasWriteUnknown",
-    "ColumnDecodeError",
-    "ConfigurationError",
-    "ConnectTimeoutError",
-    "ConnectionError",
-    "OverloadedError",
-    "ParameterRangeError",
-    "ParameterTypeError",
-    "ParameterValueError",
-    "ProtocolError",
-    "QueryError",
-    "QueryTimeoutError",
-    "RowTypeError",
-    "StatementChangedError",
-    "TimeoutError",
-]
 
 
 class AsyncCassandraError(Exception):
@@ -125,7 +73,8 @@ def _restore(
 ) -> AsyncCassandraError:
     error = kind.__new__(kind)
     BaseException.__init__(error, *args)
-    vars(error).update(facts)
+    for name, value in facts.items():
+        setattr(error, name, value)
     error.__cause__ = facts.get("cause")
     return error
 

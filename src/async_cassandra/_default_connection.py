@@ -3,7 +3,8 @@
 That module refuses its own import when libev, asyncore, gevent and eventlet are all missing, which
 is so on Alpine, in builds from source and on Python 3.12 and later. This library brings its own
 connection class, so a stand-in for the asyncore reactor is shown to that import when it is tried
-again, and taken away. Where the driver finds a class, of whichever reactor, nothing is touched.
+again, and taken away. Where the driver finds a class, of whichever reactor, nothing is touched. It
+happens when this module is imported.
 """
 
 import importlib
@@ -15,6 +16,8 @@ from typing import Any, Never
 import cassandra
 import cassandra.io
 from cassandra.connection import Connection
+
+__all__ = ["NoHostAvailable", "UserTypeDoesNotExist"]
 
 _STAND_IN = "cassandra.io.asyncorereactor"
 
@@ -38,15 +41,21 @@ class NoDefaultConnection(Connection):
         )
 
 
-def import_driver_cluster() -> ModuleType:
+def _import_driver_cluster() -> None:
     """Import ``cassandra.cluster``, with the stand-in only if the driver fails without it."""
     with suppress(cassandra.DependencyException):
-        return importlib.import_module("cassandra.cluster")
+        importlib.import_module("cassandra.cluster")
+        return
     reactor = ModuleType(_STAND_IN)
     reactor.AsyncoreConnection = NoDefaultConnection  # type: ignore[attr-defined]
     sys.modules[_STAND_IN] = reactor
     try:
-        return importlib.import_module("cassandra.cluster")
+        importlib.import_module("cassandra.cluster")
     finally:
         sys.modules.pop(_STAND_IN, None)
         vars(cassandra.io).pop("asyncorereactor", None)
+
+
+_import_driver_cluster()
+
+from cassandra.cluster import NoHostAvailable, UserTypeDoesNotExist  # noqa: E402

@@ -1,0 +1,157 @@
+"""The exception tree; ``<-`` names classes outside it that catch the same error.
+
+::
+
+    AsyncCassandraError
+    ├── ConnectionError              <- builtins.ConnectionError
+    │   ├── AuthenticationError      <- cassandra.AuthenticationFailed
+    │   │   └── ConnectRefusedError  <- cassandra.cluster.NoHostAvailable
+    │   ├── ConnectTimeoutError      (also TimeoutError)
+    │   ├── ConnectFailedError       <- cassandra.cluster.NoHostAvailable
+    │   ├── UnresolvedContactPointsError <- cassandra.UnresolvableContactPoints
+    │   ├── KeyspaceRefusedError     (also QueryError) <- cassandra.InvalidRequest
+    │   ├── SessionClosedError       <- cassandra.connection.ConnectionShutdown
+    │   ├── ConnectionLostError      (also QueryError) <- the same
+    │   │   └── ConnectionBrokenError
+    │   └── ProtocolError            (also QueryError)
+    │       ├── ConnectionBrokenError <- cassandra.connection.ProtocolError
+    │       └── UnreadableAnswerError <- the same
+    ├── TimeoutError                 <- builtins.TimeoutError, cassandra.OperationTimedOut
+    │   ├── ConnectTimeoutError
+    │   └── QueryTimeoutError        (also QueryError)
+    ├── ConfigurationError           <- ValueError, TypeError
+    │   └── UserTypeMissingError     <- cassandra.cluster.UserTypeDoesNotExist
+    └── QueryError                   <- cassandra.DriverException
+        ├── QueryTimeoutError
+        ├── ProtocolError
+        ├── OverloadedError
+        ├── CasWriteUnknown
+        ├── StatementChangedError
+        ├── ParameterTypeError       <- TypeError
+        ├── ParameterValueError      <- ValueError
+        │   └── ParameterRangeError  <- TypeError
+        ├── ColumnDecodeError        <- ValueError
+        ├── RowTypeError             <- TypeError
+        └── ServerReport             and one class below it for each of the protocol's error codes
+
+What a server reports is a ``ServerReport`` and at once the driver's class for it, with the driver's
+attributes: ``except InvalidRequestError``, ``except cassandra.InvalidRequest`` and ``except
+QueryError`` all catch it. Its ``cause`` is the driver's exception. While connecting, it is a
+``ConnectionError`` and at once the driver's ``NoHostAvailable``.
+
+All of them can be pickled. A cause that cannot is replaced by an ``AsyncCassandraError`` with the same
+text.
+"""
+
+from async_cassandra.exceptions._base import SURROGATES as SURROGATES
+from async_cassandra.exceptions._base import (
+    AsyncCassandraError,
+    AuthenticationError,
+    CasWriteUnknown,
+    ColumnDecodeError,
+    ConfigurationError,
+    ConnectionError,
+    ConnectTimeoutError,
+    OverloadedError,
+    ParameterRangeError,
+    ParameterTypeError,
+    ParameterValueError,
+    ProtocolError,
+    QueryError,
+    QueryTimeoutError,
+    RowTypeError,
+    StatementChangedError,
+    TimeoutError,
+)
+from async_cassandra.exceptions._base import from_wire as from_wire
+from async_cassandra.exceptions._base import shown as shown
+from async_cassandra.exceptions._server import (
+    AlreadyExistsError,
+    BadCredentialsError,
+    BootstrappingError,
+    CasWriteUnknownError,
+    CDCWriteError,
+    ClientWriteError,
+    ConnectFailedError,
+    ConnectionBrokenError,
+    ConnectionLostError,
+    ConnectRefusedError,
+    CoordinatorOverloadedError,
+    CqlSyntaxError,
+    FunctionFailureError,
+    InvalidConfigurationError,
+    InvalidRequestError,
+    KeyspaceRefusedError,
+    ReadFailureError,
+    ReadTimeoutError,
+    ServerInternalError,
+    ServerProtocolError,
+    ServerReport,
+    SessionClosedError,
+    TruncateFailedError,
+    UnauthorizedError,
+    UnavailableError,
+    UnknownServerError,
+    UnpreparedError,
+    UnreadableAnswerError,
+    UnresolvedContactPointsError,
+    UserTypeMissingError,
+    WriteFailureError,
+    WriteTimeoutError,
+)
+
+__all__ = [
+    "AlreadyExistsError",
+    "AsyncCassandraError",
+    "AuthenticationError",
+    "BadCredentialsError",
+    "BootstrappingError",
+    "CDCWriteError",
+    "CasWriteUnknown",
+    "CasWriteUnknownError",
+    "ClientWriteError",
+    "ColumnDecodeError",
+    "ConfigurationError",
+    "ConnectFailedError",
+    "ConnectRefusedError",
+    "ConnectTimeoutError",
+    "ConnectionBrokenError",
+    "ConnectionError",
+    "ConnectionLostError",
+    "CoordinatorOverloadedError",
+    "CqlSyntaxError",
+    "FunctionFailureError",
+    "InvalidConfigurationError",
+    "InvalidRequestError",
+    "KeyspaceRefusedError",
+    "OverloadedError",
+    "ParameterRangeError",
+    "ParameterTypeError",
+    "ParameterValueError",
+    "ProtocolError",
+    "QueryError",
+    "QueryTimeoutError",
+    "ReadFailureError",
+    "ReadTimeoutError",
+    "RowTypeError",
+    "ServerInternalError",
+    "ServerProtocolError",
+    "ServerReport",
+    "SessionClosedError",
+    "StatementChangedError",
+    "TimeoutError",
+    "TruncateFailedError",
+    "UnauthorizedError",
+    "UnavailableError",
+    "UnknownServerError",
+    "UnpreparedError",
+    "UnreadableAnswerError",
+    "UnresolvedContactPointsError",
+    "UserTypeMissingError",
+    "WriteFailureError",
+    "WriteTimeoutError",
+]
+
+# A traceback, a repr and a pickle name the place that a program imports them from.
+for _name in __all__:
+    globals()[_name].__module__ = __name__
