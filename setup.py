@@ -1,8 +1,9 @@
 """Build the compiled core: every .pyx of the package, as one library.
 
 Switches, read from the environment: ``DEBUG=1`` keeps symbols and assertions, ``SANITIZE=1`` adds ASAN and UBSAN,
-``COVERAGE=1`` counts lines for gcov and calls ``__sanitizer_cov_trace_pc`` at each branch, ``PARTS=_wire`` builds the
-packages of this name or pattern only. SANITIZE and COVERAGE need gcc, and what they build runs inside ``tests/fuzz``.
+``COVERAGE=1`` counts lines for gcov and calls ``__sanitizer_cov_trace_pc`` at each branch, ``TRACE=1`` reports each
+call of a compiled function to ``sys.monitoring``, ``PARTS=_wire`` builds the packages of this name or pattern only.
+SANITIZE and COVERAGE need gcc, and what they build runs inside ``tests/fuzz``.
 """
 
 import os
@@ -18,7 +19,7 @@ from setuptools.modified import newer_group
 
 SOURCE = Path("src")
 HEADERS = SOURCE / "async_cassandra" / "_wire"
-SWITCHES = [name for name in ("DEBUG", "SANITIZE", "COVERAGE") if os.environ.get(name)]
+SWITCHES = [name for name in ("DEBUG", "SANITIZE", "COVERAGE", "TRACE") if os.environ.get(name)]
 # What was compiled otherwise is not taken for what is to be compiled now.
 BUILD = Path(
     "build",
@@ -39,6 +40,7 @@ FLAGS = {
     "DEBUG": ["-O0", "-g"],
     "SANITIZE": ["-fsanitize=address,undefined", "-fno-omit-frame-pointer", "-g1"],
     "COVERAGE": ["-O0", "--coverage", "-fsanitize-coverage=trace-pc"],
+    "TRACE": ["-O0", "-DCYTHON_TRACE_NOGIL=1"],
 }
 LINK_FLAGS = {"SANITIZE": ["-fsanitize=address,undefined"], "COVERAGE": ["--coverage"]}
 
@@ -65,7 +67,7 @@ def library() -> Extension:
         "boundscheck": False,
         "wraparound": False,
     }
-    directives |= {"cdivision": True, "embedsignature": True}
+    directives |= {"cdivision": True, "embedsignature": True, "profile": "TRACE" in SWITCHES}
     modules = cythonize(
         [Extension(name_of(path), [str(path)]) for path in parts],
         include_path=[str(SOURCE)], build_dir=str(BUILD / "c"), compiler_directives=directives,
