@@ -1,8 +1,9 @@
 """Build the compiled core: every .pyx of the package, as one library.
 
 Switches, read from the environment: ``DEBUG=1`` keeps symbols and assertions, ``SANITIZE=1`` adds ASAN and UBSAN,
-``COVERAGE=1`` counts lines for gcov and calls ``__sanitizer_cov_trace_pc`` at each branch, ``PARTS=_wire`` builds the
-packages of this name or pattern only. SANITIZE and COVERAGE need gcc, and what they build runs inside ``tests/fuzz``.
+``COVERAGE=1`` counts lines for gcov and calls ``__sanitizer_cov_trace_pc`` at each branch, ``TRACE=1`` reports each
+call of a compiled function to ``sys.monitoring``, ``PARTS=_wire`` builds the packages of this name or pattern only.
+SANITIZE and COVERAGE need gcc, and what they build runs inside ``tests/fuzz``.
 """
 
 import os
@@ -19,7 +20,7 @@ from setuptools.modified import newer_group
 
 PACKAGE = Path("src", "async_cassandra")
 HEADERS = PACKAGE / "_wire"
-SWITCHES = [name for name in ("DEBUG", "SANITIZE", "COVERAGE") if os.environ.get(name)]
+SWITCHES = [name for name in ("DEBUG", "SANITIZE", "COVERAGE", "TRACE") if os.environ.get(name)]
 # What was compiled otherwise is not taken for what is to be compiled now.
 BUILD = Path("build", "-".join([sysconfig.get_config_var("EXT_SUFFIX").split(".")[1], *SWITCHES]))
 FLAGS = {
@@ -29,10 +30,11 @@ FLAGS = {
     "DEBUG": "-O0 -g",
     "SANITIZE": "-fsanitize=address,undefined -fno-omit-frame-pointer -g1",
     "COVERAGE": "-O0 --coverage -fsanitize-coverage=trace-pc",
+    "TRACE": "-O0 -DCYTHON_TRACE_NOGIL=1",
 }
 # A __setstate__ of Cython's takes its attributes from any tuple, without a look at its length.
 DIRECTIVES = {"auto_pickle": False, "boundscheck": False, "wraparound": False}
-DIRECTIVES |= {"cdivision": True, "embedsignature": True}
+DIRECTIVES |= {"cdivision": True, "embedsignature": True, "profile": "TRACE" in SWITCHES}
 
 
 def library() -> Extension:

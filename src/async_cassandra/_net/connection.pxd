@@ -57,14 +57,13 @@ cdef class Connection(EnvelopeSink):
     cdef bint is_reading
 
     cdef bint is_available(self) noexcept
-    cdef object rest_of_inbox(self)
+    cdef int make_room(self) except -1
     cdef int send(self, ResponseHandler handler, Message message) except -1
     cdef int orphan(self, int stream_id) except -1
     cdef int distrust(self) except -1
     cdef int wake_senders(self) except -1
     cdef int acquire_id(self) except -1
     cdef void check_drained(self)
-    cdef int release(self, int stream_id) except -1
     cdef void release_id(self, int stream_id) noexcept
     cdef int grow_table(self) except -1
     cdef int read_some(self, int most) except -1

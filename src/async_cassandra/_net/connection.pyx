@@ -292,12 +292,21 @@ cdef class Connection(EnvelopeSink):
     # Receiving
 
     def get_buffer(self, sizehint):
-        """Where the loop shall read to (asyncio's buffered protocol)."""
+        """Where the loop shall read to (asyncio's buffered protocol): behind what has arrived."""
+        # Where a handler is reading what has arrived, that must stay where it is.
+        if self.inbox_capacity - self.inbox_end < MIN_READ_BYTES and not self.is_reading:
+            self.make_room()
+        if self.inbox_end == self.inbox_capacity:
+            raise BufferError(f"no room for what {self.endpoint} sends while an answer of it is handled")
+        return PyMemoryView_FromMemory(
+            <char*>self.inbox + self.inbox_end, self.inbox_capacity - self.inbox_end, PyBUF_WRITE
+        )
+
+    cdef int make_room(self) except -1:
+        """Have room for the next read behind what has arrived, which may move."""
         cdef Py_ssize_t capacity
         cdef unsigned char* inbox
-        if self.is_reading:
-            return self.rest_of_inbox()
-        if self.inbox_capacity - self.inbox_end < MIN_READ_BYTES and self.inbox_start > 0:
+        if self.inbox_start > 0:
             memmove(self.inbox, self.inbox + self.inbox_start, self.inbox_end - self.inbox_start)
             self.inbox_end -= self.inbox_start
             self.inbox_start = 0
@@ -308,15 +317,7 @@ cdef class Connection(EnvelopeSink):
                 raise MemoryError()
             self.inbox = inbox
             self.inbox_capacity = capacity
-        return self.rest_of_inbox()
-
-    cdef object rest_of_inbox(self):
-        """The room behind what has arrived, which stays where it is: a handler may be reading it."""
-        if self.inbox_end == self.inbox_capacity:
-            raise BufferError(f"no room for what {self.endpoint} sends while an answer of it is handled")
-        return PyMemoryView_FromMemory(
-            <char*>self.inbox + self.inbox_end, self.inbox_capacity - self.inbox_end, PyBUF_WRITE
-        )
+        return 0
 
     def buffer_updated(self, Py_ssize_t nbytes):
         """Parse what has arrived (asyncio's buffered protocol)."""
@@ -402,7 +403,10 @@ cdef class Connection(EnvelopeSink):
         if stream_id >= self.next_id or self.handlers[stream_id] == NULL:
             raise ProtocolError(f"a response on stream {stream_id}, which no request has")
         cdef ResponseHandler handler = <ResponseHandler>self.handlers[stream_id]
-        self.release(stream_id)
+        self.handlers[stream_id] = NULL
+        self.release_id(stream_id)
+        self.in_flight -= 1
+        Py_DECREF(handler)
         handler.on_response(self, flags, opcode, body, size)
         self.check_drained()
         return 0
@@ -410,15 +414,6 @@ cdef class Connection(EnvelopeSink):
     cdef void check_drained(self):
         if self.drained_future is not None and self.in_flight == self.orphans and not self.drained_future.done():
             self.drained_future.set_result(None)
-
-    cdef int release(self, int stream_id) except -1:
-        """Free a taken id and drop the table's reference to its handler."""
-        cdef PyObject* handler = self.handlers[stream_id]
-        self.handlers[stream_id] = NULL
-        self.release_id(stream_id)
-        self.in_flight -= 1
-        Py_DECREF(<object>handler)
-        return 0
 
     # Life
 

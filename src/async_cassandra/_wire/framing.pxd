@@ -32,7 +32,6 @@ cdef class FrameWriter:
     cdef bytes take_compressed_segments(self)
     cdef int append_compressed(self, WriteBuffer out, Py_ssize_t start, Py_ssize_t size, bint whole) except -1
     cdef Py_ssize_t next_run(self, Py_ssize_t start, Py_ssize_t* index) noexcept
-    cdef void drop_pending(self) noexcept
 
 
 cdef class EnvelopeSink:

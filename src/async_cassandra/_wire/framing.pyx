@@ -212,10 +212,6 @@ cdef class FrameWriter:
         self.pending.size = self.envelope_start + HEADER + 4
         return write_raw(self.pending, PyBytes_AS_STRING(block), PyBytes_GET_SIZE(block))
 
-    cdef void drop_pending(self) noexcept:
-        self.pending.size = 0
-        self.end_count = 0
-
     cdef bytes take_frames(self):
         """Everything pending, framed, ready to write; the buffer is empty afterwards, also after an error."""
         try:
@@ -225,7 +221,7 @@ cdef class FrameWriter:
                 return self.take_compressed_segments()
             return PyBytes_FromStringAndSize(<char*>self.pending.data, self.pending.size)
         finally:
-            self.drop_pending()
+            self.pending.size = self.end_count = 0
 
     cdef Py_ssize_t next_run(self, Py_ssize_t start, Py_ssize_t* index) noexcept:
         """Where the run of whole envelopes that begins at ``start`` and fits one segment ends.
