@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from async_cassandra._session.core import SessionCore
 from async_cassandra._session.request_stats import RequestStats
-from async_cassandra._watch.histogram import Histogram
+from async_cassandra._watch.latencies import Histogram
 from async_cassandra._watch.observer import Observer, Observers
 
 __all__ = ["NodeStats", "SessionStats"]

@@ -1,6 +1,6 @@
 from libc.stdint cimport uint64_t
 
-from async_cassandra._watch.histogram cimport RecentHistogram
+from async_cassandra._watch.latencies cimport RecentHistogram
 from async_cassandra._watch.observer cimport Observer
 from async_cassandra._request.request cimport Request
 
