@@ -22,7 +22,7 @@ from cassandra.policies import (
 from cassandra.pool import Host
 
 from async_cassandra._driver.bridge import Bridge
-from async_cassandra._driver.ring import TokenRing
+from async_cassandra._driver.lookups import TokenRing
 
 __all__ = ["Router", "Routing", "TokenRing"]
 

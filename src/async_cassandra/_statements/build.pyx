@@ -27,7 +27,7 @@ from async_cassandra.exceptions import ConfigurationError
 from cpython.object cimport PyObject
 from libc.stdint cimport INT32_MAX, INT64_MIN, uint16_t
 
-from async_cassandra._driver.profile_settings cimport ProfileSettings, settings_of
+from async_cassandra._driver.lookups cimport ProfileSettings, settings_of
 from async_cassandra._request.call cimport Call
 from async_cassandra._request.request cimport new_request
 from async_cassandra._statements.options cimport PreparedOptions, options_of
