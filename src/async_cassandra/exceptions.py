@@ -41,6 +41,7 @@ from typing import Any
 import cassandra
 
 from async_cassandra._wire import errors as _wire
+from async_cassandra._wire.protocol import ErrorCode
 
 __all__ = [
     "AsyncCassandraError",
@@ -250,7 +251,7 @@ class CasWriteUnknown(QueryError):
     :ivar required_responses: replicas that had to accept
     """
 
-    code: int = 0x1700
+    code: int = ErrorCode.CAS_WRITE_UNKNOWN.value
     received_responses: int | None = None
     required_responses: int | None = None
 
