@@ -21,7 +21,7 @@ from async_cassandra._driver.request_settings import (
 from async_cassandra._cql.analysis import Repetition
 from async_cassandra._request.prepared import other_keyspace
 from async_cassandra._statements.statements import PreparedStatement
-from async_cassandra._wire.murmur3 import token_of
+from async_cassandra._wire.binding import token_of
 from async_cassandra.exceptions import ConfigurationError
 
 from cpython.object cimport PyObject
