@@ -24,10 +24,9 @@ from cassandra.query import PreparedStatement, named_tuple_factory
 from cassandra.util import Date, Duration, Time
 
 from async_cassandra._driver.types import PYTHON_TYPES, driver_type
-from async_cassandra._wire.binding import BindPlan
+from async_cassandra._wire.binding import BindPlan, token_of
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import parse_class_name
-from async_cassandra._wire.murmur3 import token_of
 from async_cassandra._wire.rows import Column, Page, RowPlan
 from benchmarks.document import replaced
 from benchmarks.environments import ROOT

@@ -17,7 +17,7 @@ from typing import Any
 from cassandra.query import UNSET_VALUE
 
 from async_cassandra import AsyncCassandraSession, AsyncCluster
-from async_cassandra._wire.murmur3 import token_of
+from async_cassandra._wire.binding import token_of
 from async_cassandra.server import CassandraServer, ExistingServer, ServerError
 from benchmarks.clients.base import Server
 from benchmarks.data import FLIGHT, KEYSPACE, POINT, TABLES, Row, Table, new_partitions, schema

@@ -11,7 +11,7 @@ from cassandra.cluster import ExecutionProfile
 from cassandra.query import SimpleStatement
 
 from async_cassandra._cql.analysis import analyze
-from async_cassandra._driver.ring import TokenRing
+from async_cassandra._driver.lookups import TokenRing
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._net.connection import Connection, NodeConnections
 from async_cassandra._request.awaited import Wakeups

@@ -16,11 +16,10 @@ from typing import Any
 from cassandra.util import Duration
 
 from async_cassandra._driver.types import PYTHON_TYPES
-from async_cassandra._wire.binding import BindPlan
+from async_cassandra._wire.binding import BindPlan, token_of
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import CqlType, TypeCode, parse_class_name
 from async_cassandra._wire.errors import ColumnDecodeError, ParameterError, ProtocolError
-from async_cassandra._wire.murmur3 import token_of
 from async_cassandra._wire.rows import Column, Page, PageCursor, RowPlan
 from tests.fuzz.hostile_objects import (
     BASES,

@@ -16,13 +16,11 @@ from typing import Any
 import lz4.block
 
 from async_cassandra._driver.types import PYTHON_TYPES
-from async_cassandra._wire.binding import BindPlan
-from async_cassandra._wire.codec import Codec
-from async_cassandra._wire.codecs import CodecRegistry
+from async_cassandra._wire.binding import BindPlan, token_of
+from async_cassandra._wire.codecs import Codec, CodecRegistry
 from async_cassandra._wire.cqltypes import CqlType, parse_class_name
 from async_cassandra._wire.errors import ColumnDecodeError, ParameterError, ProtocolError
 from async_cassandra._wire.framing import EnvelopeList, FrameReader, Framing
-from async_cassandra._wire.murmur3 import token_of
 from async_cassandra._wire.responses import Response, RowPlans, decode
 from async_cassandra._wire.rows import Column, Page, PageCursor, RowPlan, decode_metadata
 from tests.fuzz.hostile_values import Interruption, Source, draw_value, draw_values

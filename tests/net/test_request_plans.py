@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from cassandra.policies import RetryPolicy
 
-from async_cassandra._driver.ring import TokenRing
+from async_cassandra._driver.lookups import TokenRing
 from async_cassandra._request.plan import Routes
 from async_cassandra._request.request import Request
 from async_cassandra.exceptions import QueryTimeoutError

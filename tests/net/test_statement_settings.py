@@ -32,7 +32,7 @@ from async_cassandra import (
     ConfigurationError,
     ExecutionProfile,
 )
-from async_cassandra._wire.murmur3 import token_of
+from async_cassandra._wire.binding import token_of
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, until
 from tests.support.scripted_peer import Request, ScriptedPeer, scripted_cluster

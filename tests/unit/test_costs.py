@@ -14,20 +14,22 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "async_cassandra"
 
 
-def files_with(word: str) -> set[str]:
-    """The files of the package in which a word occurs, by their paths in it."""
-    found = re.compile(rf"\b{word}\b")
+def listed_files(heading: str) -> set[str]:
+    """The files of the package that a section of CONTRIBUTING.md names."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.partition(f"### {heading}\n")[2].partition("\n### ")[0]
+    return {name for name in re.findall(r"`([\w./]+)`", section) if (PACKAGE / name).is_file()}
+
+
+def files_with(names: str | re.Pattern[str]) -> set[str]:
+    """The files of the package in which a word occurs, or what a pattern finds."""
+    found = re.compile(rf"\b{names}\b") if isinstance(names, str) else names
     return {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*")
-        if path.suffix in (".py", ".pyx", ".pxd", ".pyi") and found.search(path.read_text())
+        if path.suffix in (".py", ".pyi", ".pyx", ".pxd")
+        and found.search(path.read_text(encoding="utf-8"))
     }
-
-
-def listed(heading: str) -> str:
-    """What CONTRIBUTING.md says under a heading."""
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    return text.partition(f"### {heading}\n")[2].partition("\n### ")[0]
 
 
 # An option of a call
@@ -38,42 +40,19 @@ def test_option_that_goes_into_the_message_is_in_two_files() -> None:
 
 
 def test_option_that_acts_on_a_request_is_in_five_files() -> None:
-    files = files_with("is_stream")
-    assert files == {
-        "session.py",
-        "_session/calls.py",
-        "_request/call.pxd",
-        "_request/call.pyi",
-        "_request/request.pyx",
-    }
-    text = listed("To add an option of a call")
-    assert all(f"`{name}`" in text for name in files if not name.endswith(".pyi"))
-
-
-GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
-
-
-def files_of(heading: str) -> set[str]:
-    """The files below ``src`` that a list of CONTRIBUTING.md names."""
-    (steps,) = re.findall(rf"^### {heading}\n\n(1\..*?)\n\n", GUIDE, re.MULTILINE | re.DOTALL)
-    named = set(re.findall(r"`(_\w+/\w+\.(?:py|pyx|pyi|pxd))`", steps))
-    assert named
-    return named
+    found = files_with("is_stream")
+    assert found <= listed_files("To add an option of a call")
+    assert len(found) == 5
 
 
 # Counters
 
 
 @pytest.mark.parametrize("attribute", ["speculative_wins", "connections_opened"])
-def test_counter_costs_the_files_of_the_guide(attribute: str) -> None:
+def test_counter_costs_the_listed_files(attribute: str) -> None:
     """Two counters whose names mean nothing else."""
-    word = re.compile(rf"\b{attribute}\b")
-    found = {
-        str(path.relative_to(PACKAGE))
-        for path in PACKAGE.rglob("*")
-        if path.suffix in (".py", ".pyx", ".pxd", ".pyi") and word.search(path.read_text())
-    }
-    assert found == files_of("To add a counter")
+    found = files_with(attribute)
+    assert found <= listed_files("To add a counter")
     assert len(found) <= 4
 
 
@@ -99,3 +78,18 @@ def test_every_count_of_requests_is_a_series() -> None:
     assert counts - {"started", "finished"} == {
         series.attribute for series in SERIES if series.kind is Kind.COUNT
     }
+
+
+# Types
+
+# What a type is called by; elsewhere than in these layers, the word is also what requests take.
+DURATION = re.compile(r"""\b_?DURATION\b|\bDuration(Type|Codec)?\b(?! of)|["'|]duration["'|]""")
+ANY_DURATION = re.compile("duration", re.IGNORECASE)
+OF_VALUES = ("_wire/", "_driver/", "_cql/")
+
+
+def test_type_costs_the_listed_files() -> None:
+    listed = listed_files("To add a CQL type")
+    of_values = {name for name in files_with(ANY_DURATION) if name.startswith(OF_VALUES)}
+    assert files_with(DURATION) | of_values == listed
+    assert len(listed) <= 5

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from async_cassandra._watch.histogram import Histogram, RecentHistogram
+from async_cassandra._watch.latencies import Histogram, RecentHistogram
 
 
 def test_percentiles_are_close_to_the_exact_ones() -> None:

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from async_cassandra._driver.bridge import Bridge
-from async_cassandra._driver.ring import TokenRing
+from async_cassandra._driver.lookups import TokenRing
 from async_cassandra._driver.routing import Router, Routing
 
 TOKENS = st.integers(min_value=-(2**63), max_value=2**63 - 1)

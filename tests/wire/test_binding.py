@@ -14,11 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from async_cassandra._driver.types import PYTHON_TYPES, driver_type
-from async_cassandra._wire.binding import BindPlan
+from async_cassandra._wire.binding import BindPlan, token_of
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import parse_class_name
 from async_cassandra._wire.errors import ParameterError, ParameterTypeError, ParameterValueError
-from async_cassandra._wire.murmur3 import token_of
 from async_cassandra._wire.rows import Column
 
 REGISTRY = CodecRegistry(PYTHON_TYPES)

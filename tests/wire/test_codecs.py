@@ -20,8 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from async_cassandra._driver.types import PYTHON_TYPES, driver_type
-from async_cassandra._wire.codec import Codec
-from async_cassandra._wire.codecs import CodecRegistry
+from async_cassandra._wire.codecs import Codec, CodecRegistry
 from async_cassandra._wire.cqltypes import parse_class_name
 from async_cassandra._wire.errors import ProtocolError
 

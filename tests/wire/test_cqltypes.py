@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from async_cassandra._driver.types import PYTHON_TYPES, driver_type
-from async_cassandra._wire.codecs import CodecRegistry
+from async_cassandra._wire.codecs import CodecRegistry, value_classes
 from async_cassandra._wire.cqltypes import CqlType, TypeCode, parse_class_name
 from async_cassandra._wire.errors import ProtocolError
 from async_cassandra._wire.rows import decode_metadata
@@ -239,3 +239,24 @@ def test_custom_type_of_any_name_has_a_class_of_the_drivers(name: str) -> None:
     ):
         assert isinstance(driver_type(kind), type)
         CodecRegistry(PYTHON_TYPES).codec(kind)
+
+
+# Codes of types that have parts, or are known by the name of their class only.
+NESTED = {TypeCode.LIST, TypeCode.SET, TypeCode.MAP, TypeCode.TUPLE, TypeCode.UDT}
+NAMED = {TypeCode.CUSTOM, TypeCode.VECTOR, TypeCode.COMPOSITE}
+
+
+@pytest.mark.parametrize("code", sorted(set(TypeCode) - NESTED - NAMED))
+def test_code_of_a_scalar_has_a_name_a_codec_and_a_class(code: TypeCode) -> None:
+    registry = CodecRegistry(PYTHON_TYPES)
+    cql_type = read_option(option(code))
+    assert (cql_type.code, cql_type.name) == (code, code.name.lower())
+    custom = registry.codec(CqlType(TypeCode.CUSTOM, "no.such.Class"))
+    assert type(registry.codec(cql_type)) is not type(custom)
+    assert (code in value_classes()) is not (code in PYTHON_TYPES.classes)
+
+
+def test_custom_type_needs_no_codec_of_its_arguments() -> None:
+    unreadable = CqlType(TypeCode.UDT, "u\0", (), "ks")
+    custom = CqlType(TypeCode.CUSTOM, "no.such.Class", (unreadable,))
+    assert CodecRegistry(PYTHON_TYPES).codec(custom).decode(b"ab") == b"ab"

@@ -20,8 +20,7 @@ from async_cassandra._cql.analysis import MarkerStyle
 from async_cassandra._cql.redaction import without_literals
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._wire.binding import check_parameters
-from async_cassandra._wire.codec import Codec
-from async_cassandra._wire.codecs import CodecRegistry
+from async_cassandra._wire.codecs import Codec, CodecRegistry
 from async_cassandra._wire.cqltypes import parse_class_name
 from async_cassandra._wire.decimals import digits_of
 from async_cassandra._wire.errors import ParameterError, words_of
@@ -54,8 +53,9 @@ _TIMESTAMP = _codec("TimestampType")
 _UUID = _codec("UUIDType")
 _VARINT = _codec("IntegerType")
 
-# The years of ``datetime.date``, in days since 1970-01-01.
-_DATES = range(-719_162, 2_932_897)
+_EPOCH = date(1970, 1, 1).toordinal()
+# The years of ``datetime.date``, in days since then.
+_DATES = range(date.min.toordinal() - _EPOCH, date.max.toordinal() + 1 - _EPOCH)
 # Bytes of an int whose digits ``str`` takes under any limit that the interpreter can be set to.
 _SHORT_INT = 256
 # What has a literal of its own; registered for a user-defined type, too, it would not tell which is meant.
@@ -158,7 +158,7 @@ class LiteralEncoder(Encoder):
         """Write a string, which cannot be mistaken for a timestamp; outside ``datetime.date``, CQL's number."""
         number = int.from_bytes(_DATE.encode(val))
         days = number - 2**31
-        return f"'{date.fromordinal(days + 719_163)}'" if days in _DATES else str(number)
+        return f"'{date.fromordinal(days + _EPOCH)}'" if days in _DATES else str(number)
 
     cql_encode_date_ext = cql_encode_date
 

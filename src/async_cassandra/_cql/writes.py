@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from async_cassandra._cql.tokens import Token, TokenKind, name_of
+from async_cassandra._wire.cqltypes import scalar_names
 
 __all__ = ["Repetition", "repetition_of_batch", "repetition_of_write"]
 
@@ -74,10 +75,7 @@ _PURE_FUNCTIONS: Final = frozenset(
     | {"mintimeuuid", "maxtimeuuid", "min_timeuuid", "max_timeuuid"}
     | {"abs", "exp", "log", "log10", "round"}
 )
-_NATIVE: Final = (
-    "(?:ascii|bigint|boolean|counter|date|decimal|double|duration|float|inet|int|smallint|text"
-    "|time|timestamp|timeuuid|tinyint|uuid|varchar|varint)"
-)
+_NATIVE: Final = f"(?:{'|'.join(name for name in scalar_names() if name != 'blob')})"
 _CONVERSION: Final = re.compile(
     f"{_NATIVE}asblob|blobas{_NATIVE}|{_NATIVE}_as_blob|blob_as_{_NATIVE}"
 )

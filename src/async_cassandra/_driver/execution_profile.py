@@ -3,7 +3,7 @@
 from typing import Any
 
 from async_cassandra._driver.cluster_names import DriverExecutionProfile
-from async_cassandra._driver.profile_settings import ProfileSettings
+from async_cassandra._driver.lookups import ProfileSettings
 
 __all__ = ["QuickProfile"]
 

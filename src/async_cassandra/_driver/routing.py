@@ -23,7 +23,7 @@ from cassandra.pool import Host
 
 from async_cassandra._driver.bridge import Bridge
 from async_cassandra._driver.contract import child_policy, live_hosts, live_hosts_by_datacenter
-from async_cassandra._driver.ring import TokenRing
+from async_cassandra._driver.lookups import TokenRing
 
 __all__ = ["Router", "Routing", "TokenRing"]
 

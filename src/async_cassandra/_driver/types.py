@@ -157,9 +157,7 @@ def _format_inet(packed: bytes) -> str:
 
 
 PYTHON_TYPES = PythonTypes(
-    date=Date,
-    time=Time,
-    duration=Duration,
+    classes={TypeCode.DATE: Date, TypeCode.TIME: Time, TypeCode.DURATION: Duration},
     sorted_set=SortedSet,
     presorted_set=presorted_set,
     map_key=_MapKey,

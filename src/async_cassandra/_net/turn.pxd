@@ -1,6 +1,7 @@
 cdef class Turn:
     cdef readonly object loop
     cdef bint is_on
+    # Callables of the connections that have something to write at its end.
     cdef list flushes
 
     cdef bint begin(self) noexcept

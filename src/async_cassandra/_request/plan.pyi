@@ -3,7 +3,7 @@ from typing import Self
 
 from cassandra.pool import Host
 
-from async_cassandra._driver.ring import TokenRing
+from async_cassandra._driver.lookups import TokenRing
 from async_cassandra._net.connection import NodeConnections
 
 class Routes:

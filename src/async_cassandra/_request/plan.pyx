@@ -3,7 +3,7 @@
 cimport cython
 from cpython.object cimport PyTypeObject
 
-from async_cassandra._driver.ring cimport TokenRing
+from async_cassandra._driver.lookups cimport TokenRing
 
 cdef extern from "pool.h":
     """

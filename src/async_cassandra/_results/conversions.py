@@ -7,7 +7,6 @@ times, sets and maps become the standard ones if the annotation names those.
 import collections.abc
 import datetime
 from collections.abc import Callable
-from decimal import Decimal
 from enum import Enum
 from types import NoneType, UnionType
 from typing import (
@@ -20,10 +19,11 @@ from typing import (
     get_args,
     get_origin,
 )
-from uuid import UUID
 
-from cassandra.util import Date, Duration, OrderedMapSerializedKey, SortedSet, Time
+from cassandra.util import Date, OrderedMapSerializedKey, SortedSet, Time
 
+from async_cassandra._driver.types import PYTHON_TYPES
+from async_cassandra._wire.codecs import value_classes
 from async_cassandra._wire.cqltypes import CqlType, TypeCode
 
 type Conversion = Callable[[Any], Any]
@@ -35,39 +35,19 @@ class Nested(Protocol):
     def __call__(self, cql_type: CqlType, kind: Any) -> Conversion | None: ...
 
 
-_INTEGERS = (
-    TypeCode.TINYINT,
-    TypeCode.SMALLINT,
-    TypeCode.INT,
-    TypeCode.BIGINT,
-    TypeCode.COUNTER,
-    TypeCode.VARINT,
-)
-_TEXTS = (TypeCode.ASCII, TypeCode.TEXT, TypeCode.VARCHAR, TypeCode.INET)
-PYTHON_TYPES: dict[int, type] = {
-    **dict.fromkeys(_INTEGERS, int),
-    **dict.fromkeys(_TEXTS, str),
-    TypeCode.BLOB: bytes,
-    TypeCode.BOOLEAN: bool,
-    TypeCode.DATE: Date,
-    TypeCode.DECIMAL: Decimal,
-    TypeCode.DOUBLE: float,
-    TypeCode.DURATION: Duration,
-    TypeCode.FLOAT: float,
+_CLASSES: dict[int, Any] = {
+    **value_classes(),
+    **PYTHON_TYPES.classes,
     TypeCode.LIST: list,
     TypeCode.MAP: OrderedMapSerializedKey,
     TypeCode.SET: SortedSet,
-    TypeCode.TIME: Time,
-    TypeCode.TIMESTAMP: datetime.datetime,
-    TypeCode.TIMEUUID: UUID,
-    TypeCode.UUID: UUID,
 }
 _STANDARD: dict[tuple[int, Any], Conversion] = {
     (TypeCode.DATE, datetime.date): Date.date,
     (TypeCode.TIME, datetime.time): Time.time,
 }
 # Annotations that say so much of a value that a column's type fits them or does not.
-_SCALARS = frozenset(PYTHON_TYPES.values()) | {datetime.date, datetime.time}
+_SCALARS = frozenset(_CLASSES.values()) | {datetime.date, datetime.time}
 _CHECKED = _SCALARS | {dict, set, frozenset, tuple}
 _ITEMS = (TypeCode.LIST, TypeCode.SET, TypeCode.VECTOR)
 _BUILT = {list: list, tuple: tuple, set: set, frozenset: frozenset}
@@ -136,7 +116,7 @@ def conversion(cql_type: CqlType, hint: Any, checks: bool, *, nested: Nested) ->
 
 
 def _check(cql_type: CqlType, kind: Any) -> None:
-    given = PYTHON_TYPES.get(cql_type.code)
+    given = _CLASSES.get(cql_type.code)
     if given is None or kind not in _CHECKED:
         return
     if not issubclass(given, kind) and not (kind is float and given is int):

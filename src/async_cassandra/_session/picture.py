@@ -10,7 +10,7 @@ from cassandra.pool import Host
 from async_cassandra._net.pool import NodePool
 from async_cassandra._session.core import SessionCore
 from async_cassandra._session.request_stats import RequestStats
-from async_cassandra._watch.histogram import Histogram
+from async_cassandra._watch.latencies import Histogram
 from async_cassandra._watch.observer import Observer, Observers
 
 SHARES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}

@@ -4,7 +4,7 @@ from typing import Any
 
 from async_cassandra._request.prepared import PreparedQuery
 from async_cassandra._request.request import Request
-from async_cassandra._watch.histogram import Histogram, RecentHistogram
+from async_cassandra._watch.latencies import Histogram, RecentHistogram
 from async_cassandra._watch.observer import Observer
 
 def parameter_count(request: Request) -> int: ...

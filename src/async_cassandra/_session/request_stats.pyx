@@ -4,7 +4,7 @@ cimport cython
 from cpython.time cimport monotonic
 from libc.stdint cimport uint64_t
 
-from async_cassandra._watch.histogram cimport Histogram, RecentHistogram
+from async_cassandra._watch.latencies cimport Histogram, RecentHistogram
 from async_cassandra._watch.observer cimport Observer
 from async_cassandra._request.request cimport Request
 from async_cassandra._wire.protocol cimport Opcode

@@ -1,6 +1,6 @@
 from libc.stdint cimport int64_t, uint8_t
 
-from async_cassandra._driver.profile_settings cimport ProfileSettings
+from async_cassandra._driver.lookups cimport ProfileSettings
 from async_cassandra._request.call cimport Call, CallOptions
 from async_cassandra._request.executor cimport Executor
 from async_cassandra._request.prepared cimport PreparedQuery

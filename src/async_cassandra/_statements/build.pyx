@@ -21,13 +21,13 @@ from async_cassandra._driver.request_settings import (
 from async_cassandra._cql.analysis import Repetition
 from async_cassandra._request.prepared import other_keyspace
 from async_cassandra._statements.statements import PreparedStatement
-from async_cassandra._wire.murmur3 import token_of
+from async_cassandra._wire.binding import token_of
 from async_cassandra.exceptions import ConfigurationError
 
 from cpython.object cimport PyObject
 from libc.stdint cimport INT32_MAX, INT64_MIN, uint16_t
 
-from async_cassandra._driver.profile_settings cimport ProfileSettings, settings_of
+from async_cassandra._driver.lookups cimport ProfileSettings, settings_of
 from async_cassandra._request.call cimport Call
 from async_cassandra._request.request cimport new_request
 from async_cassandra._statements.options cimport PreparedOptions, options_of

@@ -1,9 +1,10 @@
-"""What requests took lately, in bounded memory, and the speculative execution plan that is made of it.
+"""What requests took, counted in bounded memory: of all time, of the last five minutes, and what the speculative
+execution plan is made of.
 
 Theory. A latency is counted in one of 736 buckets: whole microseconds up to 32, above that 32 buckets for each
-doubling, up to 134 s. So a percentile is never more than 1/32 too high, and never too low. There are two such
-tables: the current one, and the one before it, which is dropped when the current one is half a window old and
-has enough samples. Both together are what is recent.
+doubling, up to 134 s. So a percentile is never more than 1/32 too high, and never too low. What is recent for the plan
+is in two such tables: the current one, and the one before it, which is dropped when the current one is half a window
+old and has enough samples.
 
 An attempt that another one made superfluous counts with the delay, or with the time it had waited if that is less.
 It would have taken longer: left out, each percentile would be that of the quick ones, and the delay would sink from
@@ -11,7 +12,7 @@ round to round. Counted with all that it had waited, the delay and then the othe
 be above the delay that it came from, and the delay would climb for as long as a node hangs.
 """
 
-from libc.math cimport frexp, isnan
+from libc.math cimport INFINITY, floor, frexp, isnan
 from libc.string cimport memcpy, memset
 
 DEF SUB_BUCKETS = 32
@@ -20,6 +21,8 @@ DEF LONGEST_US = 134217727
 DEF RECOMPUTE_INTERVAL = 0.1
 # Hosts that come and go under ever other addresses must not fill the memory.
 DEF MAX_HOSTS = 1024
+# Ten whole slots and the one that is being filled: between 300 and 330 seconds.
+DEF SLOT_SECONDS = 30.0
 
 
 cdef int bucket_of(double seconds) noexcept:
@@ -43,6 +46,117 @@ cdef double end_of(int bucket) noexcept:
         return (bucket + 1) / 1e6
     shift = bucket // SUB_BUCKETS - 1
     return <double>((<uint64_t>(SUB_BUCKETS + bucket % SUB_BUCKETS + 1)) << shift) / 1e6
+
+
+cdef class Histogram:
+    """Durations in seconds.
+
+    :ivar count: how many
+    :ivar total: their sum
+    :ivar smallest: exact; infinite while there is none
+    :ivar largest: exact; 0 while there is none
+    """
+
+    def __cinit__(self):
+        self.clear()
+
+    cdef int clear(self) noexcept:
+        memset(self.buckets, 0, sizeof(self.buckets))
+        self.count = 0
+        self.total = self.largest = 0.0
+        self.smallest = INFINITY
+        return 0
+
+    cdef int add(self, double seconds) noexcept:
+        self.buckets[bucket_of(seconds)] += 1
+        self.count += 1
+        self.total += seconds
+        if seconds < self.smallest:
+            self.smallest = seconds
+        if seconds > self.largest:
+            self.largest = seconds
+        return 0
+
+    def record(self, double seconds):
+        """Count one."""
+        self.add(seconds)
+
+    def merge(self, Histogram other not None):
+        """Count everything that ``other`` has."""
+        cdef int bucket
+        for bucket in range(BUCKETS):
+            self.buckets[bucket] += other.buckets[bucket]
+        self.count += other.count
+        self.total += other.total
+        self.smallest = min(self.smallest, other.smallest)
+        self.largest = max(self.largest, other.largest)
+
+    def percentile(self, double share):
+        """Seconds that ``share`` of the durations do not exceed; 0 while there is none.
+
+        :param share: 0 to 1
+        """
+        cdef double wanted = share * <double>self.count
+        cdef uint64_t seen = 0
+        cdef int bucket
+        for bucket in range(BUCKETS):
+            seen += self.buckets[bucket]
+            if seen and <double>seen >= wanted:
+                return min(end_of(bucket), self.largest)
+        return 0.0
+
+    def cumulative(self, bounds):
+        """How many are within each of ``bounds``, which ascend, in seconds; a bucket counts where its end is."""
+        cdef list counts = []
+        cdef uint64_t seen = 0
+        cdef int bucket = 0
+        cdef double bound
+        for bound in bounds:
+            while bucket < BUCKETS and end_of(bucket) <= bound * (1 + 1e-9):
+                seen += self.buckets[bucket]
+                bucket += 1
+            counts.append(seen)
+        return counts
+
+
+cdef class RecentHistogram:
+    """Durations of the last five minutes, forgotten half a minute at a time."""
+
+    def __cinit__(self):
+        cdef int slot
+        self.slots = [Histogram() for _ in range(SLOTS)]
+        for slot in range(SLOTS):
+            self.turns[slot] = -1
+
+    cdef int add(self, double now, double seconds, bint failed) except -1:
+        cdef long long turn = <long long>floor(now / SLOT_SECONDS)
+        cdef int slot = <int>(turn % SLOTS)
+        if turn < 0 or turn < self.turns[slot]:
+            return 0
+        cdef Histogram histogram = <Histogram>self.slots[slot]
+        if turn != self.turns[slot]:
+            histogram.clear()
+            self.turns[slot] = turn
+            self.failures[slot] = 0
+        histogram.add(seconds)
+        self.failures[slot] += failed
+        return 0
+
+    def record(self, double now, double seconds, bint failed):
+        """Count one that ended at ``now``, of any clock whose seconds begin at 0 or later, always the same one."""
+        self.add(now, seconds, failed)
+
+    def summary(self, double now):
+        """The histogram of what is recent at ``now``, and how many of them failed."""
+        cdef Histogram recent = Histogram()
+        cdef uint64_t failures = 0
+        cdef long long turn = <long long>floor(now / SLOT_SECONDS)
+        cdef int slot
+        for slot in range(SLOTS):
+            if turn - SLOTS < self.turns[slot] <= turn:
+                recent.merge(<Histogram>self.slots[slot])
+                failures += self.failures[slot]
+        return recent, failures
 
 
 cdef class Latencies:

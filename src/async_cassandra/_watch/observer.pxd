@@ -13,8 +13,10 @@ cdef class Observer:
 
 
 cdef class Observers(Observer):
+    # Whether they are told at present.
     cdef public bint enabled
     cdef readonly tuple members
+    # The id() of each that has failed.
     cdef set reported
     cdef object __weakref__
 

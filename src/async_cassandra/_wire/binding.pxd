@@ -7,19 +7,25 @@ from async_cassandra._wire.buffer cimport WriteBuffer
 @cython.final
 @cython.no_gc
 cdef class BoundValues:
+    # [short] count and the [value]s.
     cdef readonly bytes payload
+    # What they were bound with; None for no values at all.
     cdef readonly BindPlan plan
+    # The partition's Murmur3 token, if they tell it.
     cdef bint has_token
     cdef int64_t token_value
 
 
 @cython.final
 cdef class BindPlan:
+    # A Column for each parameter, its codec, and how many there are, 0 to 65535.
     cdef readonly tuple columns
-    cdef readonly tuple partition_key_indexes
-    cdef readonly object unset
     cdef tuple codecs
     cdef Py_ssize_t count
+    # Positions of the partition key's parameters, in its order; None if they are not all parameters.
+    cdef readonly tuple partition_key_indexes
+    # The value that leaves a column as it is.
+    cdef readonly object unset
 
     cdef int write_values(self, WriteBuffer out, object values, bint partial) except -1
     cdef list in_order(self, object values)

@@ -3,16 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.tuple cimport PyTuple_GET_ITEM, PyTuple_GET_SIZE
-from libc.stdint cimport int32_t, int64_t, uint16_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int8_t, int32_t, int64_t, uint16_t, uint64_t
 
 from async_cassandra._wire.buffer cimport (
     WriteBuffer, get_int, reserve, write_bytes, write_int, write_raw, write_short,
 )
-from async_cassandra._wire.codec cimport Codec, write_sized
-from async_cassandra._wire.codecs cimport CodecRegistry
-from async_cassandra._wire.murmur3 cimport murmur3_token
+from async_cassandra._wire.codecs cimport Codec, CodecRegistry, write_sized
+from async_cassandra._wire.protocol cimport NULL_LENGTH, UNSET_LENGTH
 from async_cassandra._wire.rows cimport Column
 
 from async_cassandra._wire.errors import (
@@ -63,7 +62,7 @@ cdef class BoundValues:
                 values.append(PyBytes_FromStringAndSize(<const char*>at + position, length))
                 position += length
             else:
-                values.append(None if length == -1 else self.plan.unset)
+                values.append(None if length == NULL_LENGTH else self.plan.unset)
         return values
 
     @cython.nonecheck(True)
@@ -135,13 +134,13 @@ cdef class BindPlan:
         write_short(out, <uint16_t>self.count)
         for index, value in enumerate(values):
             if value is self.unset:
-                write_int(out, -2)
+                write_int(out, UNSET_LENGTH)
             else:
                 if value is not None:
                     self.check_encoded(index, value)
                 write_bytes(out, value)
         for _ in range(self.count - count):
-            write_int(out, -2)
+            write_int(out, UNSET_LENGTH)
         return self.finish(out)
 
     cdef int check_encoded(self, Py_ssize_t index, object value) except -1:
@@ -247,11 +246,11 @@ cdef class BindPlan:
 
     cdef int write_value(self, WriteBuffer out, Py_ssize_t index, object value) except -1:
         if value is None:
-            return write_int(out, -1)
+            return write_int(out, NULL_LENGTH)
         if value is self.unset:
             if self.partition_key_indexes is not None and index in self.partition_key_indexes:
                 raise ValueError("a part of the partition key has no value")
-            return write_int(out, -2)
+            return write_int(out, UNSET_LENGTH)
         return write_sized(out, <Codec>PyTuple_GET_ITEM(self.codecs, index), value)
 
     cdef object parameter_error(self, Py_ssize_t index, error, value):
@@ -361,3 +360,73 @@ cdef Py_ssize_t find_value(const unsigned char* at, Py_ssize_t index) noexcept:
     for _ in range(index):
         position += 4 + max(<int32_t>get_int(at + position), 0)
     return position
+
+
+# Tokens of Cassandra's Murmur3Partitioner
+
+cdef uint64_t C1 = 0x87C37B91114253D5ULL
+cdef uint64_t C2 = 0x4CF5AD432745937FULL
+
+
+cdef inline uint64_t rotate(uint64_t value, int bits) noexcept nogil:
+    return (value << bits) | (value >> (64 - bits))
+
+
+cdef inline uint64_t mix(uint64_t value) noexcept nogil:
+    value ^= value >> 33
+    value *= 0xFF51AFD7ED558CCDULL
+    value ^= value >> 33
+    value *= 0xC4CEB9FE1A85EC53ULL
+    return value ^ (value >> 33)
+
+
+cdef inline uint64_t little_endian(const unsigned char* at) noexcept nogil:
+    cdef uint64_t value = 0
+    cdef int index
+    for index in range(7, -1, -1):
+        value = (value << 8) | at[index]
+    return value
+
+
+cdef inline uint64_t tail(const unsigned char* at, Py_ssize_t size) noexcept nogil:
+    """The last bytes, sign-extended one by one as Cassandra's Java does."""
+    cdef uint64_t value = 0
+    cdef Py_ssize_t index
+    for index in range(size):
+        value ^= <uint64_t><int64_t><int8_t>at[index] << (8 * index)
+    return value
+
+
+cdef int64_t murmur3_token(const unsigned char* data, Py_ssize_t size) noexcept nogil:
+    """The token of a partition key: the first half of its 128 bit MurmurHash3.
+
+    Source: ``Murmur3Partitioner.getToken`` and ``MurmurHash.hash3_x64_128`` of Cassandra: bytes of
+    the tail are signed, and the lowest int64, which is no token, becomes the highest.
+    """
+    cdef uint64_t h1 = 0, h2 = 0
+    cdef const unsigned char* at = data
+    cdef Py_ssize_t rest = size & 15
+    cdef int64_t token
+    for _ in range(size >> 4):
+        h1 ^= rotate(little_endian(at) * C1, 31) * C2
+        h1 = (rotate(h1, 27) + h2) * 5 + 0x52DCE729
+        h2 ^= rotate(little_endian(at + 8) * C2, 33) * C1
+        h2 = (rotate(h2, 31) + h1) * 5 + 0x38495AB5
+        at += 16
+    if rest > 8:
+        h2 ^= rotate(tail(at + 8, rest - 8) * C2, 33) * C1
+    h1 ^= rotate(tail(at, min(rest, 8)) * C1, 31) * C2
+    h1 ^= <uint64_t>size
+    h2 ^= <uint64_t>size
+    h1 += h2
+    h2 += h1
+    h1 = mix(h1) + mix(h2)
+    token = <int64_t>h1
+    return INT64_MAX if token == INT64_MIN else token
+
+
+def token_of(bytes routing_key not None):
+    """The token of a serialized partition key, -2**63 + 1 to 2**63 - 1."""
+    return murmur3_token(
+        <const unsigned char*>PyBytes_AS_STRING(routing_key), PyBytes_GET_SIZE(routing_key)
+    )

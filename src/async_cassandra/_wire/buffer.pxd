@@ -4,6 +4,7 @@ from libc.string cimport memcpy
 
 
 cdef class WriteBuffer:
+    # A bytes object of its own, NULL for none, and where its bytes begin; those from ``size`` on are not written yet.
     cdef PyObject* block
     cdef unsigned char* data
     cdef readonly Py_ssize_t size
@@ -14,6 +15,7 @@ cdef class WriteBuffer:
     cdef bytes detach(self)
 
 
+# The bytes that are still to be read, which somebody else keeps.
 cdef struct Cursor:
     const unsigned char* at
     const unsigned char* end
@@ -121,6 +123,7 @@ cdef int write_bytes(WriteBuffer out, value) except -1
 cdef int write_short_bytes(WriteBuffer out, bytes value) except -1
 cdef int write_string_map(WriteBuffer out, dict value) except -1
 cdef int write_bytes_map(WriteBuffer out, dict value) except -1
+cdef int write_vint(WriteBuffer out, uint64_t value) except -1
 
 cdef str decode_string(const unsigned char* at, Py_ssize_t size)
 cdef str read_string(Cursor* cursor)
@@ -129,3 +132,4 @@ cdef bytes read_short_bytes(Cursor* cursor)
 cdef list read_string_list(Cursor* cursor)
 cdef dict read_string_multimap(Cursor* cursor)
 cdef dict read_bytes_map(Cursor* cursor)
+cdef uint64_t read_vint(const unsigned char** at, const unsigned char* end) except? 1

@@ -7,6 +7,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.ref cimport Py_INCREF, Py_XDECREF
 from cpython.unicode cimport PyUnicode_DecodeLatin1, PyUnicode_DecodeUTF8
 
+from async_cassandra._wire.protocol cimport NULL_LENGTH
+
 from async_cassandra._wire.errors import ProtocolError
 
 
@@ -100,9 +102,9 @@ cdef int write_long_string(WriteBuffer out, str value) except -1:
 
 
 cdef int write_bytes(WriteBuffer out, value) except -1:
-    """Append [bytes]: an [int] length and the bytes, -1 for ``None``."""
+    """Append [bytes]: an [int] length and the bytes, which is negative for ``None``."""
     if value is None:
-        return write_int(out, -1)
+        return write_int(out, NULL_LENGTH)
     cdef const unsigned char[::1] view
     cdef Py_ssize_t size
     if type(value) is bytes:
@@ -209,3 +211,41 @@ cdef dict read_bytes_map(Cursor* cursor):
         key = read_string(cursor)
         result[key] = read_bytes(cursor)
     return result
+
+
+# Unsigned variable-length integers. Layout: the leading one bits of the first byte count the bytes after it; the
+# remaining bits are the number, big-endian, in as few bytes as hold it.
+
+cdef int write_vint(WriteBuffer out, uint64_t value) except -1:
+    """Append an [unsigned vint]."""
+    cdef int extra = 0
+    cdef int index
+    cdef unsigned char* at
+    while extra < 8 and value >> (7 * (extra + 1)):
+        extra += 1
+    at = reserve(out, extra + 1)
+    for index in range(extra, 0, -1):
+        at[index] = <unsigned char>value
+        value >>= 8
+    at[0] = <unsigned char>((0xFF00 >> extra) | value) if extra < 8 else 0xFF
+    return 0
+
+
+cdef uint64_t read_vint(const unsigned char** at, const unsigned char* end) except? 1:
+    """Read an [unsigned vint] and step over it."""
+    cdef int extra = 0
+    cdef int index
+    cdef unsigned char first
+    cdef uint64_t value
+    if at[0] >= end:
+        raise_truncated(1, 0)
+    first = at[0][0]
+    while extra < 8 and first & (0x80 >> extra):
+        extra += 1
+    if end - at[0] <= extra:
+        raise_truncated(extra + 1, end - at[0])
+    value = first & (0xFF >> extra)
+    for index in range(1, extra + 1):
+        value = (value << 8) | at[0][index]
+    at[0] += extra + 1
+    return value

@@ -14,17 +14,22 @@ from cpython.number cimport PyNumber_Float, PyNumber_Index
 from cpython.tuple cimport PyTuple_GET_ITEM
 from cpython.unicode cimport PyUnicode_AsASCIIString, PyUnicode_DecodeASCII, PyUnicode_DecodeUTF8
 from libc.math cimport isinf
-from libc.stdint cimport int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memcpy
 
 from async_cassandra._wire.buffer cimport (
     WriteBuffer, get_int, get_long, get_short, put_int, put_long, put_short, reserve, write_raw,
 )
-from async_cassandra._wire.codec cimport Codec, raise_size, read_empty, refuse_masked
-from async_cassandra._wire.cqltypes cimport CqlType
+from async_cassandra._wire.codecs cimport Codec, raise_size, read_empty, refuse_masked, register, register_scalar
+from async_cassandra._wire.cqltypes cimport (
+    ASCII, BIGINT, BLOB, BOOLEAN, COUNTER, CUSTOM, DECIMAL, DOUBLE, FLOAT, INET, INT, SMALLINT, TEXT, TIMEUUID, TINYINT,
+    UUID, VARCHAR, VARINT, CqlType,
+)
 
 from async_cassandra._wire.decimals import decimal_of, int_of_digits
+
+__all__ = ()
 
 cdef extern from *:
     """
@@ -55,11 +60,6 @@ cdef extern from *:
     object long_from_be(const unsigned char* at, Py_ssize_t size, int is_signed)
     Py_ssize_t slot_offset(object descriptor)
     void fill_slot(object instance, Py_ssize_t offset, object value)
-
-
-cdef extern from "stdint.h":
-    int64_t INT64_MIN
-    int64_t INT64_MAX
 
 
 cdef extern from "Python.h":
@@ -149,6 +149,9 @@ cdef class TinyintCodec(Codec):
         return read_empty(self, size)
 
 
+register_scalar(TINYINT, "tinyint", "ByteType", TinyintCodec, int)
+
+
 cdef class SmallintCodec(Codec):
     def __cinit__(self):
         self.atomic = self.ordered = self.shared = True
@@ -162,6 +165,9 @@ cdef class SmallintCodec(Codec):
         if size == 2:
             return make_integer(<int16_t>get_short(at))
         return read_empty(self, size)
+
+
+register_scalar(SMALLINT, "smallint", "ShortType", SmallintCodec, int)
 
 
 cdef class IntCodec(Codec):
@@ -179,6 +185,9 @@ cdef class IntCodec(Codec):
         return read_empty(self, size)
 
 
+register_scalar(INT, "int", "Int32Type", IntCodec, int, 4)
+
+
 cdef class BigintCodec(Codec):
     """bigint and counter."""
 
@@ -194,6 +203,10 @@ cdef class BigintCodec(Codec):
         if size == 8:
             return make_integer(<int64_t>get_long(at))
         return read_empty(self, size)
+
+
+register_scalar(BIGINT, "bigint", "LongType", BigintCodec, int, 8)
+register_scalar(COUNTER, "counter", "CounterColumnType", BigintCodec, int, 8)
 
 
 cdef class BooleanCodec(Codec):
@@ -222,6 +235,9 @@ cdef class BooleanCodec(Codec):
         if size == 1:
             return True if at[0] else False
         return read_empty(self, size)
+
+
+register_scalar(BOOLEAN, "boolean", "BooleanType", BooleanCodec, bool, 1)
 
 
 cdef int write_minimal(WriteBuffer out, object value) except -1:
@@ -263,6 +279,9 @@ cdef class VarintCodec(Codec):
         if size == 0:
             return None
         return make_integer(short_varint(at, size)) if size <= 8 else long_from_be(at, size, True)
+
+
+register_scalar(VARINT, "varint", "IntegerType", VarintCodec, int)
 
 
 # Numbers with a fraction
@@ -313,6 +332,9 @@ cdef class FloatCodec(Codec):
         return read_empty(self, size)
 
 
+register_scalar(FLOAT, "float", "FloatType", FloatCodec, float, 4)
+
+
 cdef class DoubleCodec(Codec):
     def __cinit__(self):
         self.atomic = True
@@ -326,6 +348,9 @@ cdef class DoubleCodec(Codec):
         if size == 8:
             return PyFloat_FromDouble(get_double(at))
         return read_empty(self, size)
+
+
+register_scalar(DOUBLE, "double", "DoubleType", DoubleCodec, float, 8)
 
 
 cdef object Decimal = decimal.Decimal
@@ -401,6 +426,9 @@ cdef class DecimalCodec(Codec):
         return Decimal(PyUnicode_DecodeASCII(text, length, NULL))
 
 
+register_scalar(DECIMAL, "decimal", "DecimalType", DecimalCodec, Decimal)
+
+
 # Text and blobs
 
 cdef class TextCodec(Codec):
@@ -420,6 +448,10 @@ cdef class TextCodec(Codec):
         return PyUnicode_DecodeUTF8(<const char*>at, size, NULL)
 
 
+register_scalar(TEXT, "text", "UTF8Type", TextCodec, str)
+register_scalar(VARCHAR, "varchar", "", TextCodec, str)
+
+
 cdef class AsciiCodec(Codec):
     def __cinit__(self):
         self.atomic = self.ordered = self.shared = True
@@ -430,6 +462,9 @@ cdef class AsciiCodec(Codec):
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
         return PyUnicode_DecodeASCII(<const char*>at, size, NULL)
+
+
+register_scalar(ASCII, "ascii", "AsciiType", AsciiCodec, str)
 
 
 cdef class BlobCodec(Codec):
@@ -465,6 +500,9 @@ cdef class BlobCodec(Codec):
         return PyBytes_FromStringAndSize(<const char*>at, size)
 
 
+register_scalar(BLOB, "blob", "BytesType", BlobCodec, bytes)
+
+
 cdef class CustomCodec(BlobCodec):
     """Types without a codec: the bytes as they are, empty ones as ``None``, as in the driver."""
 
@@ -472,6 +510,9 @@ cdef class CustomCodec(BlobCodec):
         if size == 0:
             return None
         return PyBytes_FromStringAndSize(<const char*>at, size)
+
+
+register(CUSTOM, CustomCodec)
 
 
 # UUIDs
@@ -522,6 +563,10 @@ cdef class UuidCodec(Codec):
         return read_empty(self, size)
 
 
+register_scalar(UUID, "uuid", "UUIDType", UuidCodec, UuidClass, 16)
+register_scalar(TIMEUUID, "timeuuid", "TimeUUIDType", UuidCodec, UuidClass, 16)
+
+
 # Addresses
 
 cdef class InetCodec(Codec):
@@ -530,7 +575,7 @@ cdef class InetCodec(Codec):
     cdef object pack
     cdef object format
 
-    def __cinit__(self, CqlType cql_type not None, python_types not None):
+    def __cinit__(self, CqlType cql_type not None, tuple inner, python_types not None):
         self.atomic = self.ordered = self.shared = True
         self.pack = python_types.pack_inet
         self.format = python_types.format_inet
@@ -550,3 +595,6 @@ cdef class InetCodec(Codec):
         if size == 16:
             return self.format(PyBytes_FromStringAndSize(<const char*>at, size))
         return read_empty(self, size)
+
+
+register_scalar(INET, "inet", "InetAddressType", InetCodec, str)

@@ -5,7 +5,7 @@ Source: native protocol v5, section 6; days are counted in the proleptic Gregori
 
 import calendar
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cpython.datetime cimport (
     PyDate_Check, PyDate_CheckExact, PyDateTime_Check, PyDateTime_CheckExact, PyDelta_Check, PyDelta_CheckExact,
@@ -14,22 +14,18 @@ from cpython.datetime cimport (
     date_day, date_month, date_new, date_year, import_datetime, time_hour, time_microsecond, time_minute,
     time_new, time_second, time_tzinfo, timedelta_days, timedelta_microseconds, timedelta_seconds,
 )
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t
 
 from async_cassandra._wire.buffer cimport (
-    WriteBuffer, get_int, get_long, put_int, put_long, reserve,
+    WriteBuffer, get_int, get_long, put_int, put_long, read_vint, reserve, write_vint,
 )
-from async_cassandra._wire.codec cimport Codec, raise_size, read_empty
+from async_cassandra._wire.codecs cimport Codec, raise_size, read_empty, register_scalar
 from async_cassandra._wire.codecs_scalar cimport as_int, as_str
-from async_cassandra._wire.cqltypes cimport CqlType
-from async_cassandra._wire.vint cimport read_vint, write_vint
+from async_cassandra._wire.cqltypes cimport DATE, DURATION, TIME, TIMESTAMP, CqlType
+
+__all__ = ()
 
 import_datetime()
-
-cdef extern from "stdint.h":
-    int64_t INT64_MIN
-    int64_t INT64_MAX
-
 
 cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object value, int* overflow) except? -1
@@ -188,14 +184,17 @@ cdef class TimestampCodec(Codec):
         )
 
 
+register_scalar(TIMESTAMP, "timestamp", "TimestampType DateType", TimestampCodec, datetime, 8)
+
+
 cdef class DateCodec(Codec):
     """Layout: uint32 days, 2**31 is 1970-01-01; ints are sent as they are, as CQL means them."""
 
     cdef object make_date
 
-    def __cinit__(self, CqlType cql_type not None, python_types not None):
+    def __cinit__(self, CqlType cql_type not None, tuple inner, python_types not None):
         self.ordered = True
-        self.make_date = python_types.date
+        self.make_date = python_types.classes[DATE]
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef int64_t days
@@ -225,6 +224,9 @@ cdef class DateCodec(Codec):
         return read_empty(self, size)
 
 
+register_scalar(DATE, "date", "SimpleDateType", DateCodec, None)
+
+
 # The driver's class takes more, and makes another time of it.
 TIME_TEXT = re.compile(r"\d{1,2}:\d{1,2}:[0-5]?\d(\.\d{1,9})?", re.ASCII)
 
@@ -246,9 +248,9 @@ cdef class TimeCodec(Codec):
 
     cdef object make_time
 
-    def __cinit__(self, CqlType cql_type not None, python_types not None):
+    def __cinit__(self, CqlType cql_type not None, tuple inner, python_types not None):
         self.ordered = True
-        self.make_time = python_types.time
+        self.make_time = python_types.classes[TIME]
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         cdef int64_t nanoseconds
@@ -276,6 +278,9 @@ cdef class TimeCodec(Codec):
         return read_empty(self, size)
 
 
+register_scalar(TIME, "time", "TimeType", TimeCodec, None)
+
+
 cdef uint64_t zigzag(int64_t value) noexcept nogil:
     """Small magnitudes to small numbers, whatever their sign."""
     return (<uint64_t>value << 1) ^ <uint64_t>(value >> 63)
@@ -290,8 +295,8 @@ cdef class DurationCodec(Codec):
 
     cdef object make_duration
 
-    def __cinit__(self, CqlType cql_type not None, python_types not None):
-        self.make_duration = python_types.duration
+    def __cinit__(self, CqlType cql_type not None, tuple inner, python_types not None):
+        self.make_duration = python_types.classes[DURATION]
 
     cdef int write(self, WriteBuffer out, object value) except -1:
         # Other classes with these attributes, as pandas.DateOffset, may have years and hours, too.
@@ -315,3 +320,6 @@ cdef class DurationCodec(Codec):
         if at != end:
             raise_size(self, size)
         return self.make_duration(months, days, nanoseconds)
+
+
+register_scalar(DURATION, "duration", "DurationType", DurationCodec, None)

@@ -38,15 +38,21 @@ cpdef enum TypeCode:
 
 @cython.final
 cdef class CqlType:
+    # A TypeCode; the name in CQL, a user-defined type's own, or a custom type's class name.
     cdef readonly int code
     cdef readonly str name
+    # Of the elements, of key and value, or of the fields.
     cdef readonly tuple subtypes
+    # Of a user-defined type: a str, and a name for each field; else None and empty.
     cdef readonly object keyspace
     cdef readonly tuple field_names
+    # Elements of a vector, else 0.
     cdef readonly Py_ssize_t dimension
+    # Bytes of each value inside a vector; -1 if they differ, or if the vector has them before each.
     cdef readonly Py_ssize_t fixed_size
     cdef Py_hash_t hash_value
 
 
+cdef int add_scalar(int code, str name, str marshal_classes, Py_ssize_t fixed_size) except -1
 cdef CqlType read_type(Cursor* cursor)
 cpdef CqlType parse_class_name(str class_name)

@@ -17,31 +17,13 @@ cdef Py_ssize_t MAX_VALUE_SIZE = 0x7FFFFFFF
 
 cdef str MARSHAL = "org.apache.cassandra.db.marshal."
 
-cdef dict SCALAR_NAMES = {
-    ASCII: "ascii", BIGINT: "bigint", BLOB: "blob", BOOLEAN: "boolean", COUNTER: "counter",
-    DECIMAL: "decimal", DOUBLE: "double", FLOAT: "float", INT: "int", TEXT: "text",
-    TIMESTAMP: "timestamp", UUID: "uuid", VARCHAR: "varchar", VARINT: "varint",
-    TIMEUUID: "timeuuid", INET: "inet", DATE: "date", TIME: "time", SMALLINT: "smallint",
-    TINYINT: "tinyint", DURATION: "duration",
-}
-
-cdef dict SCALAR_CLASSES = {
-    "AsciiType": ASCII, "LongType": BIGINT, "BytesType": BLOB, "BooleanType": BOOLEAN,
-    "CounterColumnType": COUNTER, "DecimalType": DECIMAL, "DoubleType": DOUBLE,
-    "FloatType": FLOAT, "Int32Type": INT, "UTF8Type": TEXT, "DateType": TIMESTAMP,
-    "TimestampType": TIMESTAMP, "UUIDType": UUID, "IntegerType": VARINT,
-    "TimeUUIDType": TIMEUUID, "InetAddressType": INET, "SimpleDateType": DATE,
-    "TimeType": TIME, "ShortType": SMALLINT, "ByteType": TINYINT, "DurationType": DURATION,
-}
+# What the codecs of the scalar types have told: code -> type, name of the marshal class -> type, code -> bytes of each
+# value inside a vector.
+cdef dict SCALARS = {}
+cdef dict SCALAR_CLASSES = {}
+cdef dict FIXED_SIZES = {}
 
 cdef dict PART_COUNTS = {LIST: 1, SET: 1, MAP: 2, VECTOR: 1}
-
-# The sizes that a vector leaves out before its elements. Cassandra counts date, time, smallint
-# and tinyint as variable (``AbstractType.valueLengthIfFixed``).
-cdef dict FIXED_SIZES = {
-    BIGINT: 8, BOOLEAN: 1, COUNTER: 8, DOUBLE: 8, FLOAT: 4, INT: 4, TIMESTAMP: 8, UUID: 16,
-    TIMEUUID: 16,
-}
 
 
 @cython.final
@@ -137,7 +119,18 @@ cdef Py_ssize_t vector_size(Py_ssize_t element_size, Py_ssize_t dimension) excep
     return element_size * dimension
 
 
-cdef dict SCALARS = {code: CqlType(code, name) for code, name in SCALAR_NAMES.items()}
+cdef int add_scalar(int code, str name, str marshal_classes, Py_ssize_t fixed_size) except -1:
+    """As ``codecs.register_scalar``, which calls it."""
+    FIXED_SIZES[code] = fixed_size
+    SCALARS[code] = CqlType(code, name)
+    for class_name in marshal_classes.split():
+        SCALAR_CLASSES[class_name] = SCALARS[code]
+    return 0
+
+
+def scalar_names():
+    """The names of the scalar types in CQL."""
+    return tuple([(<CqlType>scalar).name for scalar in SCALARS.values()])
 
 
 cdef CqlType read_type(Cursor* cursor):
@@ -251,9 +244,9 @@ cdef class ClassNameParser:
         if depth > MAX_DEPTH:
             raise ProtocolError(f"a type nested deeper than {MAX_DEPTH}")
         cdef str name = word[len(MARSHAL):] if word.startswith(MARSHAL) else word
-        code = SCALAR_CLASSES.get(name)
-        if code is not None:
-            return SCALARS[code]
+        scalar = SCALAR_CLASSES.get(name)
+        if scalar is not None:
+            return scalar
         cdef Py_ssize_t start = self.position
         if not self.accept("("):
             return CqlType(CUSTOM, word)

@@ -12,11 +12,15 @@ cdef uint32_t crc24(const unsigned char* data, Py_ssize_t size) noexcept nogil
 
 
 cdef class FrameWriter:
+    # The envelopes that were not taken yet.
     cdef readonly WriteBuffer pending
+    # Of the protocol, 4 or 5.
     cdef public uint8_t version
     cdef public Framing framing
+    # Whether the bodies of bare envelopes are compressed; and what compresses a block, None for nothing.
     cdef public bint compressing
     cdef object compress
+    # Where each pending envelope ends, in memory of its own; where the one begins that is being written.
     cdef Py_ssize_t* ends
     cdef Py_ssize_t end_count
     cdef Py_ssize_t end_capacity
@@ -40,13 +44,19 @@ cdef class EnvelopeSink:
 
 
 cdef class FrameReader:
+    # Of the protocol, 4 or 5.
     cdef public uint8_t version
     cdef public Framing framing
+    # What decompresses a block; None for nothing.
     cdef object decompress
     cdef Py_ssize_t max_envelope_bytes
+    # What has come of an envelope that is split over segments; all of it while it is handed out, else None.
     cdef WriteBuffer split
     cdef bytes whole
+    # Envelopes that may be handed out before the next call.
     cdef int budget
+    # Of a segment in the middle of which that ran out: bytes of its payload that are done, and the payload if it had to
+    # be decompressed.
     cdef Py_ssize_t handed_out
     cdef bytes plain
 

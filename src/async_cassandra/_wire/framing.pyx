@@ -16,7 +16,7 @@ from libc.limits cimport INT_MAX
 from libc.string cimport memcpy
 
 from async_cassandra._wire.buffer cimport get_int, get_short, put_int, put_short, reserve, write_raw
-from async_cassandra._wire.protocol cimport Opcode
+from async_cassandra._wire.protocol cimport RESPONSE, EnvelopeFlag, Opcode
 
 from async_cassandra._wire.errors import ProtocolError
 
@@ -33,7 +33,8 @@ cdef extern from "crc32.h":
 
 
 DEF HEADER = 9
-DEF MAX_PAYLOAD = 131071
+# All of the 17 bits that a segment's length has.
+DEF MAX_PAYLOAD = 0x1FFFF
 # A split envelope gets so much room at once, if it is as long, and then as much again as has arrived.
 DEF FIRST_CLAIM = 1048576
 DEF CRC24_INIT = 0x875060
@@ -206,7 +207,7 @@ cdef class FrameWriter:
         cdef bytes block = self.compress(view(header + HEADER, size))
         if PyBytes_GET_SIZE(block) + 4 >= size:
             return 0
-        header[1] |= 0x01
+        header[1] |= EnvelopeFlag.COMPRESSED
         put_int(header + 5, <uint32_t>(PyBytes_GET_SIZE(block) + 4))
         put_int(header + HEADER, <uint32_t>size)
         self.pending.size = self.envelope_start + HEADER + 4
@@ -360,8 +361,8 @@ cdef class FrameReader:
         return used
 
     cdef int check_header(self, const unsigned char* header) except -1:
-        if header[0] != (self.version | 0x80):
-            if header[4] == Opcode.ERROR and 0x83 <= header[0] <= 0x86 and self.framing == ENVELOPES:
+        if header[0] != (self.version | RESPONSE):
+            if header[4] == Opcode.ERROR and RESPONSE | 3 <= header[0] <= RESPONSE | 6 and self.framing == ENVELOPES:
                 # A server without our version answers in its own, with the reason in an ERROR.
                 return 0
             raise ProtocolError(
@@ -381,7 +382,7 @@ cdef class FrameReader:
         if size - HEADER < length:
             return 0
         self.budget -= 1
-        if data[1] & 0x01 and self.version < 5:
+        if data[1] & EnvelopeFlag.COMPRESSED and self.version < 5:
             self.emit_compressed(data, data + HEADER, length, sink)
         else:
             sink.on_envelope(data[1], <int16_t>get_short(data + 2), data[4], data + HEADER, length)
@@ -397,7 +398,7 @@ cdef class FrameReader:
         if plain_size > self.max_envelope_bytes:
             raise ProtocolError(f"an envelope of {plain_size} bytes is over the limit of {self.max_envelope_bytes}")
         cdef bytes plain = self.decompress_block(body + 4, size - 4, plain_size)
-        return sink.on_envelope(header[1] & ~0x01, <int16_t>get_short(header + 2), header[4],
+        return sink.on_envelope(header[1] & ~EnvelopeFlag.COMPRESSED, <int16_t>get_short(header + 2), header[4],
                                 <const unsigned char*>PyBytes_AS_STRING(plain), plain_size)
 
     cdef bytes decompress_block(self, const unsigned char* data, Py_ssize_t size, Py_ssize_t plain_size):
@@ -421,13 +422,13 @@ cdef class FrameReader:
         if not checked and crc24(data, width) != get_le(data + width, 3):
             raise ProtocolError("CRC24 mismatch in a segment header: the bytes changed in transit")
         cdef unsigned long long header = get_le(data, 3) if width == 3 else get_le5(data)
-        cdef Py_ssize_t stored = <Py_ssize_t>(header & 0x1FFFF)
+        cdef Py_ssize_t stored = <Py_ssize_t>(header & MAX_PAYLOAD)
         cdef Py_ssize_t plain_size = 0
         cdef bint self_contained
         if width == 3:
             self_contained = (header >> 17) & 1
         else:
-            plain_size = <Py_ssize_t>((header >> 17) & 0x1FFFF)
+            plain_size = <Py_ssize_t>((header >> 17) & MAX_PAYLOAD)
             self_contained = (header >> 34) & 1
         if size < head + stored + 4:
             return 0

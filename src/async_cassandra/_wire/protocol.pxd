@@ -42,6 +42,11 @@ cpdef enum ErrorCode:
     UNPREPARED = 0x2500
 
 
+# The first byte of an envelope is the version, with this bit in those that the server sends.
+cdef enum:
+    RESPONSE = 0x80
+
+
 # Bits of an envelope's flags.
 cpdef enum EnvelopeFlag:
     COMPRESSED = 0x01
@@ -61,6 +66,28 @@ cpdef enum QueryFlag:
     WITH_TIMESTAMP = 0x20
     WITH_NAMES = 0x40
     WITH_KEYSPACE = 0x80
+
+
+# Bits of the flags of PREPARE.
+cdef enum:
+    PREPARE_WITH_KEYSPACE = 0x01
+
+
+# How an entry of a BATCH says what it is.
+cdef enum:
+    ENTRY_QUERY = 0
+    ENTRY_PREPARED_ID = 1
+
+
+# The consistency level of a statement for which nobody chose one.
+cdef enum:
+    CONSISTENCY_ONE = 0x0001
+
+
+# Lengths of a [value] that has no bytes.
+cdef enum:
+    NULL_LENGTH = -1
+    UNSET_LENGTH = -2
 
 
 # What a RESULT is; 0 stands for a response that is none.

@@ -1,6 +1,6 @@
 """The Python classes that CQL values become where the standard library has none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,7 @@ from async_cassandra._wire.cqltypes import CqlType
 class PythonTypes:
     """Constructors of the values, set by the layer that knows the driver.
 
-    :ivar date: from days since 1970-01-01, a ``datetime.date`` or a string; has ``days_from_epoch``
-    :ivar time: from nanoseconds of the day or a string; has ``nanosecond_time``
-    :ivar duration: from months, days and nanoseconds, which are its attributes
+    :ivar classes: code of a scalar type -> the class of its values, made as its codec says
     :ivar sorted_set: from items in any order, possibly not comparable
     :ivar presorted_set: from a list of distinct items in ascending order, which it keeps
     :ivar map_key: what ``ordered_map`` needs to know of the keys' type
@@ -25,9 +23,7 @@ class PythonTypes:
     :ivar unset: the parameter value that stands for "leave the column as it is"
     """
 
-    date: Callable[[Any], Any]
-    time: Callable[[Any], Any]
-    duration: Callable[[int, int, int], Any]
+    classes: Mapping[int, Callable[..., Any]]
     sorted_set: Callable[[list[Any]], Any]
     presorted_set: Callable[[list[Any]], Any]
     map_key: Callable[[CqlType], Any]

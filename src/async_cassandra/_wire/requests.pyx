@@ -24,7 +24,9 @@ from async_cassandra._wire.buffer cimport (
     write_string,
     write_string_map,
 )
-from async_cassandra._wire.protocol cimport EnvelopeFlag, Opcode, QueryFlag
+from async_cassandra._wire.protocol cimport (
+    CONSISTENCY_ONE, ENTRY_PREPARED_ID, ENTRY_QUERY, PREPARE_WITH_KEYSPACE, EnvelopeFlag, Opcode, QueryFlag,
+)
 
 
 cdef extern from "pool.h":
@@ -134,7 +136,7 @@ cdef class Prepare(Message):
             return 0
         if self.keyspace is None:
             return write_int(out, 0)
-        write_int(out, 0x01)
+        write_int(out, PREPARE_WITH_KEYSPACE)
         return write_string(out, self.keyspace)
 
 
@@ -143,7 +145,7 @@ cdef class Statement(Message):
     """What QUERY, EXECUTE and BATCH have in common; ``serial_consistency`` 0 and ``NO_TIMESTAMP`` leave theirs out."""
 
     def __cinit__(self):
-        self.consistency = 0x0001
+        self.consistency = CONSISTENCY_ONE
         self.timestamp = INT64_MIN
 
     cdef int write_tail(self, WriteBuffer out, uint8_t version) except -1:
@@ -245,10 +247,10 @@ cdef class Batch(Statement):
         for entry in self.entries:
             query, values = <tuple?>entry
             if type(query) is str:
-                write_byte(out, 0)
+                write_byte(out, ENTRY_QUERY)
                 write_long_string(out, query)
             else:
-                write_byte(out, 1)
+                write_byte(out, ENTRY_PREPARED_ID)
                 write_short_bytes(out, query)
             if values is None:
                 raise TypeError("a statement in a batch has values, if only none: 0 of them")

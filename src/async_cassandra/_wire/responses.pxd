@@ -7,14 +7,18 @@ from async_cassandra._wire.rows cimport Page, ResultMetadata, RowPlan
 
 cdef class RowPlans:
     cdef readonly CodecRegistry registry
+    # RowPlans by all that they depend on.
     cdef dict plans
 
     cdef RowPlan plan(self, tuple columns, bint as_tuples)
 
 
 cdef class ServerError:
+    # An ErrorCode, or one that this version does not know.
     cdef readonly int code
+    # The server's text, which may quote values.
     cdef readonly str message
+    # What the code adds, by name; empty for nothing.
     cdef readonly dict fields
 
 
@@ -22,13 +26,16 @@ cdef class SchemaChange:
     cdef readonly str change_type
     cdef readonly str target
     cdef readonly str keyspace
+    # None where the target is a keyspace; the types of a function's or aggregate's arguments, else None.
     cdef readonly str name
     cdef readonly list arguments
 
 
 cdef class Prepared:
+    # The server's; the second is None on v4.
     cdef readonly bytes prepared_id
     cdef readonly bytes result_metadata_id
+    # Of the parameters, and of the rows.
     cdef readonly ResultMetadata bind_metadata
     cdef readonly ResultMetadata result_metadata
 
@@ -36,17 +43,23 @@ cdef class Prepared:
 @cython.no_gc
 cdef class Response:
     cdef readonly uint8_t opcode
+    # The ResultKind of a RESULT, else 0. Whatever a response does not have is None.
     cdef readonly int kind
+    # What any response may have: 16 bytes; texts for whoever wrote the query; str -> bytes or None.
     cdef readonly bytes tracing_id
     cdef readonly list warnings
     cdef readonly dict custom_payload
+    # Of an ERROR.
     cdef readonly ServerError error
+    # Of a RESULT, by its kind: rows, SET_KEYSPACE, SCHEMA_CHANGE, PREPARED.
     cdef readonly Page page
     cdef readonly ResultMetadata metadata
     cdef readonly str keyspace
     cdef readonly SchemaChange schema_change
     cdef readonly Prepared prepared
+    # Of SUPPORTED: option -> its values.
     cdef readonly dict supported
+    # The Java class that an AUTHENTICATE names; what AUTH_CHALLENGE and AUTH_SUCCESS say.
     cdef readonly str authenticator
     cdef readonly bytes token
 

@@ -20,11 +20,16 @@ cdef class Column:
 @cython.final
 @cython.no_gc
 cdef class ResultMetadata:
+    # RowsFlags as received.
     cdef readonly int flags
-    cdef readonly Py_ssize_t column_count
+    # None if the server left them out; their number is known all the same.
     cdef readonly tuple columns
+    cdef readonly Py_ssize_t column_count
+    # The token of the next page; None on the last one.
     cdef readonly bytes paging_state
+    # What replaces the statement's; None if nothing changed.
     cdef readonly bytes new_metadata_id
+    # Of a prepared statement's parameters: positions of the partition key's, else None.
     cdef readonly tuple partition_key_indexes
 
     cdef bint is_bare(self) noexcept
@@ -38,12 +43,17 @@ cdef tuple column_codecs(CodecRegistry registry, tuple columns)
 
 @cython.final
 cdef class RowPlan:
+    # Of each column, at least one, what describes it and its codec.
     cdef readonly tuple columns
-    cdef readonly object row_type
-    cdef readonly dict readers
-    cdef ResultMetadata usual
     cdef tuple codecs
     cdef Py_ssize_t column_count
+    # A subclass of Row, or tuple.
+    cdef readonly object row_type
+    # What the layers above make of such rows, by keys of their own.
+    cdef readonly dict readers
+    # The bare metadata that most pages come with, kept to be used again; None before the first.
+    cdef ResultMetadata usual
+    # Whether no row can be part of a reference cycle.
     cdef bint atomic
 
     cdef object decode_row(
@@ -54,12 +64,14 @@ cdef class RowPlan:
 @cython.final
 @cython.no_gc
 cdef class Page:
+    # The body that the rows are in, and how to decode them.
     cdef readonly bytes payload
     cdef readonly RowPlan plan
     cdef readonly Py_ssize_t row_count
+    # Where the first row begins in the payload; where each of two or more does, else NULL; of how many that is known.
     cdef Py_ssize_t start
-    cdef Py_ssize_t known
     cdef uint32_t* offsets
+    cdef Py_ssize_t known
 
     cdef int fill(self, bytes payload, Py_ssize_t offset, RowPlan plan, bint at_once) except -1
     cdef int check(self, Py_ssize_t stop) except -1
@@ -75,6 +87,7 @@ cdef class Page:
 @cython.final
 cdef class PageCursor:
     cdef readonly Page page
+    # The row that comes next.
     cdef readonly Py_ssize_t position
 
     cpdef list decode_next(self, Py_ssize_t limit)

@@ -1,8 +1,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Self, final, overload
 
-from async_cassandra._wire.codec import Codec
-from async_cassandra._wire.codecs import CodecRegistry
+from async_cassandra._wire.codecs import Codec, CodecRegistry
 from async_cassandra._wire.cqltypes import CqlType
 
 @final

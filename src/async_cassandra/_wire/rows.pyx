@@ -16,8 +16,7 @@ from async_cassandra._wire.buffer cimport (
     Cursor, get_int, raise_truncated, read_bytes, read_int, read_short, read_short_bytes,
     read_string,
 )
-from async_cassandra._wire.codec cimport Codec
-from async_cassandra._wire.codecs cimport CodecRegistry
+from async_cassandra._wire.codecs cimport Codec, CodecRegistry
 from async_cassandra._wire.cqltypes cimport CqlType, read_type
 from async_cassandra._wire.protocol cimport RowsFlag
 

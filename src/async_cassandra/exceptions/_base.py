@@ -9,6 +9,7 @@ from typing import Any
 import cassandra
 
 from async_cassandra._wire import errors as _wire
+from async_cassandra._wire.protocol import ErrorCode
 
 
 class AsyncCassandraError(Exception):
@@ -198,7 +199,7 @@ class CasWriteUnknown(QueryError):
     :ivar required_responses: replicas that had to accept
     """
 
-    code: int = 0x1700
+    code: int = ErrorCode.CAS_WRITE_UNKNOWN.value
     received_responses: int | None = None
     required_responses: int | None = None
 

@@ -1,4 +1,4 @@
-"""A token to its replicas, in C."""
+"""What each request looks up of the control plane, in C: its profile's settings, and its token's replicas."""
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
@@ -84,3 +84,25 @@ cdef tuple _shared(list owners):
         key = tuple([id(replica) for replica in replicas])
         result.append(known.setdefault(key, replicas))
     return tuple(result)
+
+
+cdef class ProfileSettings:
+    """The settings of an execution profile that requests look up, kept where that takes no search."""
+
+
+cdef ProfileSettings settings_of(profile):
+    """The settings as they are now: the profile itself where it is one of ours, else a copy of its attributes."""
+    cdef ProfileSettings settings
+    if isinstance(profile, ProfileSettings):
+        return <ProfileSettings>profile
+    settings = ProfileSettings.__new__(ProfileSettings)
+    settings.load_balancing_policy = profile.load_balancing_policy
+    settings.retry_policy = profile.retry_policy
+    settings.consistency_level = profile.consistency_level
+    settings.serial_consistency_level = profile.serial_consistency_level
+    settings.request_timeout = profile.request_timeout
+    settings.row_factory = profile.row_factory
+    settings.speculative_execution_policy = profile.speculative_execution_policy
+    # The driver's classes have no such setting.
+    settings.is_idempotent = getattr(profile, "is_idempotent", None)
+    return settings
