@@ -14,6 +14,7 @@ from async_cassandra._driver.contract import CONTRACT, Name, Overridden
 from tests.support.private_names import SOURCE, Use, driver_class, has_name, uses
 
 ENTRIES = [(owner, entry) for owner, entries in CONTRACT.items() for entry in entries]
+OVERRIDDEN = [(owner, entry) for owner, entry in ENTRIES if isinstance(entry, Overridden)]
 FILES = sorted(
     path
     for path in SOURCE.rglob("*")
@@ -31,9 +32,6 @@ REACHES_BY_ITSELF = {
     "_driver.control_plane",
     "_driver.driver_cluster",
 }
-
-
-OVERRIDDEN = [(owner, entry) for owner, entry in ENTRIES if isinstance(entry, Overridden)]
 
 
 def name_of(part: str | Name) -> str:
@@ -93,13 +91,14 @@ def test_driver_has_what_the_contract_says(owner: str, entry: Name) -> None:
 def test_private_names_are_in_the_contract(path: Path) -> None:
     module = module_of(path)
     missing = [use for use in relied_on(path) if not is_listed(module, use)]
-    assert missing == []
+    assert [f"{use.name} in line {use.line}" for use in missing] == []
 
 
 @each_file
 def test_private_names_of_others_are_reached_through_the_contract(path: Path) -> None:
     direct = [use for use in relied_on(path) if not use.is_inherited]
-    assert direct == [] or module_of(path) in REACHES_BY_ITSELF
+    known = module_of(path) in REACHES_BY_ITSELF
+    assert [f"{use.name} in line {use.line}" for use in direct if not known] == []
 
 
 def test_functions_of_the_contract_touch_no_other_private_names() -> None:

@@ -1,8 +1,9 @@
 """What this library uses of cassandra-driver that the driver's documentation does not promise.
 
-:data:`CONTRACT` names all of it, with the modules that rely on each name and the reason; tests compare
-it with the driver that is installed and with the sources. A name that is private is touched in two
-places only: in a class that derives from its owner, and in the functions at the end of this module.
+:data:`CONTRACT` has every private name that is used, and the undocumented ones without an underscore on
+which most depends, with the modules that rely on each and the reason; tests compare it with the driver
+that is installed and with the sources. A private name is touched in two places only: in a class that
+derives from its owner, and in the functions at the end of this module.
 """
 
 from collections.abc import Iterable, Mapping
