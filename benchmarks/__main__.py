@@ -104,7 +104,9 @@ def main() -> int:
     screen.notice(f"Every figure is in {folder / 'results.json'}, with plots beside it")
     if arguments.document:
         write_documents(results, pictures)
-        screen.notice("docs/performance.md, docs/comparison.md and README.md show them")
+        screen.notice(
+            "docs/performance-measurements.md, docs/comparison.md and README.md show them"
+        )
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The tables and plots of a run in docs/performance.md, docs/comparison.md and README.md."""
+"""The tables and plots of a run in docs/performance-measurements.md, docs/comparison.md and README.md."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -171,7 +171,7 @@ def write_documents(results: Results, pictures: Mapping[str, str], root: Path = 
     """
     for name, picture in pictures.items():
         (root / "docs" / "assets" / name).write_text(picture)
-    page = root / "docs" / "performance.md"
+    page = root / "docs" / "performance-measurements.md"
     text = replaced(page.read_text(), "targets", target_table(results))
     page.write_text(replaced(text, "results", result_tables(results)))
     for page in (root / "README.md", root / "docs" / "comparison.md"):

@@ -180,14 +180,14 @@ def measure_binding(table: Table) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=0.05, help="of each measurement")
-    parser.add_argument("--document", action="store_true", help="write docs/performance.md")
+    parser.add_argument("--document", action="store_true", help="write the table into docs")
     arguments = parser.parse_args()
     table = Table(arguments.seconds)
     measure_values(table)
     measure_rows(table)
     measure_binding(table)
     if arguments.document:
-        page = ROOT / "docs" / "performance.md"
+        page = ROOT / "docs" / "performance-measurements.md"
         page.write_text(replaced(page.read_text(), "core", table.markdown()))
 
 

@@ -149,10 +149,10 @@ def test_documents_get_what_they_have_marks_for(
     results: Results, pictures: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "docs" / "assets").mkdir(parents=True)
-    for name in ("docs/performance.md", "docs/comparison.md", "README.md"):
+    for name in ("docs/performance-measurements.md", "docs/comparison.md", "README.md"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     write_documents(results, pictures, tmp_path)
-    page = (tmp_path / "docs" / "performance.md").read_text()
+    page = (tmp_path / "docs" / "performance-measurements.md").read_text()
     assert target_table(results) in page
     for picture in (tmp_path / "docs" / "assets").iterdir():
         assert f"assets/{picture.name}" in page
