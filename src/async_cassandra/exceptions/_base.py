@@ -10,6 +10,26 @@ import cassandra
 
 from async_cassandra._wire import errors as _wire
 
+__all__ = [
+    "AsyncCassandraError",
+    "AuthenticationError",
+    "CasWriteUnknown",
+    "ColumnDecodeError",
+    "ConfigurationError",
+    "ConnectTimeoutError",
+    "ConnectionError",
+    "OverloadedError",
+    "ParameterRangeError",
+    "ParameterTypeError",
+    "ParameterValueError",
+    "ProtocolError",
+    "QueryError",
+    "QueryTimeoutError",
+    "RowTypeError",
+    "StatementChangedError",
+    "TimeoutError",
+]
+
 
 class AsyncCassandraError(Exception):
     """The root of everything this library raises.
