@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from cassandra.metadata import Metadata
 from cassandra.pool import Host
 from cassandra.query import BatchStatement
 
 from async_cassandra._closing import AsyncClosing
-from async_cassandra._driver.cluster_names import Cluster
 from async_cassandra._driver.counterparts import ASSIGNED_ON_SESSION, SESSION, DriverFace
 from async_cassandra._results.records import RowT
 from async_cassandra._session_settings import SESSION_ATTRIBUTES
@@ -173,13 +173,13 @@ class ConnectionMonitor:
 
     async def get_cluster_metrics(self) -> ClusterMetrics:
         """Ask every node at once."""
-        cluster = self._driver_cluster()
-        hosts = await asyncio.gather(*map(self.check_host_health, cluster.metadata.all_hosts()))
+        metadata, version = self._known()
+        hosts = await asyncio.gather(*map(self.check_host_health, metadata.all_hosts()))
         healthy = sum(host.status == HOST_STATUS_UP for host in hosts)
         return ClusterMetrics(
             timestamp=datetime.now(UTC),
-            cluster_name=cluster.metadata.cluster_name,
-            protocol_version=cluster.protocol_version,
+            cluster_name=metadata.cluster_name,
+            protocol_version=version,
             hosts=list(hosts),
             total_connections=sum(host.connection_count for host in hosts),
             healthy_hosts=healthy,
@@ -243,14 +243,14 @@ class ConnectionMonitor:
         ``total_hosts``, ``up_hosts``, ``down_hosts``, ``protocol_version``,
         ``max_requests_per_connection``, ``total_connections``, ``note``.
         """
-        cluster = self._driver_cluster()
-        hosts = list(cluster.metadata.all_hosts())
+        metadata, version = self._known()
+        hosts = list(metadata.all_hosts())
         up = sum(bool(host.is_up) for host in hosts)
         return {
             "total_hosts": len(hosts),
             "up_hosts": up,
             "down_hosts": len(hosts) - up,
-            "protocol_version": cluster.protocol_version,
+            "protocol_version": version,
             "max_requests_per_connection": 32768,
             "total_connections": sum(map(self._open_connections, hosts)),
             "note": "Connections are this session's own; the control connection is not counted.",
@@ -260,11 +260,12 @@ class ConnectionMonitor:
         node = self.session._node(host)
         return 0 if node is None else node.connections
 
-    def _driver_cluster(self) -> Cluster:
-        cluster = self.session.cluster._cluster
-        if cluster is None:
+    def _known(self) -> tuple[Metadata, int]:
+        """What the driver knows of the cluster, and the protocol version."""
+        metadata, version = self.session.cluster.metadata, self.session.cluster.protocol_version
+        if metadata is None or version is None:
             raise ConnectionError("Cluster is closed")
-        return cluster
+        return metadata, version
 
 
 class RateLimitedSession(DriverFace, AsyncClosing):

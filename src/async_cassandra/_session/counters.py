@@ -25,68 +25,38 @@ class Series(NamedTuple):
     text: str
     attribute: str
     kind: Kind
-    label: str = ""
+    label: str
 
 
-SERIES = (
-    Series("cassandra_prepares_total", "Statements prepared", "prepares", Kind.COUNT),
-    Series("cassandra_attempts_total", "Attempts sent to nodes", "attempts", Kind.COUNT),
-    Series(
-        "cassandra_speculative_attempts_total",
-        "Attempts beside a live one",
-        "speculations",
-        Kind.COUNT,
+_SERIES = {
+    (Kind.COUNT, ""): (
+        ("cassandra_prepares_total", "Statements prepared", "prepares"),
+        ("cassandra_attempts_total", "Attempts sent to nodes", "attempts"),
+        ("cassandra_speculative_attempts_total", "Attempts beside a live one", "speculations"),
+        (
+            "cassandra_speculative_wins_total",
+            "Requests that such an attempt won",
+            "speculative_wins",
+        ),
+        ("cassandra_queued_requests_total", "Requests that had to wait for a place", "queued"),
+        ("cassandra_pages_total", "Pages received", "pages"),
+        ("cassandra_rows_total", "Rows received", "rows"),
+        ("cassandra_connections_opened_total", "Connections opened", "connections_opened"),
+        ("cassandra_connections_lost_total", "Connections lost", "connections_lost"),
     ),
-    Series(
-        "cassandra_speculative_wins_total",
-        "Requests that such an attempt won",
-        "speculative_wins",
-        Kind.COUNT,
+    (Kind.COUNTS, "error_type"): (("cassandra_errors_total", "Failed queries", "errors"),),
+    (Kind.COUNTS, "reason"): (("cassandra_retries_total", "Requests sent again", "retries"),),
+    (Kind.REQUESTS, ""): (
+        ("cassandra_requests_in_flight", "Requests sent and not finished", "in_flight"),
+        ("cassandra_requests_queued", "Requests that wait for a place", "queued"),
     ),
-    Series(
-        "cassandra_queued_requests_total",
-        "Requests that had to wait for a place",
-        "queued",
-        Kind.COUNT,
+    (Kind.NODES, "host"): (
+        ("cassandra_connections", "Open connections", "connections"),
+        ("cassandra_orphaned_stream_ids", "Ids whose late response is due", "orphaned"),
+        ("cassandra_node_up", "Whether a session has a connection to it", "is_open"),
     ),
-    Series("cassandra_pages_total", "Pages received", "pages", Kind.COUNT),
-    Series("cassandra_rows_total", "Rows received", "rows", Kind.COUNT),
-    Series(
-        "cassandra_connections_opened_total",
-        "Connections opened",
-        "connections_opened",
-        Kind.COUNT,
+    (Kind.CHECKS, "host"): (
+        ("cassandra_connection_healthy", "Whether it answered its last check", "is_healthy"),
     ),
-    Series("cassandra_connections_lost_total", "Connections lost", "connections_lost", Kind.COUNT),
-    Series("cassandra_errors_total", "Failed queries", "errors", Kind.COUNTS, "error_type"),
-    Series("cassandra_retries_total", "Requests sent again", "retries", Kind.COUNTS, "reason"),
-    Series(
-        "cassandra_requests_in_flight",
-        "Requests sent and not finished",
-        "in_flight",
-        Kind.REQUESTS,
-    ),
-    Series("cassandra_requests_queued", "Requests that wait for a place", "queued", Kind.REQUESTS),
-    Series("cassandra_connections", "Open connections", "connections", Kind.NODES, "host"),
-    Series(
-        "cassandra_orphaned_stream_ids",
-        "Ids whose late response is due",
-        "orphaned",
-        Kind.NODES,
-        "host",
-    ),
-    Series(
-        "cassandra_node_up",
-        "Whether a session has a connection to it",
-        "is_open",
-        Kind.NODES,
-        "host",
-    ),
-    Series(
-        "cassandra_connection_healthy",
-        "Whether it answered its last check",
-        "is_healthy",
-        Kind.CHECKS,
-        "host",
-    ),
-)
+}
+SERIES = tuple(Series(*row, kind, label) for (kind, label), rows in _SERIES.items() for row in rows)

@@ -11,6 +11,26 @@ import cassandra
 from async_cassandra._wire import errors as _wire
 from async_cassandra._wire.protocol import ErrorCode
 
+__all__ = [
+    "AsyncCassandraError",
+    "AuthenticationError",
+    "CasWriteUnknown",
+    "ColumnDecodeError",
+    "ConfigurationError",
+    "ConnectTimeoutError",
+    "ConnectionError",
+    "OverloadedError",
+    "ParameterRangeError",
+    "ParameterTypeError",
+    "ParameterValueError",
+    "ProtocolError",
+    "QueryError",
+    "QueryTimeoutError",
+    "RowTypeError",
+    "StatementChangedError",
+    "TimeoutError",
+]
+
 
 class AsyncCassandraError(Exception):
     """The base class of the errors that this library raises.
