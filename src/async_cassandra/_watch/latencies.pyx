@@ -1,4 +1,4 @@
-"""What requests took lately, in bounded memory, and the speculative execution plan that is made of it.
+"""The recent latencies of requests, in bounded memory, and the speculative execution plan made from them.
 
 Theory. A latency is counted in one of 736 buckets: whole microseconds up to 32, above that 32 buckets for each
 doubling, up to 134 s. So a percentile is never more than 1/32 too high, and never too low. There are two such

@@ -21,7 +21,7 @@ cdef class Codec:
 
     ``write`` appends a value's body without its length; it raises TypeError, ValueError or
     OverflowError, and may leave a part of the value behind. ``read`` never looks past ``size``
-    bytes; it raises ProtocolError for bytes that are no value of the type, and ValueError or
+    bytes; it raises ProtocolError for bytes that are not a value of the type, and ValueError or
     OverflowError for a value that Python cannot hold.
     """
 
@@ -60,7 +60,7 @@ cdef class Codec:
     def decode(self, bytes data not None):
         """Decode a value's bytes; the empty value is ``None``, except for text and blobs.
 
-        :raises ProtocolError: if the bytes are no value of this type
+        :raises ProtocolError: if the bytes are not a value of this type
         :raises ValueError: if Python cannot hold the value (or OverflowError)
         """
         return self.view(data, 0, PyBytes_GET_SIZE(data))
@@ -70,7 +70,7 @@ cdef class Codec:
 
 
 cdef int raise_size(Codec codec, Py_ssize_t size) except -1:
-    raise ProtocolError(f"{size} bytes are no value of type {codec.cql_type}")
+    raise ProtocolError(f"{size} bytes are not a value of type {codec.cql_type}")
 
 
 cdef object read_empty(Codec codec, Py_ssize_t size):

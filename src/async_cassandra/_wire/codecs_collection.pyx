@@ -379,7 +379,7 @@ cdef class UserTypeCodec(TupleCodec):
         self.python_class = python_class
         self.tuple_class = python_types.user_tuple(cql_type)
         if self.tuple_class is not None and not issubclass(self.tuple_class, tuple):
-            raise TypeError(f"{self.tuple_class!r} is no tuple type")
+            raise TypeError(f"{self.tuple_class!r} is not a tuple type")
 
     def register(self, python_class):
         """Decode to ``python_class(field=value, ...)`` from now on; ``None``: to named tuples."""
@@ -403,7 +403,7 @@ cdef class UserTypeCodec(TupleCodec):
                 raise
             raise TypeError(
                 f"{self.python_class.__qualname__}, registered for {self.cql_type}, "
-                f"takes no field {', '.join(map(repr, refused))}: {error}"
+                f"does not accept the field {', '.join(map(repr, refused))}: {error}"
             ) from error
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):
@@ -442,7 +442,7 @@ cdef class VectorCodec(Codec):
         self.check_count(ordered_length(value))
         for item in value:
             if written == self.dimension:
-                raise ValueError(f"more than the {written} elements that len() told")
+                raise ValueError(f"more than the {written} elements that len() reported")
             self.write_element(out, item)
             written += 1
         if written != self.dimension:
@@ -472,7 +472,7 @@ cdef class VectorCodec(Codec):
         return self.element.write(out, item)
 
     cdef bint write_buffer(self, WriteBuffer out, object value) except -1:
-        """Append an array of the elements' own format; false if it is none."""
+        """Append an array of the elements' own format; return false if it is not one."""
         cdef Py_buffer view
         cdef const char* format
         if self.element.cql_type.code not in TYPECODES:

@@ -1,6 +1,6 @@
 """Codecs of columns that the client encrypts.
 
-What a policy and its user's classes raise may quote what is to stay secret: none of it is repeated.
+What a policy and its user's classes raise may quote what must stay secret: none of it is repeated.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
@@ -52,7 +52,7 @@ cdef class EncryptedCodec(Codec):
         except MemoryError:
             raise
         except Exception as error:
-            unfit = ValueError(f"what was decrypted is no value of that type: {type(error).__name__}")
+            unfit = ValueError(f"what was decrypted is not a value of that type: {type(error).__name__}")
         raise unfit
 
     cdef str type_name(self):
@@ -62,7 +62,7 @@ cdef class EncryptedCodec(Codec):
 cdef str unfit_text(value, error):
     return (
         f"a value of Python type {type(value).__name__} does not fit: {type(error).__name__}, "
-        "whose text could quote what is to be encrypted"
+        "whose message could quote what must be encrypted"
     )
 
 

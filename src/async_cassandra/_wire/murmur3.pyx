@@ -45,7 +45,7 @@ cdef int64_t murmur3_token(const unsigned char* data, Py_ssize_t size) noexcept 
     """The token of a partition key: the first half of its 128 bit MurmurHash3.
 
     Source: ``Murmur3Partitioner.getToken`` and ``MurmurHash.hash3_x64_128`` of Cassandra: bytes of
-    the tail are signed, and the lowest int64, which is no token, becomes the highest.
+    the tail are signed, and the lowest int64, which is not a token, becomes the highest.
     """
     cdef uint64_t h1 = 0, h2 = 0
     cdef const unsigned char* at = data
