@@ -361,7 +361,7 @@ def create_metrics_system(
 
     :param backend: ``memory``, ``prometheus`` or ``none``
     :param prometheus_enabled: adds Prometheus to the backend
-    :raises ValueError: if the backend is none of these
+    :raises ValueError: if the backend is another one
     """
     if backend not in ("memory", "prometheus", "none"):
         raise ValueError(f"backend must be memory, prometheus or none, not {shown(backend)}")

@@ -208,7 +208,7 @@ def test_list_of_somebody_else_is_left(
     outside, data = outside_and_data
     put(data / LIST_NAME, kind, outside)
     before = tree(tmp_path)
-    with pytest.raises(ServerError, match=r"no server's data folder|cannot be used"):
+    with pytest.raises(ServerError, match=r"not a server's data folder|cannot be used"):
         DataFolder.hold(data, temporary=True)
     assert running_pid(data) is None
     assert tree(tmp_path) == before

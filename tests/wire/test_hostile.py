@@ -129,7 +129,7 @@ class Unreadable(list[Any]):
 
 @pytest.mark.parametrize("class_name", ["AsciiType", "UTF8Type"])
 def test_text_of_a_class_that_does_not_encode_is_refused(class_name: str) -> None:
-    with pytest.raises(ParameterError, match=r"encode\(\) gave int, no bytes"):
+    with pytest.raises(ParameterError, match=r"encode\(\) returned int, not bytes"):
         bind(class_name, OtherText("abc"))
 
 

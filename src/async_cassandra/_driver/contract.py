@@ -395,7 +395,7 @@ def batch_entries(batch: BatchStatement) -> list[tuple[bool, Any, Any]]:
 
 
 def presorted_set(items: list[Any]) -> Any:
-    """A SortedSet around a list; its constructor would search the place of each item."""
+    """Build a SortedSet around a list; its constructor would search a place for each item."""
     result = SortedSet.__new__(SortedSet)
     result._items = items
     return result
@@ -404,7 +404,7 @@ def presorted_set(items: list[Any]) -> Any:
 def ordered_map(
     key_type: Any, pairs: list[tuple[Any, Any]], positions: dict[bytes | None, int]
 ) -> Any:
-    """An OrderedMapSerializedKey around its two collections."""
+    """Build an OrderedMapSerializedKey around its two collections."""
     result = OrderedMapSerializedKey.__new__(OrderedMapSerializedKey)
     result.cass_key_type = key_type
     result.protocol_version = _PROTOCOL_VERSION

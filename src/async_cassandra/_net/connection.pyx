@@ -120,7 +120,7 @@ cdef class Connection(EnvelopeSink):
     :param version: protocol version, 4 or 5
     :param max_in_flight: requests that may wait for a response at once, 1 to 32767: stream 0 stays the server's
     :param compression: ``(compress, decompress)`` of LZ4 blocks or ``None``
-    :ivar keyspace: what unqualified names mean on it; set while it is opened, and never changed after
+    :ivar keyspace: the keyspace for unqualified names on it; set while it is opened, and never changed later
     :ivar turn: of those connections whose requests wake the same tasks; at first one of its own
     :ivar late: responses that came when nobody waited for them any more, and were dropped
     """
@@ -227,7 +227,7 @@ cdef class Connection(EnvelopeSink):
             self.free_count -= 1
             return self.free_ids[self.free_count]
         if self.next_id == MAX_STREAM_IDS:
-            raise ConnectionLost(f"all {MAX_STREAM_IDS - 1} stream ids to {self.endpoint} are taken", self.endpoint)
+            raise ConnectionLost(f"all {MAX_STREAM_IDS - 1} stream ids to {self.endpoint} are in use", self.endpoint)
         if self.next_id == self.handler_capacity:
             self.grow_table()
         if self.next_id == 0:
@@ -297,7 +297,7 @@ cdef class Connection(EnvelopeSink):
         if self.inbox_capacity - self.inbox_end < MIN_READ_BYTES and not self.is_reading:
             self.make_room()
         if self.inbox_end == self.inbox_capacity:
-            raise BufferError(f"no room for what {self.endpoint} sends while an answer of it is handled")
+            raise BufferError(f"no room for what {self.endpoint} sends while one of its answers is handled")
         return PyMemoryView_FromMemory(
             <char*>self.inbox + self.inbox_end, self.inbox_capacity - self.inbox_end, PyBUF_WRITE
         )

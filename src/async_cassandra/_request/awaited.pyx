@@ -1,11 +1,11 @@
 """How a task waits for a request: the request is its own future, and those that end together wake together.
 
-Theory. A task takes whatever its ``await`` yields for a future, if that has asyncio's mark of one and its methods.
-It leaves its wake-up there by ``add_done_callback``. A future of asyncio's own class has the loop call each wake-up by
-a handle of its own, which asyncio's loop makes in Python; here the end of a :mod:`turn <async_cassandra._net.turn>`
-wakes all that ended in it, in the order in which they ended, each in the context of its task. Those that end otherwise,
-by a timer or by a task, wake in the next turn of the loop. In debug mode each has its own handle again, which lets the
-loop name the task whose step took too long.
+Theory. A task treats whatever its ``await`` yields as a future, if that has asyncio's mark of one and its methods.
+It leaves its wake-up there with ``add_done_callback``. A future of asyncio's own class has the loop call each wake-up
+through a handle of its own, which asyncio's loop makes in Python; here the end of a
+:mod:`turn <async_cassandra._net.turn>` wakes all that ended in it, in the order in which they ended, each in the
+context of its task. Those that end otherwise, by a timer or by a task, wake in the next turn of the loop. In debug
+mode each has its own handle again, which lets the loop name the task whose step took too long.
 """
 
 from asyncio import InvalidStateError, Task
@@ -89,11 +89,11 @@ cdef class Wakeups(Turn):
 cdef class Awaited(Waiting):
     """Something that a task may ``await`` directly, with the methods of a future.
 
-    An await of it gives no value: its iterator would have to raise an exception to carry one.
+    Awaiting it returns no value: its iterator would have to raise an exception to carry one.
     """
 
     def __await__(self):
-        """Wait for the end; raises what it got. Cancellation of the task cancels the request."""
+        """Wait for the end, and raise its error if it has one. Cancelling the task cancels the request."""
         return self
 
     def __next__(self):
@@ -132,7 +132,7 @@ cdef class Awaited(Waiting):
         return self.outcome == CANCELLED
 
     def result(self):
-        """``None`` once it was answered; raises what it got otherwise.
+        """Return ``None`` once it was answered, and raise its error otherwise.
 
         :raises asyncio.InvalidStateError: before the end
         """
@@ -142,7 +142,7 @@ cdef class Awaited(Waiting):
             raise self.error
 
     def exception(self):
-        """What it failed with, ``None`` if it was answered.
+        """Return the error that it failed with, ``None`` if it was answered.
 
         :raises asyncio.InvalidStateError: before the end
         :raises asyncio.CancelledError: if it was cancelled
@@ -168,7 +168,7 @@ cdef class Awaited(Waiting):
             self.further.append((callback, context))
 
     def remove_done_callback(self, callback):
-        """Call ``callback`` not at the end; return how often it would have been. After the end it is too late."""
+        """Do not call ``callback`` at the end; return how often it was registered. After the end it is too late."""
         if self.outcome != PENDING:
             return 0
         cdef list waiting = [(self.callback, self.context)] if self.callback is not None else []
@@ -180,7 +180,7 @@ cdef class Awaited(Waiting):
         return len(waiting) - len(kept)
 
     cdef bint settle(self, int outcome, object error) except -1:
-        """End it and wake who waits; whether it had not ended."""
+        """End it and wake whoever waits; return whether it had not ended."""
         if self.outcome != PENDING:
             return False
         self.outcome = outcome

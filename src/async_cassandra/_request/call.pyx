@@ -1,4 +1,4 @@
-"""One call: what its statement, its options and its execution profile come to."""
+"""One call: the outcome of its statement, its options and its execution profile."""
 
 cimport cython
 from cpython.object cimport PyTypeObject
@@ -44,11 +44,11 @@ cdef class Call:
         self.timeout = INFINITY
 
     cdef int name_keyspace(self, Message message, Connection connection) except -1:
-        """Have the message name the keyspace that its unqualified names mean, where that is not the connection's.
+        """Let the message name the keyspace for its unqualified names, if that is not the connection's.
 
-        Names that were given before the session had a keyspace mean none: the server took them, so they are qualified.
+        Names from before the session had a keyspace mean none: the server accepted them, so they are qualified.
 
-        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot say it
+        :raises ~async_cassandra.exceptions.ConfigurationError: if the protocol cannot express it
         """
         cdef str keyspace = None
         if self.keyspace != connection.keyspace and self.keyspace is not None:

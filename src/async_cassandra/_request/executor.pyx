@@ -16,7 +16,7 @@ cdef class Executor:
     :param budget: of retries and hedges, shared by the sessions of a cluster; ``None`` for one of its own
     :param can_name_keyspaces: the protocol lets a request name a keyspace; else its connection's is what names mean
     :ivar observer: told of what happens to requests; ``None`` for nobody
-    :ivar keyspace: what unqualified names mean from now on; ``None`` for none
+    :ivar keyspace: the keyspace for unqualified names from now on; ``None`` for none
     :ivar statement_mark: what the text of each PREPARE ends with, beyond the statement
     :ivar on_none_relying: called when the last one ends of the requests that :attr:`has_relying` is about
     :ivar hedges: attempts started while another one of the request was live

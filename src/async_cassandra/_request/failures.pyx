@@ -66,7 +66,7 @@ cdef class Failures:
 
     cdef int on_unreadable(self, object request, NodeConnections node, object error, bint is_executed,
                            bint has_live) except -1:
-        """Judge an answer that came whole and cannot be read: asking again could bring the same."""
+        """Judge an answer that arrived complete but cannot be read: asking again could bring the same."""
         self.has_others = True
         self.last = faults.unreadable(request, node, error, is_executed)
         return AWAIT_OTHERS if has_live else FAIL

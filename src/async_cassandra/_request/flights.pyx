@@ -80,14 +80,14 @@ cdef class PrepareFlight(ResponseHandler):
 cdef class PrepareFlights:
     """The PREPAREs of one session's requests that are under way; attempts with the same need share one.
 
-    :ivar informed: the node that told of the last change of the schema, so that it has that change; ``None`` for any
+    :ivar informed: the node that reported the last schema change, so that it has that change; ``None`` for any
     """
 
     def __cinit__(self):
         self.flights = {}
 
     cpdef bint is_informed(self, NodeConnections node):
-        """Whether a node has every change of the schema that is known of."""
+        """Whether a node has every schema change that is known of."""
         return self.informed is None or self.informed is node
 
     cdef int join(self, Preparing attempt, Connection connection, PreparedQuery prepared) except -1:

@@ -18,7 +18,7 @@ DEF MAX_HOSTS = 10_000
 
 
 cdef class PolicyPlan:
-    """What a policy of the application's own answers for one request, read as far as it is needed.
+    """An application's own policy's answer for one request, read as far as it is needed.
 
     Hosts without connections are passed over, as is one that comes again. It ends when every node was given.
 
@@ -48,10 +48,10 @@ cdef class PolicyPlan:
 
 @cython.no_gc
 cdef class Plan:
-    """The nodes that one request may go to, each once, in the order in which they are to be tried."""
+    """The nodes that one request may go to, each once, in the order in which they are tried."""
 
     cdef NodeConnections next_node(self):
-        """The next node; ``None`` at the end. Local nodes take turns, the others follow in order."""
+        """Return the next node; ``None`` at the end. Local nodes go round robin, the others follow in order."""
         cdef NodeConnections node
         cdef Py_ssize_t index
         if self.replica_index < len(self.replicas):

@@ -3,9 +3,9 @@
 Theory. The shape is replaced as a whole. An attempt keeps the one whose metadata id it sent, because
 the reply without metadata has exactly that shape, whatever other replies have brought meanwhile.
 
-Nothing in EXECUTE speaks of the parameters' types, and a node to which any client has sent the text
-again takes bytes of the types that they had before. So a query is in one of three states: trusted;
-doubted, since a change of the schema may concern it, until a PREPARE shows that its parameters are
+EXECUTE does not carry the parameters' types, and a node to which any client has sent the text
+again accepts bytes of the types that they had before. So a query is in one of three states: trusted;
+doubted, since a schema change may affect it, until a PREPARE shows that its parameters are
 the same or that user-defined types in them have got further fields; changed, for good.
 """
 
@@ -50,7 +50,7 @@ cdef class PreparedQuery:
     """A query that a server has prepared.
 
     :param keyspace: the keyspace that unqualified names in it mean, ``None`` for none
-    :param info: what the tokenizer says of it
+    :param info: the tokenizer's analysis of it
     :param mark: what the text that was prepared ends with, beyond the query
     :ivar used_keyspace: that of a USE, which is never sent as it is; ``None`` for any other query
     """
@@ -99,7 +99,7 @@ cdef class PreparedQuery:
     cpdef int check(self) except -1:
         """Refuse what was bound by types that the server no longer has, and a USE where it is not the whole request."""
         if self.used_keyspace is not None:
-            raise ConfigurationError("USE changes the keyspace of the session: it cannot be a part of a batch")
+            raise ConfigurationError("USE changes the keyspace of the session: it cannot be part of a batch")
         if self.changed is not None:
             raise self.change(self.changed)
         return 0
@@ -148,7 +148,7 @@ cdef class PreparedQuery:
     def renew(self, Prepared prepared not None, bint is_certain):
         """Take what another PREPARE gave; return the exception if values bound before no longer fit, else ``None``.
 
-        :param is_certain: whether the node has every change of the schema that is known of. What another one says is
+        :param is_certain: whether the node has every schema change that is known of. What another one says is
             reason enough to doubt the statement, and not to take it for changed.
         """
         cdef ResultMetadata bound = prepared.bind_metadata

@@ -82,7 +82,7 @@ cdef class Attempt(Sending):
     """
 
     cdef int check_next(self) except -1:
-        """Compare with the server's one of the queries that a change of the schema may concern."""
+        """Compare with the server's one of the queries that a schema change may affect."""
         cdef PreparedQuery prepared = <PreparedQuery>self.unchecked.pop()
         return self.request.executor.flights.join(self, self.connection, prepared)
 
@@ -390,7 +390,7 @@ cdef class Request(Awaited):
         return 0 if attempt.unchecked is None else attempt.check_next()
 
     cdef list doubted(self):
-        """Its queries that are to be compared with the server's before it is sent; ``None`` for none.
+        """Return its queries that must be compared with the server's before it is sent; ``None`` for none.
 
         :raises ~async_cassandra.exceptions.StatementChangedError: if one no longer fits
         """
@@ -590,7 +590,7 @@ cdef class Request(Awaited):
         return self.end(ANSWERED, None)
 
     cdef int on_strange_keyspace(self, Attempt attempt, str keyspace) except -1:
-        """Fail, and have the connection replaced: who knows what unqualified names mean there from now on."""
+        """Fail, and have the connection replaced: nobody knows its keyspace for unqualified names from now on."""
         exception = faults.strange_keyspace(self, attempt.node, keyspace)
         self.fail_attempt(attempt, exception)
         attempt.connection.distrust()
@@ -621,7 +621,7 @@ cdef class Request(Awaited):
         return self.call.batched.get(prepared_id)
 
     cdef int on_unreadable(self, Attempt attempt, object error, bint is_executed) except -1:
-        """Take note of an answer that came whole and cannot be read."""
+        """Note an answer that arrived complete but cannot be read."""
         cdef Failures failures = self.fail_attempt(attempt, error)
         return self.follow(attempt, failures.on_unreadable(
             self, attempt.node, error, is_executed, self.sent.live is not None))

@@ -150,7 +150,7 @@ cdef class TimerQueue:
             self.arm(earliest)
 
     cdef int fire_list(self, TimerList timers, double now, int budget) except -1:
-        """Run what is due, ``budget`` timers at the most; return what is left of the budget."""
+        """Run what is due, at most ``budget`` timers; return what is left of the budget."""
         cdef Waiting timer
         while budget and timers.head is not None and timers.head.due <= now:
             budget -= 1

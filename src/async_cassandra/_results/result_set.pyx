@@ -26,9 +26,9 @@ DEF SLICE = 256
 
 
 def row_maker(row_factory, RowPlan plan not None):
-    """What a row factory makes of one plain tuple; ``None`` where the row is ready as decoded.
+    """Return what makes a row from one plain tuple; ``None`` if the row is ready as decoded.
 
-    :raises LookupError: for a factory that has to see all rows at once
+    :raises LookupError: for a factory that must see all rows at once
     :raises ~async_cassandra.exceptions.RowTypeError: if the columns are not the fields of a record type
     """
     if isinstance(row_factory, RecordType):
@@ -45,7 +45,7 @@ def row_maker(row_factory, RowPlan plan not None):
 cdef class Rows:
     """The rows of one or more pages; each decodes when it is first asked for, and is kept.
 
-    The page of a single row is let go once that is decoded.
+    The page of a single row is released once that is decoded.
 
     A value that Python cannot hold raises for its own row only.
 
@@ -159,7 +159,7 @@ Sequence.register(Rows)
 
 @cython.freelist(256)
 cdef class RowIterator:
-    """Goes through rows in their order."""
+    """Iterates over rows in order."""
 
     def __iter__(self):
         return self
@@ -173,9 +173,9 @@ cdef class RowIterator:
 
 @cython.freelist(256)
 cdef class SlicedRows:
-    """Goes through rows with a look at the loop between slices of them; after one that raises, it goes on behind it.
+    """Iterates over rows, letting other callbacks run between slices; after a row that raises, it continues.
 
-    It is what its own ``__anext__`` gives to await: a row needs no coroutine.
+    Its own ``__anext__`` returns it to be awaited: a row needs no coroutine.
     """
 
     def __aiter__(self):
@@ -205,13 +205,13 @@ cdef class SlicedRows:
 
 @cython.freelist(256)
 cdef class AsyncResultSet:
-    """The result of one request; ``AsyncResultSet[User]`` where ``row=User`` was asked for.
+    """The result of one request; an ``AsyncResultSet[User]`` with ``row=User``.
 
     ``for`` and ``async for`` both work and start at the first row each time; ``async for`` lets
     other tasks run.
 
-    :ivar paging_state: the token of the next page for ``execute(paging_state=…)``; ``None`` when
-        all rows are here
+    :ivar paging_state: the token of the next page for ``execute(paging_state=…)``; ``None`` if
+        there are no more rows
     """
 
     __class_getitem__ = classmethod(GenericAlias)
@@ -232,7 +232,7 @@ cdef class AsyncResultSet:
         return 0
 
     cdef int fit_columns(self) except -1:
-        """See at once whether the columns are the fields of the type that rows are to have."""
+        """Check at once that the columns are the fields of the rows' type."""
         if self.page is not None and isinstance(self.row_factory, RecordType):
             self.row_factory.reader(self.page.plan)
         return 0
@@ -263,12 +263,12 @@ cdef class AsyncResultSet:
 
     @property
     def rows(self):
-        """All rows: a sequence that decodes on access, or what the ``row_factory`` of the profile makes of them."""
+        """All rows: a sequence that decodes on access, or whatever the profile's ``row_factory`` makes of them."""
         return self.all_rows()
 
     @property
     def column_names(self):
-        """The columns' names as the server spells them, as a list; empty when the statement gives no rows."""
+        """The columns' names as the server spells them, as a list; empty if the statement returns no rows."""
         return [] if self.page is None else list(self.page.plan.column_names)
 
     @property
@@ -285,39 +285,39 @@ cdef class AsyncResultSet:
 
     @property
     def warnings(self):
-        """The server's words with any page, each once; an empty list for none."""
+        """The server's warnings from all pages, each once; an empty list if there are none."""
         first = [] if self.response is None or self.response.warnings is None else self.response.warnings
         return first if not self.later_warnings else list(dict.fromkeys(first + self.later_warnings))
 
     @property
     def custom_payload(self):
-        """What a custom query handler of the server sent back, or ``None``."""
+        """What a custom query handler on the server sent back, or ``None``."""
         return None if self.response is None else self.response.custom_payload
 
     @property
     def coordinator(self):
-        """The node that answered, as ``"address:port"``; of several pages, the last one's."""
+        """The node that answered, as ``"address:port"``; for several pages, the last one's."""
         return None if self.node is None else self.node.endpoint
 
     @property
     def tracing_id(self):
-        """The 16 bytes of the server's id of the request's trace; ``None`` if it was not traced."""
+        """The 16 bytes of the server's id for the request's trace; ``None`` if it was not traced."""
         return None if self.response is None else self.response.tracing_id
 
     def one(self):
-        """The first row, ``None`` if there is none."""
+        """Return the first row, ``None`` if there are no rows."""
         rows = self.all_rows()
         if type(rows) is Rows:
             return (<Rows>rows).row(0) if (<Rows>rows).size else None
         return rows[0] if len(rows) else None
 
     def all(self):
-        """All rows as a list."""
+        """Return all rows as a list."""
         return list(self.all_rows())
 
     @property
     def was_applied(self):
-        """Whether a lightweight transaction was applied; of a batch, all of it.
+        """Whether a lightweight transaction was applied; for a batch, all of it.
 
         :raises RuntimeError: if the statement had no IF condition
         """
@@ -353,7 +353,7 @@ cdef class AsyncResultSet:
         return rows
 
     def get_query_trace(self, max_wait=None):
-        """The trace of a request that was executed with ``trace=True``; await it.
+        """Return the trace of a request that was executed with ``trace=True``; await it.
 
         :param max_wait: seconds to wait for the server to have written it; ``None`` takes the session's
             ``max_trace_wait``, 2 s
@@ -386,7 +386,7 @@ def result_of(Request request not None, Response response, traces, tuple pages=N
 
 
 def whole_result(Request request not None, traces):
-    """The result of a request that is done; ``None`` if something follows: a page, a changed schema."""
+    """Return the result of a request that is done; ``None`` if there is more to do: a page, a schema change."""
     cdef Response response = request.response
     if response is not None and not response.has_all():
         return None

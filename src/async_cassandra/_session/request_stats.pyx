@@ -44,7 +44,7 @@ cdef class RequestStats(Observer):
         ``None`` for none, and no counts by query. The end is the monotonic clock's. A key is a prepared query, a
         CQL string, or a tuple of a name
     :param name_of: the name of a CQL string
-    :param on_full: called when ``query_counts`` has so many keys that they are to be counted by name instead
+    :param on_full: called when ``query_counts`` has so many keys that they must be counted by name instead
     :ivar first: when the first request finished, by the monotonic clock; negative before
     """
 

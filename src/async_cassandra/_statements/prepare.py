@@ -105,8 +105,8 @@ class Preparer:
     ) -> tuple[PreparedQuery, BoundValues]:
         """A string's query, prepared behind the scenes, and its encoded parameters.
 
-        Another client may have created the table again with other types, and its schema event is
-        still to come: what was prepared before is prepared once more before a parameter is refused.
+        Another client may have created the table again with other types, with its schema event still
+        to come: an earlier statement is prepared once more before a parameter is refused.
         """
         known = self.hidden(keyspace, query)
         prepared = known or await self.string(keyspace, query, options)
@@ -134,9 +134,9 @@ class Preparer:
         return prepared
 
     def _has_confirmed(self, prepared: PreparedQuery) -> bool:
-        """Whether a string's parameter types have been asked for once more; the first time, they are to be.
+        """Whether a string's parameter types have been asked for again; the first call says no, and notes it.
 
-        An application whose parameters never fit thus prepares each string twice at most.
+        So an application whose parameters never fit prepares each string at most twice.
         """
         if prepared in self._confirmed:
             return prepared in self._hidden.values()
@@ -148,8 +148,8 @@ class Preparer:
     async def own(self, prepared: PreparedQuery, options: CallOptions) -> PreparedQuery:
         """This session's counterpart of a query, compared with what the server has if that is in doubt.
 
-        Of another session, the events that it hears would be that one's, and so would its classes for user-defined
-        types, and its keys for columns.
+        Another session's query would go by that session's events, classes for user-defined types and keys for
+        columns.
 
         :raises ~async_cassandra.exceptions.StatementChangedError: if it no longer fits
         """
@@ -196,7 +196,7 @@ class Preparer:
     async def _ask(
         self, query: str, keyspace: str | None, options: CallOptions
     ) -> tuple[Prepared, NodeConnections]:
-        """What a PREPARE gives, on the node that told of the last change of the schema if it can be asked."""
+        """Send a PREPARE, to the node that reported the last schema change if it is connected."""
         informed = self._executor.flights.informed
         if informed is not None and informed.connections:
             others = (node for node in self._executor.nodes.values() if node is not informed)

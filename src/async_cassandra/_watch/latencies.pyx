@@ -53,8 +53,8 @@ cdef class Histogram:
 
     :ivar count: how many
     :ivar total: their sum
-    :ivar smallest: exact; infinite while there is none
-    :ivar largest: exact; 0 while there is none
+    :ivar smallest: exact; infinite while there are none
+    :ivar largest: exact; 0 while there are none
     """
 
     def __cinit__(self):
@@ -92,7 +92,7 @@ cdef class Histogram:
         self.largest = max(self.largest, other.largest)
 
     def percentile(self, double share):
-        """Seconds that ``share`` of the durations do not exceed; 0 while there is none.
+        """Return the seconds that ``share`` of the durations do not exceed; 0 while there are none.
 
         :param share: 0 to 1
         """

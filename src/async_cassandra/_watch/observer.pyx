@@ -1,4 +1,4 @@
-"""What happens to requests and connections, told to whoever observes a session.
+"""Tells the observers of a session what happens to requests and connections.
 
 Everything that counts, traces or logs requests goes through here. A request has one test for ``None`` at each event
 while nobody observes.
@@ -12,56 +12,56 @@ log = logging.getLogger("async_cassandra.observers")
 
 
 cdef class Observer:
-    """Told of each event on the loop's thread, within the request that it happens to: must be quick, must not wait.
+    """Told of each event on the loop's thread, within the request concerned: it must be quick and must not wait.
 
     A request here is one call of ``execute`` with all its pages, or one page of a stream. Derive from it and define
     the events that matter. An exception is logged once for each observer and fails no request.
     """
 
     cpdef on_started(self, request):
-        """A request was admitted, in the context of the task that awaits it."""
+        """Called when a request is admitted, in the context of the task that awaits it."""
 
     cpdef on_queued(self, request):
-        """No connection could take it: it waits for a place."""
+        """Called when no connection could take it, so that it waits for a place."""
 
     cpdef on_sent(self, request, str endpoint, bint is_speculative):
-        """An attempt goes to ``endpoint``; speculative if another one is still awaited."""
+        """Called when an attempt is sent to ``endpoint``; speculative if another one is still awaited."""
 
     cpdef on_attempt_failed(self, request, str endpoint, error):
-        """An attempt ended without a result: with the server's error, or because its connection was lost."""
+        """Called when an attempt ended without a result: with a server's error, or because its connection was lost."""
 
     cpdef on_retried(self, request, error, double delay):
-        """It is sent again because of ``error``, after ``delay`` seconds."""
+        """Called when it is to be sent again because of ``error``, after ``delay`` seconds."""
 
     cpdef on_page(self, request, before):
-        """A page came that is not the last; the next event of this call is another request's, whose ``before`` it is.
+        """Called when a page arrived that is not the last; the call's next event has another request.
 
         :param before: the page's request
         :param request: the one for the page after it
         """
 
     cpdef on_finished(self, request, error, double seconds):
-        """It has its result, or its ``error``, ``seconds`` after it was admitted; cancelled: ``CancelledError``."""
+        """Called with its ``error``, if any, ``seconds`` after it was admitted; ``CancelledError`` if cancelled."""
 
     cpdef on_connection_opened(self, str endpoint):
-        """A connection is ready for requests."""
+        """Called when a connection is ready for requests."""
 
     cpdef on_connection_lost(self, str endpoint, error):
-        """A connection ended that was not closed by this side."""
+        """Called when a connection ended that this side did not close."""
 
     cpdef on_node_up(self, str endpoint):
-        """The cluster holds a node for up."""
+        """Called when the cluster considers a node up."""
 
     cpdef on_node_down(self, str endpoint):
-        """The cluster holds a node for down."""
+        """Called when the cluster considers a node down."""
 
 
 cdef class Observers(Observer):
-    """Tells several, in their order; one that fails is reported once and keeps nobody else from knowing.
+    """Tells several observers, in order; one that fails is reported once, and the others are still told.
 
-    What happens to every request is told by direct calls, the rest by name.
+    Events that every request has are direct calls, the rest go by name.
 
-    :ivar enabled: whether they are told at present
+    :ivar enabled: whether they are told at the moment
     """
 
     def __cinit__(self, members):

@@ -1,4 +1,4 @@
-"""Parameters to the values section of a request, and to the token that routes it."""
+"""Encodes parameters to the values section of a request, and to the token that routes it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -99,8 +99,8 @@ cdef class BindPlan:
     cpdef BoundValues bind(self, values, bint partial=False):
         """Encode parameters given by position or by name.
 
-        Names that are missing are unset, which leaves their columns as they are; names that the statement does not have
-        are ignored, but not beside one that is missing, which is a misspelt one.
+        Missing names are unset, which leaves their columns as they are; names that the statement does not have
+        are ignored, unless a name is missing: then it is probably misspelt.
 
         :param values: a sequence, a mapping from column name, or ``None`` for no values
         :param partial: whether positions may be missing at the end, which are unset then
@@ -123,9 +123,9 @@ cdef class BindPlan:
                 scratch = out
 
     cpdef BoundValues bind_encoded(self, values):
-        """Take values that are encoded already: a sequence of bytes, ``None`` and unset.
+        """Take values that are already encoded: a sequence of bytes, ``None`` and unset.
 
-        :raises ParameterValueError: if there are too many, or one that is to be encrypted is not
+        :raises ParameterValueError: if there are too many, or one that must be encrypted is not
         """
         cdef WriteBuffer out = WriteBuffer()
         values = tuple(values)
@@ -336,7 +336,7 @@ cdef class BindPlan:
 
 
 def check_parameters(values):
-    """Refuse what gives parameters neither an order nor names, or is one value itself.
+    """Refuse an object that gives parameters neither an order nor names, or is itself one value.
 
     :raises ParameterTypeError: unless it is a sequence or a mapping
     """
@@ -401,7 +401,7 @@ cdef int64_t murmur3_token(const unsigned char* data, Py_ssize_t size) noexcept 
     """The token of a partition key: the first half of its 128 bit MurmurHash3.
 
     Source: ``Murmur3Partitioner.getToken`` and ``MurmurHash.hash3_x64_128`` of Cassandra: bytes of
-    the tail are signed, and the lowest int64, which is no token, becomes the highest.
+    the tail are signed, and the lowest int64, which is not a token, becomes the highest.
     """
     cdef uint64_t h1 = 0, h2 = 0
     cdef const unsigned char* at = data

@@ -86,7 +86,7 @@ cdef class Codec:
 
     ``write`` appends a value's body without its length; it raises TypeError, ValueError or
     OverflowError, and may leave a part of the value behind. ``read`` never looks past ``size``
-    bytes; it raises ProtocolError for bytes that are no value of the type, and ValueError or
+    bytes; it raises ProtocolError for bytes that are not a value of the type, and ValueError or
     OverflowError for a value that Python cannot hold.
     """
 
@@ -125,7 +125,7 @@ cdef class Codec:
     def decode(self, bytes data not None):
         """Decode a value's bytes; the empty value is ``None``, except for text and blobs.
 
-        :raises ProtocolError: if the bytes are no value of this type
+        :raises ProtocolError: if the bytes are not a value of this type
         :raises ValueError: if Python cannot hold the value (or OverflowError)
         """
         return self.view(data, 0, PyBytes_GET_SIZE(data))
@@ -135,7 +135,7 @@ cdef class Codec:
 
 
 cdef int raise_size(Codec codec, Py_ssize_t size) except -1:
-    raise ProtocolError(f"{size} bytes are no value of type {codec.cql_type}")
+    raise ProtocolError(f"{size} bytes are not a value of type {codec.cql_type}")
 
 
 cdef object read_empty(Codec codec, Py_ssize_t size):
@@ -295,7 +295,7 @@ cdef class EncryptedCodec(Codec):
         except MemoryError:
             raise
         except Exception as error:
-            unfit = ValueError(f"what was decrypted is no value of that type: {type(error).__name__}")
+            unfit = ValueError(f"what was decrypted is not a value of that type: {type(error).__name__}")
         raise unfit
 
     cdef str type_name(self):
@@ -305,7 +305,7 @@ cdef class EncryptedCodec(Codec):
 cdef str unfit_text(value, error):
     return (
         f"a value of Python type {type(value).__name__} does not fit: {type(error).__name__}, "
-        "whose text could quote what is to be encrypted"
+        "whose message could quote what must be encrypted"
     )
 
 

@@ -318,7 +318,7 @@ cdef class UserTypeCodec(TupleCodec):
     def __cinit__(self, CqlType cql_type not None, tuple inner not None, python_types not None):
         self.tuple_class = python_types.user_tuple(cql_type)
         if self.tuple_class is not None and not issubclass(self.tuple_class, tuple):
-            raise TypeError(f"{self.tuple_class!r} is no tuple type")
+            raise TypeError(f"{self.tuple_class!r} is not a tuple type")
 
     def register(self, python_class):
         """Decode to ``python_class(field=value, ...)`` from now on; ``None``: to named tuples."""
@@ -342,7 +342,7 @@ cdef class UserTypeCodec(TupleCodec):
                 raise
             raise TypeError(
                 f"{self.python_class.__qualname__}, registered for {self.cql_type}, "
-                f"takes no field {', '.join(map(repr, refused))}: {error}"
+                f"does not accept the field {', '.join(map(repr, refused))}: {error}"
             ) from error
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):

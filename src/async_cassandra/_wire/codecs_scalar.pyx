@@ -94,7 +94,7 @@ cdef str as_str(object value):
         raise TypeError(f"a str is required, not {type(value).__name__}")
     data = value.encode("utf-8")
     if not isinstance(data, bytes):
-        raise TypeError(f"encode() gave {type(data).__name__}, no bytes")
+        raise TypeError(f"encode() returned {type(data).__name__}, not bytes")
     return data.decode("utf-8")
 
 
@@ -402,9 +402,9 @@ cdef class DecimalCodec(Codec):
             try:
                 value = Decimal(as_own_class(value))
             except decimal.InvalidOperation as error:
-                raise ValueError("this is no decimal number") from error
+                raise ValueError("this is not a decimal number") from error
             except (TypeError, ValueError) as error:
-                raise TypeError(f"{type(value).__name__} is no decimal number") from error
+                raise TypeError(f"{type(value).__name__} is not a decimal number") from error
         return tuple(value.as_tuple())
 
     cdef object read(self, const unsigned char* at, Py_ssize_t size):

@@ -56,7 +56,7 @@ cdef object exact_datetime(object value):
             as_int(value.second), as_int(value.microsecond), None, 0,
         )
     except TypeError as error:
-        raise ValueError(f"{value!r} is no point in time: {error}") from error
+        raise ValueError(f"{value!r} is not a point in time: {error}") from error
 
 
 cdef object exact_date(object value):
@@ -66,7 +66,7 @@ cdef object exact_date(object value):
     try:
         return date_new(as_int(value.year), as_int(value.month), as_int(value.day))
     except TypeError as error:
-        raise ValueError(f"{value!r} is no date: {error}") from error
+        raise ValueError(f"{value!r} is not a date: {error}") from error
 
 
 cdef int64_t days_from_civil(int64_t year, int64_t month, int64_t day) noexcept nogil:
@@ -141,7 +141,7 @@ cdef class TimestampCodec(Codec):
             offset = value.utcoffset()
             if offset is not None:
                 if not PyDelta_Check(offset):
-                    raise TypeError(f"utcoffset() gave {type(offset).__name__}, no timedelta")
+                    raise TypeError(f"utcoffset() returned {type(offset).__name__}, not a timedelta")
                 if not PyDelta_CheckExact(offset):
                     offset = timedelta(offset.days, offset.seconds, offset.microseconds)
                 microseconds -= 1_000_000 * (
@@ -206,7 +206,7 @@ cdef class DateCodec(Codec):
             days = self.shift(value.days_from_epoch)
         elif isinstance(value, str):
             if not value:
-                raise ValueError("'' is no date")
+                raise ValueError("'' is not a date")
             days = self.shift(self.make_date(as_str(value)).days_from_epoch)
         else:
             days = as_bounded(value, 0, 0xFFFFFFFFLL, "days since -5877641-06-23")
@@ -240,7 +240,7 @@ cdef object exact_time(object value):
             as_int(value.hour), as_int(value.minute), as_int(value.second), as_int(value.microsecond), value.tzinfo, 0
         )
     except TypeError as error:
-        raise ValueError(f"{value!r} is no time: {error}") from error
+        raise ValueError(f"{value!r} is not a time: {error}") from error
 
 
 cdef class TimeCodec(Codec):
@@ -265,7 +265,7 @@ cdef class TimeCodec(Codec):
             if isinstance(value, str):
                 value = as_str(value)
                 if TIME_TEXT.fullmatch(value) is None:
-                    raise ValueError(f"{value!r} is no time: HH:MM:SS, and up to 9 digits of a second")
+                    raise ValueError(f"{value!r} is not a time: write HH:MM:SS, and up to 9 digits after the second")
                 value = self.make_time(value)
             value = getattr(value, "nanosecond_time", value)
             nanoseconds = as_bounded(value, 0, DAY_NS - 1, "nanoseconds of the day")

@@ -65,7 +65,7 @@ cdef class VectorCodec(Codec):
         self.check_count(ordered_length(value))
         for item in value:
             if written == self.dimension:
-                raise ValueError(f"more than the {written} elements that len() told")
+                raise ValueError(f"more than the {written} elements that len() reported")
             self.write_element(out, item)
             written += 1
         if written != self.dimension:
@@ -95,7 +95,7 @@ cdef class VectorCodec(Codec):
         return self.element.write(out, item)
 
     cdef bint write_buffer(self, WriteBuffer out, object value) except -1:
-        """Append an array of the elements' own format; false if it is none."""
+        """Append an array of the elements' own format; return false if it is not one."""
         cdef Py_buffer view
         cdef const char* format
         if self.element.cql_type.code not in TYPECODES:

@@ -256,7 +256,7 @@ cdef class FrameWriter:
         return frames if at - base == bound else frames[:at - base]
 
     cdef bytes take_compressed_segments(self):
-        """As :meth:`take_segments`, LZ4 formed.
+        """Do what :meth:`take_segments` does, in the LZ4 format.
 
         Layout: little-endian 17 bits compressed length, 17 bits uncompressed length (0: stored as it is), 1 bit
         self-contained, 5 bits padding, 24 bits CRC24; payload; CRC32 of what is stored.
@@ -337,13 +337,13 @@ cdef class FrameReader:
         """Read whole frames from ``data``; return how many bytes were used.
 
         :param most: envelopes to hand to ``sink``, 1 or more; the bytes that were not used come again in the next call
-        :raises ProtocolError: if the bytes break the protocol; nothing after them can be trusted
+        :raises ProtocolError: if the bytes violate the protocol; nothing after them can be trusted
         """
         cdef bytes block = bytes(data)
         return self.read(<const unsigned char*>PyBytes_AS_STRING(block), PyBytes_GET_SIZE(block), sink, most)
 
     cdef Py_ssize_t read(self, const unsigned char* data, Py_ssize_t size, EnvelopeSink sink, int most) except -1:
-        """Hand whole envelopes to ``sink``, ``most`` of them at the most; return how many bytes were used.
+        """Hand whole envelopes to ``sink``, at most ``most`` of them; return how many bytes were used.
 
         After that ``budget`` is above 0 if nothing more can be handed out before further bytes arrive.
         """
@@ -462,7 +462,7 @@ cdef class FrameReader:
             step = self.read_envelope(data + self.handed_out, size - self.handed_out, sink)
             if step == 0:
                 raise ProtocolError(
-                    f"{size - self.handed_out} bytes at the end of a self-contained segment are no envelope")
+                    f"{size - self.handed_out} bytes at the end of a self-contained segment are not an envelope")
             self.handed_out += step
         return True
 

@@ -148,7 +148,7 @@ cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, co
     elif opcode == Opcode.AUTH_CHALLENGE or opcode == Opcode.AUTH_SUCCESS:
         response.token = read_bytes(&cursor)
     elif opcode != Opcode.READY:
-        raise ProtocolError(f"opcode 0x{opcode:02x} is no response")
+        raise ProtocolError(f"opcode 0x{opcode:02x} is not a response")
     return response
 
 

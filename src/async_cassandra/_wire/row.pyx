@@ -1,4 +1,4 @@
-"""Rows: tuples whose fields are found by position, by attribute and by column name."""
+"""Rows: tuples whose fields can be read by position, by attribute and by column name."""
 
 import keyword
 import re
@@ -114,11 +114,11 @@ cdef int MAX_UNDERSCORES = 16
 
 
 def field_names(tuple column_names not None):
-    """Attribute names for columns, the same as the driver's named tuples have.
+    """Return attribute names for columns, the same as in the driver's named tuples.
 
-    ``count(*)`` becomes ``count``, ``"a b"`` becomes ``a_b``; if any name then is no identifier, a
-    keyword or not unique, such names become ``field_<position>_`` or get ``_`` appended. Where more
-    than 16 columns have one name, the rest of them become ``field_<position>_`` too.
+    ``count(*)`` becomes ``count``, ``"a b"`` becomes ``a_b``; a name that is then not an identifier, or a
+    keyword, or not unique, becomes ``field_<position>_`` or gets ``_`` appended. If more
+    than 16 columns share a name, the rest of them become ``field_<position>_`` too.
     """
     names = [
         NOT_ALPHANUMERIC.sub("_", BAD_START.sub("", BAD_END.sub("", name)))
@@ -144,8 +144,8 @@ def field_names(tuple column_names not None):
 class Row(_RowBase):
     """One row: a tuple with the columns' values, which are attributes too.
 
-    Attributes are named as the driver's named tuples name them (``_fields``); ``row["name"]``
-    takes the column's own name. Compares, hashes and unpacks as a tuple; copies and pickles.
+    Attributes have the names that the driver's named tuples give them (``_fields``); ``row["name"]``
+    uses the column's own name. It compares, hashes and unpacks like a tuple, and can be copied and pickled.
     """
 
     __slots__ = ()
@@ -169,11 +169,11 @@ class Row(_RowBase):
         return _RowBase.__new__(cls, iterable)
 
     def _asdict(self):
-        """Field name -> value, in the order of the columns."""
+        """Return field name -> value, in the order of the columns."""
         return dict(zip(self._fields, self))
 
     def _replace(self, **named):
-        """A copy with other values for some fields."""
+        """Return a copy with other values for some fields."""
         result = self._make([named.pop(name, value) for name, value in zip(self._fields, self)])
         if named:
             raise ValueError(f"no fields {sorted(named)}")
@@ -223,7 +223,7 @@ cdef class Fields:
 
 @lru_cache(maxsize=1024)
 def row_type(tuple column_names not None):
-    """The Row subclass for columns of these names; the same while it is among the recent ones."""
+    """Return the Row subclass for columns with these names; the same one while it is among the recent ones."""
     fields = field_names(column_names)
     positions = {name: position for position, name in reversed(list(enumerate(fields)))}
     for position, name in reversed(list(enumerate(column_names))):
