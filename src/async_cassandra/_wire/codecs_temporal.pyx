@@ -190,6 +190,7 @@ register_scalar(TIMESTAMP, "timestamp", "TimestampType DateType", TimestampCodec
 cdef class DateCodec(Codec):
     """Layout: uint32 days, 2**31 is 1970-01-01; ints are sent as they are, as CQL means them."""
 
+    # From days since 1970-01-01 or a text; its values have days_from_epoch.
     cdef object make_date
 
     def __cinit__(self, CqlType cql_type not None, tuple inner, python_types not None):
@@ -246,6 +247,7 @@ cdef object exact_time(object value):
 cdef class TimeCodec(Codec):
     """Layout: int64 nanoseconds since midnight; without a zone."""
 
+    # From nanoseconds of the day or a text; its values have nanosecond_time.
     cdef object make_time
 
     def __cinit__(self, CqlType cql_type not None, tuple inner, python_types not None):
@@ -293,6 +295,7 @@ cdef int64_t unzigzag(uint64_t value) noexcept nogil:
 cdef class DurationCodec(Codec):
     """Layout: months, days and nanoseconds as zigzag [vint]s."""
 
+    # From months, days and nanoseconds, which are its attributes.
     cdef object make_duration
 
     def __cinit__(self, CqlType cql_type not None, tuple inner, python_types not None):
