@@ -122,8 +122,9 @@ cdef class Attempt(Sending):
         try:
             if self.shape is not None and len(self.shape.columns):
                 plan = self.shape.plan(request.executor.plans, request.call.as_tuples)
-            response = decode_response(connection.version, flags, opcode, body, size, plan, request.executor.plans,
-                                       request.call.as_tuples, connection.reader.whole, not request.call.options.is_stream)
+            response = decode_response(
+                connection.version, flags, opcode, body, size, plan, request.executor.plans, request.call.as_tuples,
+                connection.reader.whole, not request.call.options.is_stream)
         except Exception as error:  # noqa: BLE001  the frame was whole, so it is this request's failure alone
             return request.on_unreadable(self, error, True)
         if opcode == Opcode.RESULT:
