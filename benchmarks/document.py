@@ -10,7 +10,14 @@ from benchmarks.results import FIGURES, Figure, Key, Results, short
 from benchmarks.targets import Outcome, outcomes
 from benchmarks.workloads import WORKLOADS
 
-__all__ = ["replaced", "result_tables", "summary_table", "target_table", "write_documents"]
+__all__ = [
+    "markdown",
+    "replaced",
+    "result_tables",
+    "summary_table",
+    "target_table",
+    "write_documents",
+]
 
 SUMMARY: Final = ("read-128", "write-128", "lone-read", "scan")
 
@@ -37,8 +44,9 @@ def replaced(text: str, name: str, content: str) -> str:
     return f"{before}{begin}\n\n{content.strip()}\n\n{end}{after}"
 
 
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]], align: str = "right") -> str:
-    rule = ["---"] + ["---:" if align == "right" else "---"] * (len(head) - 1)
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose first column is text and the others are figures."""
+    rule = ["---"] + ["---:"] * (len(head) - 1)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
@@ -84,7 +92,7 @@ def _table(results: Results, title: str, loop: str, cell: Callable[[Key], str]) 
         [WORKLOADS[name].title, *(cell(Key(name, client, loop)) for client in results.clients)]
         for name in results.workloads
     ]
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def _made_on(results: Results) -> str:
@@ -121,7 +129,7 @@ def target_table(results: Results) -> str:
         first = next(iter(by_loop.values()))
         wanted = f"{'>=' if first.at_least else '<='} {first.wanted:,.2f}"
         rows.append([title, wanted, *_measured(by_loop, results.loops)])
-    return _markdown(["target", "wanted", *results.loops], rows)
+    return markdown(["target", "wanted", *results.loops], rows)
 
 
 def _measured(by_loop: dict[str, Outcome], loops: Sequence[str]) -> Iterator[str]:
@@ -154,7 +162,7 @@ def summary_table(results: Results) -> str:
         ]
         for client in clients
     ]
-    return _markdown(["client", *(title for _, _, title in columns)], rows)
+    return markdown(["client", *(title for _, _, title in columns)], rows)
 
 
 def _both_loops(results: Results, workload: str, client: str, figure: str) -> str:

@@ -35,7 +35,7 @@ _SEGMENT_HEADER_SIZE: Final = 6
 _CRC32_SIZE: Final = 4
 _CRC32_SEED: Final = zlib.crc32(b"\xfa\x2d\x55\xca")
 
-_ERROR, _STARTUP, _QUERY, _PREPARE, _EXECUTE, _BATCH = 0x00, 0x01, 0x07, 0x09, 0x0A, 0x0D
+_ERROR, _STARTUP, _PREPARE, _EXECUTE, _BATCH = 0x00, 0x01, 0x09, 0x0A, 0x0D
 _UNLOGGED: Final = 1
 _VALUES, _SKIP_METADATA, _PAGE_SIZE, _PAGING_STATE = 0x01, 0x02, 0x04, 0x08
 _HAS_MORE_PAGES: Final = 0x02
@@ -198,11 +198,6 @@ class FloorConnection(asyncio.Protocol):
                     future.set_result(body)
             at = start + length
         return data[at:end]
-
-    async def query(self, text: str) -> None:
-        """Run a statement without values."""
-        parameters = struct.pack(">HI", _LOCAL_ONE, 0)
-        await self.send(_request(_QUERY, _value(text.encode()) + parameters))
 
     async def prepare(self, text: str) -> Prepared:
         body = await self.send(_request(_PREPARE, _value(text.encode()) + bytes(4)))

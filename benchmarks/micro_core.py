@@ -28,7 +28,7 @@ from async_cassandra._wire.binding import BindPlan, token_of
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.cqltypes import parse_class_name
 from async_cassandra._wire.rows import Column, Page, RowPlan
-from benchmarks.document import replaced
+from benchmarks.document import markdown, replaced
 from benchmarks.environments import ROOT
 
 REGISTRY = CodecRegistry(PYTHON_TYPES)
@@ -96,10 +96,11 @@ class Table:
         print(f"{name:44} {mine:10,.0f} {theirs:10,.0f} {theirs / mine:7.1f}x")
 
     def markdown(self) -> str:
-        lines = ["| nanoseconds | ours | driver | ratio |", "|---|---:|---:|---:|"]
-        for name, mine, theirs in self.rows:
-            lines.append(f"| {name} | {mine:,.0f} | {theirs:,.0f} | {theirs / mine:.1f} |")
-        return "\n".join(lines)
+        rows = [
+            (name, f"{mine:,.0f}", f"{theirs:,.0f}", f"{theirs / mine:.1f}")
+            for name, mine, theirs in self.rows
+        ]
+        return markdown(("nanoseconds", "ours", "driver", "ratio"), rows)
 
 
 def columns_of(types: Mapping[str, str]) -> tuple[Column, ...]:

@@ -48,16 +48,12 @@ class Slice(NamedTuple):
 
 @dataclass(frozen=True)
 class Figure:
-    """A number made of each measurement.
-
-    :ivar is_better_low: less is better
-    """
+    """A number made of each measurement."""
 
     name: str
     title: str
     of: Callable[[Measurement], float]
     format: str
-    is_better_low: bool = True
 
 
 def _each(count: Callable[[Measurement], float]) -> Callable[[Measurement], float]:
@@ -67,7 +63,7 @@ def _each(count: Callable[[Measurement], float]) -> Callable[[Measurement], floa
 FIGURES: Final = {
     figure.name: figure
     for figure in (
-        Figure("rate", "per second", lambda m: m.operations / m.seconds, ",.0f", False),
+        Figure("rate", "per second", lambda m: m.operations / m.seconds, ",.0f"),
         Figure("cpu_us", "CPU µs", _each(lambda m: m.cpu_seconds * 1e6), ",.2f"),
         Figure("p50_ms", "p50 ms", lambda m: m.p50 * 1e3, ",.3f"),
         Figure("p99_ms", "p99 ms", lambda m: m.p99 * 1e3, ",.2f"),
