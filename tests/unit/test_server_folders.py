@@ -231,7 +231,7 @@ def test_data_that_were_to_be_kept_are_not_deleted_by_a_temporary_run(tmp_path: 
     fill(folder, ["node1"])
     folder.release()
     before = tree(tmp_path)
-    with pytest.raises(ServerError, match="was to keep them"):
+    with pytest.raises(ServerError, match="was told to keep"):
         DataFolder.hold(tmp_path, temporary=True)
     assert running_pid(tmp_path) is None
     assert tree(tmp_path) == before

@@ -392,7 +392,7 @@ def test_row_that_does_not_decrypt_fails_alone() -> None:
     rows = page(plan, (b"?\1\0\0\0",), (SECRET.encode(),), (b"?\1\0\0",), (b"?\4\0\0\0",))
     cursor = iter(rows)
     assert cursor.decode_next(9) == [(1,)]
-    for row, reason in ((1, "raised ValueError"), (2, "no value of that type")):
+    for row, reason in ((1, "raised ValueError"), (2, "not a value of that type")):
         with pytest.raises(ColumnDecodeError, match=reason) as caught:
             cursor.decode_next(9)
         assert (caught.value.column, caught.value.row) == ("c", row)

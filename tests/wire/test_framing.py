@@ -411,7 +411,7 @@ def test_error_in_a_servers_own_version_is_read_before_the_handshake() -> None:
 @pytest.mark.parametrize("cut", range(1, 9))
 def test_self_contained_segment_that_ends_within_a_header_is_refused(cut: int) -> None:
     data = encode_segment(envelope(b"") + envelope(b"")[:cut], self_contained=True)
-    with pytest.raises(ProtocolError, match="no envelope"):
+    with pytest.raises(ProtocolError, match="not an envelope"):
         reader(Framing.SEGMENTS).feed(data, EnvelopeList())
 
 
