@@ -9,7 +9,6 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from cassandra import __version__ as driver_version
 from cassandra.auth import AuthProvider, PlainTextAuthProvider
 from cassandra.connection import EndPoint
 from cassandra.metadata import Metadata
@@ -41,12 +40,6 @@ from async_cassandra.tls import TlsOptions, chosen_context, chosen_names
 __all__ = ["AsyncCluster"]
 
 CONNECT_TIMEOUT = 30.0
-# By setting of the driver's cluster, what STARTUP calls it.
-STARTUP_NAMES = {
-    "application_name": "APPLICATION_NAME",
-    "application_version": "APPLICATION_VERSION",
-    "client_id": "CLIENT_ID",
-}
 
 
 class AsyncCluster(DriverFace, AsyncClosing):
@@ -112,18 +105,12 @@ class AsyncCluster(DriverFace, AsyncClosing):
         observers: Sequence[Observer] = (),
         **kwargs: Any,
     ) -> None:
-        self._compression = _lz4(compression)
         self._options = _checked(client_options)
         if self._options.idle_heartbeat_interval is not IDLE_HEARTBEAT_INTERVAL:
             idle_heartbeat_interval = _agreed(self._options, idle_heartbeat_interval)
         self._budget = budget_of(self._options)
         self._metrics = _checked_metrics(metrics)
         self._observers = _checked_observers(observers)
-        self._names = {
-            option: str(kwargs[setting])
-            for setting, option in STARTUP_NAMES.items()
-            if kwargs.get(setting) is not None
-        }
         kwargs["default_retry_policy"] = _retry_policy(retry_policy, kwargs)
         self._control = ControlPlane(
             contact_points=contact_points,
@@ -138,7 +125,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
             max_schema_agreement_wait=max_schema_agreement_wait,
             control_connection_timeout=control_connection_timeout,
             idle_heartbeat_interval=idle_heartbeat_interval,
-            compression=self._compression is not None,
+            compression=compression or False,
             schema_event_refresh_window=schema_event_refresh_window,
             topology_event_refresh_window=topology_event_refresh_window,
             status_event_refresh_window=status_event_refresh_window,
@@ -320,30 +307,10 @@ class AsyncCluster(DriverFace, AsyncClosing):
         return Observers(members) if members else None
 
     def _connect_options(self) -> ConnectOptions:
-        cluster = self._control.cluster
-        assert cluster is not None
-        return ConnectOptions(
-            protocol_version=cluster.protocol_version,
-            ssl_context=self._control.ssl_context,
-            connect_by_name=self._control.connect_by_name,
-            compression=self._compression,
-            max_in_flight=self._options.max_in_flight,
-            connect_timeout=cluster.connect_timeout,
-            startup=startup_options(self._options) | self._startup_settings(),
-            sockopts=tuple(map(tuple, cluster.sockopts or ())),
-            new_authenticator=self._control.new_authenticator if cluster.auth_provider else None,
-        )
-
-    def _startup_settings(self) -> dict[str, str]:
-        """What STARTUP says of the settings of the driver's ``Cluster``."""
-        cluster = self._control.cluster
-        assert cluster is not None
-        said = dict(self._names)
-        if cluster.cql_version:
-            said["CQL_VERSION"] = cluster.cql_version
-        if cluster.no_compact:
-            said["NO_COMPACT"] = "true"
-        return said
+        options = self._control.connect_options()
+        if self._options.throw_on_overload:
+            options.startup["THROW_ON_OVERLOAD"] = "1"
+        return replace(options, max_in_flight=self._options.max_in_flight)
 
     def register_user_type(self, keyspace: str, user_type: str, klass: type) -> None:
         """Have values of a user-defined type read as instances of ``klass``, and written from them.
@@ -429,17 +396,6 @@ def budget_of(options: ClientOptions) -> Budget:
     return Budget(options.retry_budget, options.hedge_budget, options.min_retries_per_second)
 
 
-def startup_options(options: ClientOptions) -> dict[str, str]:
-    """What STARTUP tells the server beside the CQL version."""
-    startup = {
-        "DRIVER_NAME": "async-cassandra",
-        "DRIVER_VERSION": f"driver {driver_version}",
-    }
-    if options.throw_on_overload:
-        startup["THROW_ON_OVERLOAD"] = "1"
-    return startup
-
-
 def _checked(options: ClientOptions | None) -> ClientOptions:
     if options is None:
         return ClientOptions()
@@ -493,31 +449,3 @@ def _retry_policy(policy: RetryPolicy | None, settings: Mapping[str, Any]) -> Re
     if chosen is None and EXEC_PROFILE_DEFAULT not in profiles:
         return DefaultRetryPolicy()
     return chosen
-
-
-def _lz4(
-    compression: bool | str | None,
-) -> tuple[Callable[..., bytes], Callable[..., bytes]] | None:
-    """LZ4 block compression and decompression, without a size prefix."""
-    if not compression:
-        return None
-    if compression not in (True, "lz4"):
-        raise ConfigurationError(
-            f"compression takes 'lz4' or True, not {shown(compression)}; Cassandra 5 has no other"
-        )
-    try:
-        from lz4.block import compress, decompress
-    except ImportError as error:
-        raise ConfigurationError(
-            "compression needs the lz4 package: pip install 'async-cassandra[lz4]'", error
-        ) from error
-
-    def compress_block(data: Any) -> bytes:
-        block: bytes = compress(data, store_size=False)
-        return block
-
-    def decompress_block(data: Any, size: int) -> bytes:
-        block: bytes = decompress(data, uncompressed_size=size)
-        return block
-
-    return compress_block, decompress_block

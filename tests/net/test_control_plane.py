@@ -333,7 +333,7 @@ async def test_password_is_accepted() -> None:
         ScriptedPeer(password=("cassandra", "secret")) as peer,
         connected(peer, auth_provider=provider) as plane,
     ):
-        authenticator = await plane.new_authenticator(plane.hosts()[0])
+        authenticator = await plane.new_authenticator(plane.hosts()[0].endpoint)
         assert authenticator is not None
         token = await authenticator.initial_response("PasswordAuthenticator")
         assert token == b"\0cassandra\0secret"
@@ -383,7 +383,7 @@ async def test_auth_provider_may_block() -> None:
     async with ScriptedPeer(password=("cassandra", "secret")) as peer:
         asyncio.get_running_loop().call_later(0.01, provider.gate.set)
         async with connected(peer, auth_provider=provider) as plane:
-            authenticator = await plane.new_authenticator(plane.hosts()[0])
+            authenticator = await plane.new_authenticator(plane.hosts()[0].endpoint)
             assert authenticator is not None
             assert await authenticator.initial_response("any") == b"\0cassandra\0secret"
 
@@ -549,16 +549,3 @@ async def test_user_type_reaches_listeners_before_and_after_start() -> None:
         assert await events.next("user_type") == ("ks", "late", list)
         assert plane.user_types == {("ks", "early"): dict, ("ks", "late"): list}
         await plane.stop()
-
-
-async def test_timer_of_the_driver_runs_on_the_loop() -> None:
-    async with ScriptedPeer() as peer, connected(peer) as plane:
-        assert plane.cluster is not None
-        connection_class: Any = plane.cluster.connection_class
-        ran: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        await plane.run(
-            connection_class.create_timer, 0.0, lambda: ran.set_result(threading.get_ident())
-        )
-        assert await ran == threading.get_ident()
-        cancelled = await plane.run(connection_class.create_timer, NEVER, pytest.fail)
-        cancelled.cancel()

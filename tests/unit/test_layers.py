@@ -16,7 +16,7 @@ BELOW: dict[str, set[str]] = {
     "_wire": {"_library"},
     "exceptions": {"_wire", "cassandra"},
     "_net": {"_wire", "_library", "asyncio"},
-    "_driver": {"_wire", "_library", "exceptions", "asyncio", "cassandra"},
+    "_driver": {"_net", "_wire", "_library", "exceptions", "asyncio", "cassandra"},
     "_watch": {"_library"},
     "_cql": {"_driver", "_wire", "exceptions", "cassandra"},
     "_request": {"_watch", "_cql", *BELOW_REQUESTS},

@@ -1,10 +1,8 @@
 """The only threads of this library, and the way between them and the loop.
 
-The driver blocks: it resolves names, waits for its control connection's answers, and calls
-authenticators that may do anything. Two small groups of threads take that: *callers*, which run
-what the loop asks for and may wait for frames, and *readers*, which take the control connections'
-frames, in order for each, and never wait for another frame. Were they one group, enough waiting
-callers would leave no thread for the frames they wait for.
+The driver blocks: it resolves names, waits for what its connections answer, and calls
+authenticators that may do anything. A few threads take that; what they wait for comes from the
+loop, never from another of them.
 
 The threads are daemons: an application that ends without closing its cluster is not kept alive by
 one.
@@ -14,7 +12,8 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -22,7 +21,6 @@ log = logging.getLogger(__name__)
 Job = Callable[[], None]
 
 CALLERS = 32
-READERS = 4
 STOP_TIMEOUT = 5.0
 """Seconds that ``stop`` waits for a call that does not return, such as an authenticator's."""
 
@@ -128,7 +126,7 @@ class Bridge:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._callers = Workers("async-cassandra-caller", CALLERS)
-        self._readers = Workers("async-cassandra-reader", READERS)
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     def run[**P, T](
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -170,9 +168,37 @@ class Bridge:
             return False
         return True
 
-    def frame_queue(self) -> OrderedQueue:
-        """A queue for one connection's frames, on the readers."""
-        return OrderedQueue(self._readers)
+    def start[T](self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Run a coroutine on the loop. Any thread; to wait for the result, any but the loop's.
+
+        Cancellation of the future: the coroutine goes on, its result is dropped.
+
+        :raises BridgeClosed: if the loop is closed
+        """
+        future: Future[T] = Future()
+        if not self.post(self._start, work, future):
+            raise BridgeClosed("the event loop is closed")
+        return future
+
+    def _start[T](self, work: Callable[[], Coroutine[Any, Any, T]], future: Future[T]) -> None:
+        def hand_over(task: asyncio.Task[T]) -> None:
+            self._tasks.discard(task)
+            error = BridgeClosed("cancelled") if task.cancelled() else task.exception()
+            if not future.set_running_or_notify_cancel():
+                return
+            if error is None:
+                future.set_result(task.result())
+            else:
+                future.set_exception(error)
+
+        task = self.loop.create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(hand_over)
+
+    async def wait_started(self) -> None:
+        """Wait until what :meth:`start` has begun is done."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def call_queue(self) -> OrderedQueue:
         """A queue for calls that must not overlap, on the callers."""
@@ -180,8 +206,7 @@ class Bridge:
 
     def close_nowait(self) -> None:
         """Take no more work; the threads end after what they have. Any thread."""
-        for workers in (self._callers, self._readers):
-            workers.close_nowait()
+        self._callers.close_nowait()
 
     async def stop(self) -> None:
         """End the threads, after the work they have; idempotent.
@@ -190,7 +215,7 @@ class Bridge:
         """
         deadline = self.loop.time() + STOP_TIMEOUT
         self.close_nowait()
-        while alive := self._callers.alive + self._readers.alive:
+        while alive := self._callers.alive:
             if self.loop.time() > deadline:
                 log.warning("A blocking call did not return; leaving %s behind", alive)
                 return

@@ -58,7 +58,7 @@ class ServerReport(exceptions.QueryError):
         It is no ``__cause__``: a traceback would say everything twice.
         """
         if self._cause is None:
-            self._cause = _of_the_driver(self.code, self.server_message, self.fields)
+            self._cause = driver_error(self.code, self.server_message, self.fields)
         return self._cause
 
     @cause.setter
@@ -256,7 +256,8 @@ def server_error(
     return error
 
 
-def _of_the_driver(code: int, message: str, fields: Fields) -> BaseException:
+def driver_error(code: int, message: str, fields: Fields) -> Exception:
+    """The driver's exception for an ERROR message."""
     facts = dict(fields)
     # The driver's class takes no such argument.
     facts.pop("contentions", None)
@@ -461,15 +462,7 @@ def _refusal(node: str, cause: BaseException, has_credentials: bool) -> str:
             f"{node} wants credentials and none were given. "
             "Pass an auth_provider, or use create_with_auth"
         )
-    return (
-        f"{node} refused the credentials: {_server_words(str(cause))}. {BadCredentialsError.advice}"
-    )
-
-
-def _server_words(text: str) -> str:
-    """The server's own message, out of the driver's sentence around it."""
-    _, found, rest = text.partition('message="')
-    return rest.rstrip('"') if found else text
+    return f"{cause}. {BadCredentialsError.advice}"
 
 
 def _reason(error: BaseException | None) -> str:
@@ -480,7 +473,7 @@ def _reason(error: BaseException | None) -> str:
         return "connection refused"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its TLS certificate was refused: {error.verify_message}"
-    if isinstance(error, driver_connection.ProtocolError):
+    if isinstance(error, _wire.ProtocolError) and not isinstance(error, _wire.ChecksumError):
         return "what came back is not the native protocol"
     text = str(error).removesuffix(".")
     return text if text and text != "None" else type(error).__name__
@@ -497,8 +490,8 @@ def _connect_advice(causes: Iterable[BaseException]) -> str:
             )
         if isinstance(cause, ssl.SSLError):
             return "Check that the server speaks TLS on this port, and which versions"
-        if isinstance(cause, driver_connection.CrcMismatchException):
-            return "The bytes changed on their way: check what lies between, or use TLS"
+        if isinstance(cause, _wire.ChecksumError):
+            return "Check what lies between, or use TLS"
         if isinstance(cause, ProviderFailed):
             return "Check the user name and the password, or what else the auth_provider answers"
         if isinstance(cause, (cassandra.OperationTimedOut, driver_connection.ConnectionShutdown)):

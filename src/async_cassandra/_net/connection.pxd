@@ -36,6 +36,7 @@ cdef class Connection(EnvelopeSink):
     cdef public object on_closed
     cdef public object on_available
     cdef public object on_worn
+    cdef public object on_event
     cdef object closed_future
     cdef object drained_future
     cdef object flush_callback
