@@ -7,11 +7,9 @@ but what its ``Cluster`` asks of one.
 """
 
 import asyncio
-import contextlib
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
-from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -45,6 +43,9 @@ from async_cassandra._wire.responses import Event, Response, RowPlans
 
 log = logging.getLogger(__name__)
 
+# Compiled code keeps the interpreter's lock while it decodes, and the loop waits for that.
+ROWS_AT_ONCE = 200
+
 type Watchers = Mapping[str, Callable[[dict[str, Any]], object]]
 
 
@@ -75,8 +76,6 @@ class DriverConnections:
     Built on the loop, which it probes the control connections from.
 
     :param on_lost: called on a thread of the bridge with a control connection that was lost
-    :param on_loop_closed: called on a thread of the bridge, once, when the loop turns out to be
-        closed while connections were open
     :param probing: of control connections; ``None`` for never
     """
 
@@ -85,14 +84,12 @@ class DriverConnections:
         bridge: Bridge,
         open_connection: Opener,
         on_lost: Callable[["DriverConnection"], None],
-        on_loop_closed: Callable[[], None],
         probing: Probing | None = None,
     ) -> None:
         self.bridge = bridge
         self.open_connection = open_connection
         self.on_lost = on_lost
         self.plans = RowPlans(CodecRegistry(PYTHON_TYPES))
-        self._on_loop_closed = on_loop_closed
         self.is_closing: bool = False
         self._open: set[DriverConnection] = set()
         self._lock = threading.Lock()
@@ -119,22 +116,6 @@ class DriverConnections:
     def discard(self, connection: "DriverConnection") -> None:
         with self._lock:
             self._open.discard(connection)
-
-    def start[T](self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
-        """See :meth:`Bridge.start`; notes that the loop is closed."""
-        try:
-            return self.bridge.start(work)
-        except BridgeClosed:
-            with self._lock:
-                was_closing, self.is_closing = self.is_closing, True
-            if not was_closing:
-                self.bridge.submit(self._on_loop_closed)
-            raise
-
-    def notice_loop(self) -> None:
-        """Find out whether the loop is still there. Any thread."""
-        with contextlib.suppress(BridgeClosed):
-            self.start(_nothing)
 
     def close_all(self) -> None:
         """End all waits of the driver's threads. Loop thread."""
@@ -175,7 +156,6 @@ class DriverConnection:
         self.last_error: BaseException | None = None
         self._shared = shared
         self._lock = threading.Lock()
-        self._waits: set[Future[Any]] = set()
         self._opening: asyncio.Task[None] | None = None
         self._watchers: Watchers = {}
         self._events = shared.bridge.call_queue()
@@ -238,7 +218,10 @@ class DriverConnection:
         if self.is_closed or self.is_defunct:
             raise ConnectionShutdown(f"Connection {self} is already closed", self.endpoint)
         requests = [_request(message) for message in messages]
-        answers = self._wait(lambda: self._ask(requests), timeout)
+        try:
+            answers = self._wait(lambda: self._ask(requests), timeout)
+        except ConnectionLost as lost:
+            raise _shutdown(lost, self.endpoint) from lost
         results = [self._result(answer) for answer in answers]
         if not fail_on_error:
             return [(not isinstance(result, Exception), result) for result in results]
@@ -254,10 +237,7 @@ class DriverConnection:
             if self.is_closed:
                 return
             self.is_closed = True
-            waits = list(self._waits)
         self._shared.discard(self)
-        for wait in waits:
-            wait.cancel()
         self._let_go()
 
     def defunct(self, error: BaseException) -> None:
@@ -276,7 +256,7 @@ class DriverConnection:
 
     def _let_go(self) -> None:
         try:
-            self._shared.start(self._abort)
+            self._shared.bridge.start(self._abort)
         except BridgeClosed:
             log.debug("%s: its socket went with the loop", self)
 
@@ -287,38 +267,22 @@ class DriverConnection:
         :raises ~cassandra.OperationTimedOut: if it takes longer
         """
         try:
-            wait = self._shared.start(work)
-            with self._lock:
-                self._waits.add(wait)
-                if self.is_closed:
-                    wait.cancel()
-            try:
-                return wait.result(timeout)
-            finally:
-                with self._lock:
-                    self._waits.discard(wait)
+            return self._shared.bridge.start(work).result(timeout)
         except TimeoutError:
             raise OperationTimedOut from None
-        except (CancelledError, BridgeClosed):
+        except BridgeClosed:
             raise ConnectionShutdown(f"{self} ended", self.endpoint) from None
 
     def _result(self, answer: Response | BaseException) -> Any:
-        """The driver's result of an answer, or the error that the driver expects."""
+        """The driver's result, or the error that the driver expects."""
         if isinstance(answer, ConnectionLost):
             return _shutdown(answer, self.endpoint)
         if isinstance(answer, BaseException):
             return answer
-        if answer.error is not None:
-            return driver_error(answer.error.code, answer.error.message, answer.error.fields)
-        result = ResultMessage(answer.kind)
-        if answer.page is not None:
-            result.column_names = list(answer.page.plan.column_names)
-            result.paging_state = answer.paging_state
-            try:
-                result.parsed_rows = answer.page[:]
-            except (ColumnDecodeError, ProtocolError) as error:
-                return error
-        return result
+        try:
+            return driver_result(answer)
+        except (ColumnDecodeError, ProtocolError) as error:
+            return error
 
     def _tell(self, event: Event) -> None:
         """Off the loop, in order."""
@@ -339,7 +303,7 @@ class DriverConnection:
 
     async def _open(self) -> None:
         if self.is_closed:
-            return
+            raise ConnectionShutdown("The cluster is being closed", self.endpoint)
         self._opening = asyncio.current_task()
         connection = await self._shared.open_connection(self.endpoint)
         self._opening = None
@@ -350,11 +314,10 @@ class DriverConnection:
             self._on_closed(connection)
 
     async def _ask(self, requests: Iterable[Message]) -> list[Response | BaseException]:
-        async def ask(request: Message) -> Response:
-            assert self.connection is not None
-            return await self.connection.request(request, self._shared.plans)
-
-        return await asyncio.gather(*map(ask, requests), return_exceptions=True)
+        connection, plans = self.connection, self._shared.plans
+        assert connection is not None
+        answers = [connection.request(request, plans) for request in requests]
+        return await asyncio.gather(*answers, return_exceptions=True)
 
     def _on_closed(self, connection: Connection) -> None:
         assert isinstance(connection.error, ConnectionLost)
@@ -367,9 +330,6 @@ class DriverConnection:
             # Not only closed: a peer that is gone would keep what is unsent, and the socket.
             self.connection.abort(ConnectionLost(f"{self} was given up"))
             await self.connection.close(0)
-
-
-async def _nothing() -> None: ...
 
 
 def _request(message: Any) -> Message:
@@ -386,6 +346,26 @@ def _request(message: Any) -> Message:
     query.page_size = message.fetch_size or 0
     query.paging_state = message.paging_state
     return query
+
+
+def driver_result(response: Response) -> Any:
+    """The driver's object for a response to one of its messages: a result, or an exception.
+
+    :raises ProtocolError: if the rows are not what their lengths say
+    :raises ColumnDecodeError: if Python cannot hold one of the values
+    """
+    if response.error is not None:
+        error = response.error
+        return driver_error(error.code, error.message, error.fields)
+    result = ResultMessage(response.kind)
+    if response.page is not None:
+        page = response.page
+        result.column_names = list(page.plan.column_names)
+        result.parsed_rows = []
+        for start in range(0, len(page), ROWS_AT_ONCE):
+            result.parsed_rows += page[start : start + ROWS_AT_ONCE]
+        result.paging_state = response.paging_state
+    return result
 
 
 def _shutdown(lost: ConnectionLost, endpoint: EndPoint) -> ConnectionShutdown:

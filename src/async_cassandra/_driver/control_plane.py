@@ -21,7 +21,7 @@ from cassandra.policies import ExponentialReconnectionPolicy
 from cassandra.pool import Host
 
 from async_cassandra import exceptions
-from async_cassandra._driver.authentication import BridgedAuthenticator, GuardedProvider
+from async_cassandra._driver.authentication import BridgedAuthenticator, guarded
 from async_cassandra._driver.bridge import STOP_TIMEOUT, Bridge
 from async_cassandra._driver.cluster_settings import Settings, check, given, probing_of
 from async_cassandra._driver.column_encryption import ColumnEncryption
@@ -207,12 +207,11 @@ class ControlPlane:
         :raises ~async_cassandra.exceptions.ConfigurationError: if the driver refuses a setting
         """
         self._warn_of_open_doors()
-        self._bridge = Bridge(asyncio.get_running_loop())
+        self._bridge = Bridge(asyncio.get_running_loop(), self._on_loop_closed)
         self._connections = DriverConnections(
             self._bridge,
             self._open_for_driver,
             self._on_control_connection_lost,
-            self._on_loop_closed,
             probing_of(self._settings),
         )
         self._stopping = None
@@ -338,7 +337,7 @@ class ControlPlane:
         provider = self._started_cluster.auth_provider
         if provider is None:
             return None
-        authenticator = await self.run(provider.new_authenticator, endpoint.address)
+        authenticator = await self.run(guarded, provider.new_authenticator, endpoint.address)
         return BridgedAuthenticator(authenticator, self.run)
 
     async def address_of(self, endpoint: EndPoint) -> tuple[str, int]:
@@ -539,8 +538,6 @@ def _checked(settings: Mapping[str, Any]) -> Settings:
     )
     if "ssl_options" in checked and "ssl_context" not in checked:
         checked["ssl_context"] = ssl_context_from_options(checked["ssl_options"])
-    if "auth_provider" in checked:
-        checked["auth_provider"] = GuardedProvider(checked["auth_provider"])
     # Statements are prepared by the sessions; the driver's cluster has none.
     checked.pop("prepare_on_all_hosts", None)
     checked.pop("reprepare_on_up", None)

@@ -310,7 +310,7 @@ class DriverCluster(Cluster):
 
     def get_connection_holders(self) -> tuple[()]:
         """None for the driver's heartbeat, by which it finds out that the loop is gone."""
-        self.connections.notice_loop()
+        self.connections.bridge.post(lambda: None)
         return ()
 
     def protocol_downgrade(self, host_endpoint: Any, previous_version: int) -> None:
