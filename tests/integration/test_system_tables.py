@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import cassandra
 import pytest
 from cassandra import protocol as driver
 
 from async_cassandra._driver.control_connection import driver_result
 from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._wire.codecs import CodecRegistry
+from async_cassandra._wire.errors import ColumnDecodeError
 from async_cassandra._wire.requests import AuthResponse, Query, Startup
 from async_cassandra._wire.responses import RowPlans, decode
 from async_cassandra.server.running import RunningServer
@@ -17,6 +19,10 @@ from tests.fuzz.record import Peer
 
 KEYSPACES = ("system", "system_schema", "system_virtual_schema")
 TABLES = "SELECT keyspace_name, table_name FROM {}.tables"
+
+
+def by_driver(version: int, flags: int, opcode: int, body: bytes) -> Any:
+    return driver.ProtocolHandler.decode_message(version, {}, 0, flags, opcode, body, None, None)
 
 
 @pytest.fixture(params=[5, 4], ids=["v5", "v4"])
@@ -35,11 +41,14 @@ def reader(request: pytest.FixtureRequest, cassandra_server: RunningServer) -> A
     def read(query: str) -> tuple[Any, Any]:
         flags, _, opcode, body = peer.ask(Query(query))
         plans = RowPlans(CodecRegistry(PYTHON_TYPES))
-        ours = driver_result(decode(version, flags, opcode, body, None, plans, True))
-        theirs = driver.ProtocolHandler.decode_message(
-            version, {}, 0, flags, opcode, body, None, None
-        )
-        return ours, theirs
+        try:
+            ours = driver_result(decode(version, flags, opcode, body, None, plans, True))
+        except ColumnDecodeError:
+            # Such as the time at which a column of the first versions was dropped.
+            with pytest.raises(cassandra.DriverException, match="Failed decoding"):
+                by_driver(version, flags, opcode, body)
+            return None, None
+        return ours, by_driver(version, flags, opcode, body)
 
     yield read
     peer.close()
@@ -56,6 +65,8 @@ def test_system_tables_are_read_as_by_the_driver(reader: Any) -> None:
     row_count = 0
     for keyspace, table in tables:
         ours, theirs = reader(f'SELECT * FROM {keyspace}."{table}"')
+        if ours is None:
+            continue
         assert list(ours.column_names) == list(theirs.column_names)
         rows = list(zip(ours.parsed_rows, theirs.parsed_rows, strict=True))
         for mine, other in rows:
