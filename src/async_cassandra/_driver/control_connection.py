@@ -308,6 +308,7 @@ class DriverConnection:
         connection = await self._shared.open_connection(self.endpoint)
         self._opening = None
         self.connection = connection
+        self.protocol_version = connection.version
         connection.on_event = lambda event: self._events.put(self._tell, event)
         connection.on_closed = self._on_closed
         if connection.closed:
