@@ -1,8 +1,7 @@
 """The only threads of this library, and the way between them and the loop.
 
 The driver blocks: it resolves names, waits for what its connections answer, and calls
-authenticators that may do anything. A few threads take that; what they wait for comes from the
-loop, never from another of them.
+authenticators that may do anything. A few threads take that, and wait for what the loop does.
 
 The threads are daemons: an application that ends without closing its cluster is not kept alive by
 one.
