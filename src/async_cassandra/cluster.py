@@ -5,10 +5,10 @@ import math
 import os
 import ssl
 from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from cassandra import __version__ as driver_version
 from cassandra.auth import AuthProvider, PlainTextAuthProvider
 from cassandra.connection import EndPoint
 from cassandra.metadata import Metadata
@@ -16,7 +16,7 @@ from cassandra.policies import LoadBalancingPolicy, ReconnectionPolicy, RetryPol
 
 from async_cassandra._closing import AsyncClosing
 from async_cassandra._driver.cluster_names import EXEC_PROFILE_DEFAULT, Cluster
-from async_cassandra._driver.cluster_settings import IDLE_HEARTBEAT_INTERVAL, startup_names
+from async_cassandra._driver.cluster_settings import IDLE_HEARTBEAT_INTERVAL
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._driver.counterparts import ASSIGNED_ON_CLUSTER, CLUSTER, DriverFace
 from async_cassandra._driver.request_settings import checked_timeout
@@ -110,12 +110,10 @@ class AsyncCluster(DriverFace, AsyncClosing):
         observers: Sequence[Observer] = (),
         **kwargs: Any,
     ) -> None:
-        self._compression = _lz4(compression)
         self._options = _checked(client_options)
         self._budget = budget_of(self._options)
         self._metrics = _checked_metrics(metrics)
         self._observers = _checked_observers(observers)
-        self._names = startup_names(kwargs)
         kwargs["default_retry_policy"] = _retry_policy(retry_policy, kwargs)
         self._control = ControlPlane(
             contact_points=contact_points,
@@ -130,7 +128,7 @@ class AsyncCluster(DriverFace, AsyncClosing):
             max_schema_agreement_wait=max_schema_agreement_wait,
             control_connection_timeout=control_connection_timeout,
             idle_heartbeat_interval=_agreed(self._options, idle_heartbeat_interval),
-            compression=self._compression is not None,
+            compression=compression or False,
             schema_event_refresh_window=schema_event_refresh_window,
             topology_event_refresh_window=topology_event_refresh_window,
             status_event_refresh_window=status_event_refresh_window,
@@ -310,30 +308,10 @@ class AsyncCluster(DriverFace, AsyncClosing):
         return Observers(members) if members else None
 
     def _connect_options(self) -> ConnectOptions:
-        cluster = self._control.cluster
-        assert cluster is not None
-        return ConnectOptions(
-            protocol_version=cluster.protocol_version,
-            ssl_context=self._control.ssl_context,
-            connect_by_name=self._control.connect_by_name,
-            compression=self._compression,
-            max_in_flight=self._options.max_in_flight,
-            connect_timeout=cluster.connect_timeout,
-            startup=startup_options(self._options) | self._startup_settings(),
-            sockopts=tuple(map(tuple, cluster.sockopts or ())),
-            new_authenticator=self._control.new_authenticator if cluster.auth_provider else None,
-        )
-
-    def _startup_settings(self) -> dict[str, str]:
-        """Return what STARTUP says about the settings of the driver's ``Cluster``."""
-        cluster = self._control.cluster
-        assert cluster is not None
-        said = dict(self._names)
-        if cluster.cql_version:
-            said["CQL_VERSION"] = cluster.cql_version
-        if cluster.no_compact:
-            said["NO_COMPACT"] = "true"
-        return said
+        options = self._control.connect_options()
+        if self._options.throw_on_overload:
+            options.startup["THROW_ON_OVERLOAD"] = "1"
+        return replace(options, max_in_flight=self._options.max_in_flight)
 
     def register_user_type(self, keyspace: str, user_type: str, klass: type) -> None:
         """Read values of a user-defined type as instances of ``klass``, and write such instances.
@@ -419,17 +397,6 @@ def budget_of(options: ClientOptions) -> Budget:
     return Budget(options.retry_budget, options.hedge_budget, options.min_retries_per_second)
 
 
-def startup_options(options: ClientOptions) -> dict[str, str]:
-    """Return what STARTUP tells the server besides the CQL version."""
-    startup = {
-        "DRIVER_NAME": "async-cassandra",
-        "DRIVER_VERSION": f"driver {driver_version}",
-    }
-    if options.throw_on_overload:
-        startup["THROW_ON_OVERLOAD"] = "1"
-    return startup
-
-
 def _checked(options: ClientOptions | None) -> ClientOptions:
     if options is None:
         return ClientOptions()
@@ -485,31 +452,3 @@ def _retry_policy(policy: RetryPolicy | None, settings: Mapping[str, Any]) -> Re
     if chosen is None and EXEC_PROFILE_DEFAULT not in profiles:
         return DefaultRetryPolicy()
     return chosen
-
-
-def _lz4(
-    compression: bool | str | None,
-) -> tuple[Callable[..., bytes], Callable[..., bytes]] | None:
-    """Return LZ4 block compression and decompression, without a size prefix."""
-    if not compression:
-        return None
-    if compression not in (True, "lz4"):
-        raise ConfigurationError(
-            f"compression takes 'lz4' or True, not {shown(compression)}; Cassandra 5 supports no other"
-        )
-    try:
-        from lz4.block import compress, decompress
-    except ImportError as error:
-        raise ConfigurationError(
-            "compression needs the lz4 package: pip install 'async-cassandra[lz4]'", error
-        ) from error
-
-    def compress_block(data: Any) -> bytes:
-        block: bytes = compress(data, store_size=False)
-        return block
-
-    def decompress_block(data: Any, size: int) -> bytes:
-        block: bytes = decompress(data, uncompressed_size=size)
-        return block
-
-    return compress_block, decompress_block

@@ -20,7 +20,7 @@ from async_cassandra._wire.requests import (
     Register,
     Startup,
 )
-from async_cassandra.server import CassandraServer
+from async_cassandra.server import CassandraServer, RunningServer
 from tests.fuzz.corpus import RECORDED
 from tests.support.native_protocol import Opcode
 
@@ -93,7 +93,7 @@ Envelope = tuple[int, int, int, bytes]
 class Peer:
     """A blocking connection that keeps every envelope."""
 
-    def __init__(self, server: CassandraServer, version: int) -> None:
+    def __init__(self, server: CassandraServer | RunningServer, version: int) -> None:
         self._socket = socket.create_connection((server.contact_points[0], server.port), 30)
         self._writer, self._reader = FrameWriter(version), FrameReader(version)
         self._pending = b""

@@ -21,7 +21,7 @@ from async_cassandra._wire.codecs import Codec, CodecRegistry
 from async_cassandra._wire.cqltypes import CqlType, parse_class_name
 from async_cassandra._wire.errors import ColumnDecodeError, ParameterError, ProtocolError
 from async_cassandra._wire.framing import EnvelopeList, FrameReader, Framing
-from async_cassandra._wire.responses import Response, RowPlans, decode
+from async_cassandra._wire.responses import Response, RowPlans, decode, decode_pushed
 from async_cassandra._wire.rows import Column, Page, PageCursor, RowPlan, decode_metadata
 from tests.fuzz.hostile_values import Interruption, Source, draw_value, draw_values
 from tests.fuzz.object_target import objects
@@ -176,6 +176,8 @@ def responses(data: bytes) -> None:
     received = through_framing(version, opcode, flags, body, compressed=bool(mode & 4))
     assert received == [(flags, 7, opcode, body)]
     as_tuples = bool(mode & 2)
+    with suppress(ProtocolError):
+        repr(decode_pushed(flags, opcode, body))
     try:
         response = decode(version, flags, opcode, body, plan, plans, as_tuples)
     except ProtocolError:

@@ -260,7 +260,7 @@ async def over_tls(settings: Callable[[str], dict[str, Any]]) -> None:
 async def sockopts() -> None:
     given = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), [socket.IPPROTO_IP, socket.IP_TOS, 0x10]]
     async with connected(sockopts=given) as (_, session):
-        control = driver_of(session).control_connection._connection._transport
+        control = driver_of(session).control_connection._connection.connection.transport
         for transport in (pools(session)[0].connections[0].transport, control):
             sock = transport.get_extra_info("socket")
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import threading
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -17,6 +17,7 @@ from cassandra.pool import Host
 
 from async_cassandra import exceptions
 from async_cassandra._driver.control_plane import ControlPlane, schema_event
+from tests.support.native_protocol import Opcode, encode_segment
 from tests.support.peer_connection import PeerConnection
 from tests.support.peer_replies import ErrorCode
 from tests.support.scripted_peer import Automatic, ScriptedPeer, scripted_cluster
@@ -49,7 +50,8 @@ class Events:
     def on_remove(self, host: Host) -> None:
         self._queue("remove").put_nowait((host,))
 
-    def on_schema_event(self, event: Mapping[str, Any], host: Host | None) -> None: ...
+    def on_schema_event(self, event: Mapping[str, Any], host: Host | None) -> None:
+        self._queue("told").put_nowait((event.get("keyspace"),))
 
     def on_schema_change(self, event: Mapping[str, Any]) -> None:
         self._queue("schema").put_nowait((event,))
@@ -153,6 +155,46 @@ async def test_corrupt_segment_replaces_the_control_connection() -> None:
         peer.corrupt_next()
         peer.push_schema_change("CREATED", "KEYSPACE", "ks")
         await registered(peer)
+
+
+def two_gigabytes(connection: PeerConnection) -> None:
+    header = bytes((0x85, 0)) + (-1).to_bytes(2, signed=True) + bytes((Opcode.EVENT,))
+    header += (2**31 - 1).to_bytes(4)
+    connection.send_bytes(encode_segment(header + bytes(100), self_contained=False))
+
+
+def cut_off(connection: PeerConnection) -> None:
+    connection.send(Opcode.EVENT, -1, b"\0\x0dSTATUS_CHANGE\0\2UP\4")
+
+
+def no_event(connection: PeerConnection) -> None:
+    connection.send(Opcode.RESULT, -1, b"\0\0\0\1")
+
+
+def nobody_asked(connection: PeerConnection) -> None:
+    connection.send(Opcode.RESULT, 77, b"\0\0\0\1")
+
+
+@pytest.mark.parametrize("push", [two_gigabytes, cut_off, no_event, nobody_asked])
+async def test_control_connection_is_replaced_if_it_cannot_be_read(
+    push: Callable[[PeerConnection], None],
+) -> None:
+    async with (
+        ScriptedPeer() as peer,
+        connected(peer, reconnection_policy=ConstantReconnectionPolicy(NEVER)),
+    ):
+        push(await registered(peer))
+        await registered(peer)
+
+
+async def test_events_are_told_in_order() -> None:
+    events = Events()
+    async with ScriptedPeer() as peer, connected(peer, events, schema_event_refresh_window=-1):
+        assert await events.next("told") == (None,)
+        for number in range(200):
+            peer.push_schema_change("CREATED", "KEYSPACE", f"k{number}")
+        told = [await events.next("told") for _ in range(200)]
+        assert told == [(f"k{number}",) for number in range(200)]
 
 
 async def test_lone_node_that_returns_is_found() -> None:
@@ -333,7 +375,7 @@ async def test_password_is_accepted() -> None:
         ScriptedPeer(password=("cassandra", "secret")) as peer,
         connected(peer, auth_provider=provider) as plane,
     ):
-        authenticator = await plane.new_authenticator(plane.hosts()[0])
+        authenticator = await plane.new_authenticator(plane.hosts()[0].endpoint)
         assert authenticator is not None
         token = await authenticator.initial_response("PasswordAuthenticator")
         assert token == b"\0cassandra\0secret"
@@ -383,7 +425,7 @@ async def test_auth_provider_may_block() -> None:
     async with ScriptedPeer(password=("cassandra", "secret")) as peer:
         asyncio.get_running_loop().call_later(0.01, provider.gate.set)
         async with connected(peer, auth_provider=provider) as plane:
-            authenticator = await plane.new_authenticator(plane.hosts()[0])
+            authenticator = await plane.new_authenticator(plane.hosts()[0].endpoint)
             assert authenticator is not None
             assert await authenticator.initial_response("any") == b"\0cassandra\0secret"
 
@@ -549,16 +591,3 @@ async def test_user_type_reaches_listeners_before_and_after_start() -> None:
         assert await events.next("user_type") == ("ks", "late", list)
         assert plane.user_types == {("ks", "early"): dict, ("ks", "late"): list}
         await plane.stop()
-
-
-async def test_timer_of_the_driver_runs_on_the_loop() -> None:
-    async with ScriptedPeer() as peer, connected(peer) as plane:
-        assert plane.cluster is not None
-        connection_class: Any = plane.cluster.connection_class
-        ran: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        await plane.run(
-            connection_class.create_timer, 0.0, lambda: ran.set_result(threading.get_ident())
-        )
-        assert await ran == threading.get_ident()
-        cancelled = await plane.run(connection_class.create_timer, NEVER, pytest.fail)
-        cancelled.cancel()

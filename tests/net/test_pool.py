@@ -1,6 +1,7 @@
 """What keeps a node's connections open: handshake, pool, heartbeat and timers."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -276,6 +277,32 @@ async def test_request_on_an_idle_connection_has_a_whole_beat_to_be_answered() -
         finally:
             beat.stop()
         assert [suspect for owes, suspect in found if owes][:2] == [False, False]
+
+
+async def test_connection_outlives_a_loop_that_is_blocked_while_it_is_probed() -> None:
+    async with rigged() as (peer, rig):
+        beats = 0
+
+        def block() -> None:
+            blocked_until = time.monotonic() + 0.3
+            while time.monotonic() < blocked_until:
+                pass
+
+        def connections() -> list[Connection]:
+            nonlocal beats
+            beats += 1
+            if beats % 5 == 0:
+                # In the turn of the beat: a probe has not left yet.
+                asyncio.get_running_loop().call_soon(block)
+            return rig.pools[0].connections
+
+        beat = Heartbeat(connections, interval=0.02, timeout=0.2, idle_interval=0.02)
+        beat.start()
+        try:
+            await until(lambda: beats > 40)
+            assert len(peer.connections) == 1
+        finally:
+            beat.stop()
 
 
 async def test_slow_request_on_a_live_connection_is_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""The bridge: results reach the loop, frames keep their order, and no thread stays."""
+"""The bridge: results reach the loop, queued calls keep their order, and no thread stays."""
 
 import asyncio
 import threading
@@ -56,25 +56,51 @@ async def test_calls_beyond_the_limit_wait(bridge: Bridge) -> None:
     await asyncio.gather(*blocked)
 
 
-async def test_frames_keep_their_order_while_callers_block(bridge: Bridge) -> None:
-    gate = threading.Event()
-    blocked = [bridge.run(gate.wait) for _ in range(CALLERS)]
+async def test_queued_calls_keep_their_order(bridge: Bridge) -> None:
     seen: list[int] = []
-    queue = bridge.frame_queue()
+    queue = bridge.call_queue()
     for number in range(1000):
         queue.put(seen.append, number)
     done = asyncio.Event()
     queue.put(bridge.post, done.set)
     await done.wait()
     assert seen == list(range(1000))
+
+
+async def test_threads_wait_for_what_the_loop_does(bridge: Bridge) -> None:
+    async def on_the_loop() -> int:
+        await asyncio.sleep(0)
+        return threading.get_ident()
+
+    async def failing() -> None:
+        raise LookupError("no such thing")
+
+    assert await bridge.run(lambda: bridge.start(on_the_loop).result(5)) == threading.get_ident()
+    with pytest.raises(LookupError):
+        await bridge.run(lambda: bridge.start(failing).result(5))
+
+
+async def test_what_was_started_is_waited_for_though_nobody_wants_its_result(
+    bridge: Bridge,
+) -> None:
+    gate = asyncio.Event()
+    ended: list[str] = []
+
+    async def waiting() -> None:
+        await gate.wait()
+        ended.append("waiting")
+
+    future = await bridge.run(bridge.start, waiting)
+    assert future.cancel()
     gate.set()
-    await asyncio.gather(*blocked)
+    await bridge.wait_started()
+    assert ended == ["waiting"]
 
 
-async def test_frame_that_raises_does_not_stop_the_next(
+async def test_queued_call_that_raises_does_not_stop_the_next(
     bridge: Bridge, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queue = bridge.frame_queue()
+    queue = bridge.call_queue()
     done = asyncio.Event()
     queue.put(lambda: 1 / 0)
     queue.put(bridge.post, done.set)
@@ -95,7 +121,7 @@ async def test_stopped_bridge_takes_nothing(bridge: Bridge) -> None:
     with pytest.raises(BridgeClosed):
         bridge.run(lambda: None)
     bridge.submit(pytest.fail)
-    bridge.frame_queue().put(pytest.fail)
+    bridge.call_queue().put(pytest.fail)
     await bridge.stop()
 
 
@@ -104,3 +130,11 @@ def test_post_tells_that_the_loop_is_closed() -> None:
     bridge = Bridge(loop)
     loop.close()
     assert bridge.post(print) is False
+
+
+def test_nothing_is_started_on_a_closed_loop() -> None:
+    loop = asyncio.new_event_loop()
+    bridge = Bridge(loop)
+    loop.close()
+    with pytest.raises(BridgeClosed):
+        bridge.start(bridge.stop)

@@ -8,10 +8,11 @@ import cassandra
 import pytest
 from cassandra import ConsistencyLevel, WriteType, protocol
 from cassandra.cluster import NoHostAvailable
-from cassandra.connection import ConnectionShutdown, CrcMismatchException
+from cassandra.connection import ConnectionException, ConnectionShutdown
 
 from async_cassandra import exceptions
 from async_cassandra._driver.errors import connect_error, connection_lost, server_error
+from async_cassandra._wire.errors import ChecksumError
 from async_cassandra.exceptions import ServerReport, SessionClosedError, UnknownServerError
 from tests.support.peer_replies import error_body
 
@@ -234,8 +235,7 @@ def test_connection_lost_is_the_drivers() -> None:
 
 def test_connect_error_prefers_the_refused_credentials() -> None:
     refused = cassandra.AuthenticationFailed(
-        "Failed to authenticate to 10.0.0.2:9042: Error from server: code=0100 [Bad credentials] "
-        'message="Provided username and/or password are incorrect"'
+        "10.0.0.2:9042 refused the credentials: Provided username and/or password are incorrect"
     )
     both = {"10.0.0.1:9042": OSError("unreachable"), "10.0.0.2:9042": refused}
     error = connect_error(
@@ -263,10 +263,11 @@ def test_connect_error_of_a_bad_setting_is_a_configuration_error() -> None:
 
 
 def test_connect_error_of_damaged_bytes_says_so() -> None:
-    damaged = CrcMismatchException("CRC mismatch on header da04. Received 1, computed 2.", "a")
+    damaged = ConnectionException("damaged", "a")
+    damaged.__cause__ = ChecksumError("CRC24 mismatch: the bytes changed on their way")
     cause = NoHostAvailable("Unable to connect", {"10.0.0.1:9042": damaged})
     error = connect_error(cause, ["10.0.0.1"], 9042, has_credentials=False)
     assert str(error) == (
-        "Could not connect to 10.0.0.1:9042: CRC mismatch on header da04. Received 1, computed 2. "
-        "The bytes changed in transit: check what lies between, or use TLS"
+        "Could not connect to 10.0.0.1:9042: CRC24 mismatch: the bytes changed in transit. "
+        "Check what lies between, or use TLS"
     )

@@ -14,7 +14,7 @@ from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.errors import ProtocolError
 from async_cassandra._wire.protocol import ErrorCode, ResultKind
-from async_cassandra._wire.responses import Response, RowPlans, decode
+from async_cassandra._wire.responses import Event, Response, RowPlans, decode, decode_pushed
 from tests.support.native_protocol import Opcode, Writer
 from tests.support.peer_replies import (
     Extras,
@@ -22,6 +22,7 @@ from tests.support.peer_replies import (
     extras_prefix,
     prepared_body,
     rows_body,
+    schema_change_event_body,
     schema_change_fields,
 )
 
@@ -365,3 +366,90 @@ def test_metadata_whose_paging_state_is_null_is_not_shared() -> None:
         assert response.paging_state == paging_state
         assert response.page is not None
         assert len(response.page) == len(ROWS)
+
+
+# Events
+
+
+def node_event_body(kind: str, change: str, address: str) -> bytes:
+    return Writer().write_string(kind).write_string(change).write_inet(address, 9042).getvalue()
+
+
+def in_driver_words(event: Event) -> dict[str, Any]:
+    if event.address is not None:
+        address = PYTHON_TYPES.format_inet(event.address), event.port
+        return {"change_type": event.change_type, "address": address}
+    change = event.schema_change
+    assert change is not None
+    return {
+        "change_type": change.change_type,
+        "target_type": change.target,
+        "keyspace": change.keyspace,
+    } | ({} if change.name is None else {change.target.lower(): change.name})
+
+
+@pytest.mark.parametrize("flags", [0, 14])
+@pytest.mark.parametrize(
+    "body",
+    [
+        node_event_body("STATUS_CHANGE", "UP", "10.0.0.1"),
+        node_event_body("TOPOLOGY_CHANGE", "NEW_NODE", "fe80::1"),
+        schema_change_event_body("CREATED", "KEYSPACE", "ks"),
+        schema_change_event_body("UPDATED", "TABLE", "ks", "t"),
+        schema_change_event_body("DROPPED", "TYPE", "ks", "größe"),
+    ],
+)
+def test_event_is_what_the_driver_reads(body: bytes, flags: int) -> None:
+    if flags:
+        extras: Extras = {
+            "warnings": ["w"],
+            "custom_payload": {"a": b"1"},
+            "tracing_id": uuid.UUID(int=7),
+        }
+        flags, prefix = extras_prefix(extras)
+        body = prefix + body
+    event = decode_pushed(flags, Opcode.EVENT, body)
+    expected = by_driver(5, Opcode.EVENT, body, flags)
+    assert event.kind == expected.event_type
+    assert in_driver_words(event) == expected.event_args
+
+
+def test_name_in_an_event_that_is_not_utf8_is_latin1() -> None:
+    body = Writer().write_string("SCHEMA_CHANGE").write_string("CREATED").write_string("KEYSPACE")
+    change = decode_pushed(0, Opcode.EVENT, body.getvalue() + b"\0\1\xfc").schema_change
+    assert change is not None
+    assert change.keyspace == "ü"
+
+
+def test_event_of_an_unknown_kind_is_only_named() -> None:
+    body = Writer().write_string("weather_change").write_string("RAIN").getvalue()
+    event = decode_pushed(0, Opcode.EVENT, body)
+    assert event.kind == "WEATHER_CHANGE"
+    assert (event.change_type, event.address, event.schema_change) == (None, None, None)
+
+
+@pytest.mark.parametrize("opcode", [Opcode.RESULT, Opcode.ERROR, 0x7E])
+def test_what_is_pushed_and_no_event_is_refused(opcode: int) -> None:
+    with pytest.raises(ProtocolError, match="events"):
+        decode_pushed(0, opcode, b"\0\0\0\1")
+
+
+@given(
+    body=st.sampled_from(
+        [
+            node_event_body("STATUS_CHANGE", "UP", "::1"),
+            schema_change_event_body("UPDATED", "TABLE", "ks", "t"),
+        ]
+    ),
+    size=st.integers(0, 60),
+    position=st.integers(0, 60),
+    byte=st.integers(0, 255),
+)
+def test_changed_event_raises_protocol_errors_only(
+    body: bytes, size: int, position: int, byte: int
+) -> None:
+    changed = bytearray(body[:size])
+    if position < len(changed):
+        changed[position] = byte
+    with suppress(ProtocolError):
+        decode_pushed(0, Opcode.EVENT, bytes(changed))

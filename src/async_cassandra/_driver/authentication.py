@@ -1,15 +1,14 @@
 """Guards the application's authenticators, so that they leak no secret, and calls them outside the loop.
 
 Whatever an authenticator raises may quote a password or a ticket, and its traceback holds them: so
-only its class and its place get out. This applies to the driver's control connection
-and to ours alike, since both are given the guarded one.
+nothing of it gets out but its class and the place.
 """
 
 from collections.abc import Awaitable, Callable
 from pathlib import PurePath
 from typing import Any, Protocol
 
-from cassandra.auth import Authenticator, AuthProvider
+from cassandra.auth import Authenticator
 
 from async_cassandra.exceptions import SURROGATES
 
@@ -28,44 +27,34 @@ class ProviderFailed(Exception):
     """A step of the application's ``auth_provider`` failed."""
 
 
-class GuardedProvider(AuthProvider):
-    """The application's provider, with guarded authenticators."""
+class BridgedAuthenticator:
+    """One connection's dialogue with the application's authenticator, whose steps may block.
 
-    def __init__(self, provider: AuthProvider) -> None:
-        self._provider = provider
+    What it answers is bytes. Every step raises :class:`ProviderFailed` in place of whatever the
+    authenticator raises.
 
-    def new_authenticator(self, host: str) -> "GuardedAuthenticator":
-        """:raises ProviderFailed: in place of whatever the provider raises"""
-        return GuardedAuthenticator(_guarded(self._provider.new_authenticator, host))
-
-
-class GuardedAuthenticator(Authenticator):
-    """One connection's authenticator; it returns bytes, and what it raises reveals nothing.
-
-    Every step raises :class:`ProviderFailed` in place of whatever the authenticator raises.
+    :param run: calls a function off the loop
     """
 
-    def __init__(self, authenticator: Authenticator) -> None:
+    def __init__(self, authenticator: Authenticator, run: Runner) -> None:
         self._authenticator = authenticator
+        self._run = run
         self._answers: list[bytes] = []
 
-    @property
-    def server_authenticator_class(self) -> str | None:
-        """The class that the server authenticates with, as it names it."""
-        return self._authenticator.server_authenticator_class
+    async def initial_response(self, server_authenticator: str) -> bytes:
+        """:param server_authenticator: the class the server authenticates with, as it names it"""
 
-    @server_authenticator_class.setter
-    def server_authenticator_class(self, name: str | None) -> None:
-        self._authenticator.server_authenticator_class = name
+        def initial_response() -> Any:
+            self._authenticator.server_authenticator_class = server_authenticator
+            return self._authenticator.initial_response()
 
-    def initial_response(self) -> bytes:
-        return self._answer(self._authenticator.initial_response)
+        return await self._answer(initial_response)
 
-    def evaluate_challenge(self, challenge: bytes | None) -> bytes:
-        return self._answer(self._authenticator.evaluate_challenge, challenge)
+    async def evaluate_challenge(self, challenge: bytes | None) -> bytes:
+        return await self._answer(self._authenticator.evaluate_challenge, challenge)
 
-    def on_authentication_success(self, token: bytes | None) -> None:
-        _guarded(self._authenticator.on_authentication_success, token)
+    async def on_success(self, token: bytes | None) -> None:
+        await self._run(guarded, self._authenticator.on_authentication_success, token)
 
     def without_secrets(self, text: str) -> str:
         """Return a server's words without what it was told: for a plain answer, the password."""
@@ -75,43 +64,23 @@ class GuardedAuthenticator(Authenticator):
                 text = text.replace(secret, "…")
         return text
 
-    def _answer(self, step: Callable[..., Any], *args: Any) -> bytes:
-        self._answers.append(_guarded(lambda: _as_bytes(step(*args)), step=_name(step)))
-        return self._answers[-1]
-
-
-class BridgedAuthenticator:
-    """One connection's dialogue with an authenticator, whose steps may block.
-
-    :param run: calls a function outside the loop
-    """
-
-    def __init__(self, authenticator: GuardedAuthenticator, run: Runner) -> None:
-        self._authenticator = authenticator
-        self._run = run
-
-    async def initial_response(self, server_authenticator: str) -> bytes:
-        """:param server_authenticator: the class the server authenticates with, as it names it"""
-        self._authenticator.server_authenticator_class = server_authenticator
-        return await self._run(self._authenticator.initial_response)
-
-    async def evaluate_challenge(self, challenge: bytes | None) -> bytes:
-        return await self._run(self._authenticator.evaluate_challenge, challenge)
-
-    async def on_success(self, token: bytes | None) -> None:
-        await self._run(self._authenticator.on_authentication_success, token)
-
-    def without_secrets(self, text: str) -> str:
-        """Return a server's words without what it was told."""
-        return self._authenticator.without_secrets(text)
+    async def _answer(self, step: Callable[..., Any], *args: Any) -> bytes:
+        answer: bytes = await self._run(
+            lambda: guarded(lambda: _as_bytes(step(*args)), step=_name(step))
+        )
+        self._answers.append(answer)
+        return answer
 
 
 class _Unsendable(Exception):
     """An answer that is neither bytes nor text; the message is this library's own."""
 
 
-def _guarded(function: Callable[..., Any], *args: Any, step: str = "") -> Any:
-    """Call the application's code; its exception ends here, with its context and traceback."""
+def guarded(function: Callable[..., Any], *args: Any, step: str = "") -> Any:
+    """Call the application's code; its exception ends here, its context and traceback with it.
+
+    :raises ProviderFailed: in place of whatever it raises
+    """
     try:
         return function(*args)
     except _Unsendable as error:

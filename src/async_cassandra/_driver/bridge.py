@@ -1,10 +1,7 @@
 """The only threads of this library, and the way between them and the loop.
 
-The driver blocks: it resolves names, waits for its control connection's answers, and calls
-authenticators that may do anything. Two small groups of threads take that: *callers*, which run
-what the loop asks for and may wait for frames, and *readers*, which take the control connections'
-frames, in order for each, and never wait for another frame. Were they one group, enough waiting
-callers would leave no thread for the frames they wait for.
+The driver blocks: it resolves names, waits for what its connections answer, and calls
+authenticators that may do anything. A few threads take that, and wait for what the loop does.
 
 The threads are daemons: an application that ends without closing its cluster is not kept alive by
 one.
@@ -14,7 +11,8 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -22,7 +20,6 @@ log = logging.getLogger(__name__)
 Job = Callable[[], None]
 
 CALLERS = 32
-READERS = 4
 STOP_TIMEOUT = 5.0
 """Seconds that ``stop`` waits for a call that does not return, such as an authenticator's."""
 
@@ -31,68 +28,11 @@ class BridgeClosed(RuntimeError):
     """The bridge takes no more work, because it was stopped or its loop was closed."""
 
 
-class Workers:
-    """Threads that start when there is work for them; the jobs must not raise."""
-
-    def __init__(self, name: str, limit: int) -> None:
-        self._name = name
-        self._limit = limit
-        self._jobs: deque[Job] = deque()
-        self._changed = threading.Condition()
-        self._threads: list[threading.Thread] = []
-        self._idle = 0
-        self._closed = False
-
-    def submit(self, job: Job) -> None:
-        """:raises BridgeClosed: if closed"""
-        with self._changed:
-            if self._closed:
-                raise BridgeClosed(f"{self._name} is closed")
-            self._jobs.append(job)
-            if self._idle >= len(self._jobs) or len(self._threads) >= self._limit:
-                self._changed.notify()
-            else:
-                self._start_thread()
-
-    def close_nowait(self) -> None:
-        """Let the threads end once the jobs that were submitted are done."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-
-    @property
-    def alive(self) -> list[threading.Thread]:
-        return [thread for thread in self._threads if thread.is_alive()]
-
-    def _start_thread(self) -> None:
-        name = f"{self._name}-{len(self._threads)}"
-        thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _work(self) -> None:
-        while job := self._next_job():
-            job()
-            # A finished job would otherwise be kept alive, with all it holds, until the next one
-            # comes.
-            del job
-
-    def _next_job(self) -> Job | None:
-        with self._changed:
-            while not self._jobs:
-                if self._closed:
-                    return None
-                self._idle += 1
-                self._changed.wait()
-                self._idle -= 1
-            return self._jobs.popleft()
-
-
 class OrderedQueue:
-    """Runs what is put on it one after the other, in order, on whichever of its threads is free."""
+    """Runs what is put on it one after the other, in order, on whichever thread is free."""
 
-    def __init__(self, workers: Workers) -> None:
-        self._workers = workers
+    def __init__(self, submit: Callable[[Job], None]) -> None:
+        self._submit = submit
         self._jobs: deque[Job] = deque()
         self._lock = threading.Lock()
         self._running = False
@@ -105,7 +45,7 @@ class OrderedQueue:
                 return
             self._running = True
         try:
-            self._workers.submit(self._drain)
+            self._submit(self._drain)
         except BridgeClosed:
             log.debug("Dropped %s: the bridge is closed", function)
 
@@ -120,15 +60,26 @@ class OrderedQueue:
 
 
 class Bridge:
-    """Blocking work for one event loop.
+    """Blocking work for one event loop, on threads that start when there is work for them.
 
     :param loop: where results go
+    :param on_loop_closed: called on a thread, once, when the loop turns out to be closed
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_loop_closed: Callable[[], object] = lambda: None,
+    ) -> None:
         self.loop = loop
-        self._callers = Workers("async-cassandra-caller", CALLERS)
-        self._readers = Workers("async-cassandra-reader", READERS)
+        self._on_loop_closed = on_loop_closed
+        self._is_loop_closed = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._jobs: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._closed = False
 
     def run[**P, T](
         self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs
@@ -149,13 +100,13 @@ class Bridge:
             else:
                 self.post(_set_result, future, result)
 
-        self._callers.submit(call)
+        self._submit(call)
         return future
 
     def submit(self, function: Callable[..., object], *args: Any) -> None:
         """Call the function on a thread, and log what it raises. Any thread. Dropped if stopped."""
         try:
-            self._callers.submit(lambda: _run_logged(function, *args))
+            self._submit(lambda: _run_logged(function, *args))
         except BridgeClosed:
             log.debug("Dropped %s: the bridge is closed", function)
 
@@ -167,21 +118,53 @@ class Bridge:
         try:
             self.loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
+            if not self._is_loop_closed:
+                self._is_loop_closed = True
+                self.submit(self._on_loop_closed)
             return False
         return True
 
-    def frame_queue(self) -> OrderedQueue:
-        """A queue for one connection's frames, on the readers."""
-        return OrderedQueue(self._readers)
+    def start[T](self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """Run a coroutine on the loop. Any thread; to wait for the result, any but the loop's.
+
+        Cancellation of the future: the coroutine goes on, its result is dropped.
+
+        :raises BridgeClosed: if the loop is closed
+        """
+        future: Future[T] = Future()
+        if not self.post(self._start, work, future):
+            raise BridgeClosed("the event loop is closed")
+        return future
+
+    def _start[T](self, work: Callable[[], Coroutine[Any, Any, T]], future: Future[T]) -> None:
+        def hand_over(task: asyncio.Task[T]) -> None:
+            self._tasks.discard(task)
+            error = BridgeClosed("cancelled") if task.cancelled() else task.exception()
+            if not future.set_running_or_notify_cancel():
+                return
+            if error is None:
+                future.set_result(task.result())
+            else:
+                future.set_exception(error)
+
+        task = self.loop.create_task(work())
+        self._tasks.add(task)
+        task.add_done_callback(hand_over)
+
+    async def wait_started(self) -> None:
+        """Wait until what :meth:`start` has begun is done."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def call_queue(self) -> OrderedQueue:
-        """A queue for calls that must not overlap, on the callers."""
-        return OrderedQueue(self._callers)
+        """A queue for calls that must not overlap."""
+        return OrderedQueue(self._submit)
 
     def close_nowait(self) -> None:
         """Take no more work; the threads end after what they have. Any thread."""
-        for workers in (self._callers, self._readers):
-            workers.close_nowait()
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
     async def stop(self) -> None:
         """End the threads, after the work they have; idempotent.
@@ -190,11 +173,45 @@ class Bridge:
         """
         deadline = self.loop.time() + STOP_TIMEOUT
         self.close_nowait()
-        while alive := self._callers.alive + self._readers.alive:
+        while alive := [thread for thread in self._threads if thread.is_alive()]:
             if self.loop.time() > deadline:
                 log.warning("A blocking call did not return; leaving %s behind", alive)
                 return
             await asyncio.sleep(0.001)
+
+    def _submit(self, job: Job) -> None:
+        """:raises BridgeClosed: if closed"""
+        with self._changed:
+            if self._closed:
+                raise BridgeClosed("the bridge is closed")
+            self._jobs.append(job)
+            if self._idle >= len(self._jobs) or len(self._threads) >= CALLERS:
+                self._changed.notify()
+            else:
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        name = f"async-cassandra-caller-{len(self._threads)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _work(self) -> None:
+        while job := self._next_job():
+            job()
+            # A finished job would otherwise be kept alive, with all it holds, until the next one
+            # comes.
+            del job
+
+    def _next_job(self) -> Job | None:
+        with self._changed:
+            while not self._jobs:
+                if self._closed:
+                    return None
+                self._idle += 1
+                self._changed.wait()
+                self._idle -= 1
+            return self._jobs.popleft()
 
 
 def _run_logged(function: Callable[..., object], *args: Any) -> None:

@@ -5,6 +5,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from cassandra.policies import ExponentialReconnectionPolicy
 from cassandra.pool import Host
 
 from async_cassandra import exceptions
-from async_cassandra._driver.authentication import BridgedAuthenticator, GuardedProvider
+from async_cassandra._driver.authentication import BridgedAuthenticator, guarded
 from async_cassandra._driver.bridge import STOP_TIMEOUT, Bridge
 from async_cassandra._driver.cluster_settings import (
     IDLE_HEARTBEAT_INTERVAL,
@@ -30,11 +31,12 @@ from async_cassandra._driver.cluster_settings import (
     probing_of,
 )
 from async_cassandra._driver.column_encryption import ColumnEncryption
-from async_cassandra._driver.control_connection import (
-    LoopConnection,
-    Reactor,
+from async_cassandra._driver.connect_settings import (
+    lz4_blocks,
     ssl_context_from_options,
+    startup_options,
 )
+from async_cassandra._driver.control_connection import DriverConnection, DriverConnections
 from async_cassandra._driver.driver_cluster import ClusterSession, DriverCluster
 from async_cassandra._driver.errors import connect_error
 from async_cassandra._driver.execution_profile import QuickProfile
@@ -42,6 +44,8 @@ from async_cassandra._driver.request_settings import check_profile
 from async_cassandra._driver.routing import Router
 from async_cassandra._driver.schema_changes import schema_event as schema_event
 from async_cassandra._driver.server_names import ServerNames
+from async_cassandra._net.handshake import ByName, ConnectOptions, open_connection
+from async_cassandra._net.protocol import ConnectionProtocol
 from async_cassandra.exceptions import shown
 
 log = logging.getLogger(__name__)
@@ -94,6 +98,7 @@ class ControlPlane:
         self._settings = _checked(cluster_settings)
         ssl_options = self._settings.get("ssl_options") or {}
         self._server_names = server_names or ServerNames(ssl_options.get("server_hostname"))
+        self._compression = lz4_blocks(self._settings.get("compression"))
         policy = self._settings.get("column_encryption_policy")
         self.encryption = None if policy is None else ColumnEncryption(policy, self._columns_of)
         given_settings = given(cluster_settings)
@@ -111,7 +116,7 @@ class ControlPlane:
         self._session: ClusterSession | None = None
         self._router: Router | None = None
         self._bridge: Bridge | None = None
-        self._reactor: Reactor | None = None
+        self._connections: DriverConnections | None = None
         self._stopping: asyncio.Task[None] | None = None
 
     @property
@@ -150,19 +155,44 @@ class ControlPlane:
         context: ssl.SSLContext | None = self._settings.get("ssl_context")
         return context
 
-    async def connect_by_name[T](
-        self,
-        host: Host,
-        attempt: Callable[[str], Awaitable[T]],
-        context: ssl.SSLContext | None = None,
-    ) -> T:
-        """Connect to a host by a name that its certificate has; see :class:`ServerNames`.
+    def connect_options(self) -> ConnectOptions:
+        """How all connections are opened, once the cluster is started."""
+        cluster = self._started_cluster
+        return ConnectOptions(
+            protocol_version=cluster.protocol_version,
+            ssl_context=self.ssl_context,
+            connect_by_name=self._by_name(self.ssl_context),
+            compression=self._compression,
+            connect_timeout=cluster.connect_timeout,
+            startup=startup_options(self._settings),
+            sockopts=tuple(map(tuple, cluster.sockopts or ())),
+            new_authenticator=self.new_authenticator if cluster.auth_provider else None,
+        )
 
-        :param context: the connection's, ``None`` for the cluster's
-        """
-        context = context or self.ssl_context
-        assert context is not None
-        return await self._server_names.connect(host.endpoint, context, attempt)
+    def options_for(self, endpoint: EndPoint, options: ConnectOptions) -> ConnectOptions:
+        """How to connect to an endpoint, which may bring TLS options of its own."""
+        own = endpoint.ssl_options
+        if not own or options.ssl_context is not None:
+            return options
+        context = ssl_context_from_options(own)
+        return replace(options, ssl_context=context, connect_by_name=self._by_name(context))
+
+    async def open_connection(
+        self, endpoint: EndPoint, options: ConnectOptions, keyspace: str | None = None
+    ) -> ConnectionProtocol:
+        """Open a connection to a node; see :func:`~async_cassandra._net.handshake.open_connection`."""
+        address, port = await self.address_of(endpoint)
+        return await open_connection(address, port, options, host=endpoint, keyspace=keyspace)
+
+    def _by_name(self, context: ssl.SSLContext | None) -> ByName | None:
+        """Connects by a name that the node's certificate has; see :class:`ServerNames`."""
+        if context is None:
+            return None
+
+        async def connect[T](endpoint: EndPoint, attempt: Callable[[str], Awaitable[T]]) -> T:
+            return await self._server_names.connect(endpoint, context, attempt)
+
+        return connect
 
     @property
     def user_types(self) -> Mapping[tuple[str, str], type]:
@@ -187,19 +217,18 @@ class ControlPlane:
         :raises ~async_cassandra.exceptions.ConfigurationError: if the driver refuses a setting
         """
         self._warn_of_open_doors()
-        self._bridge = Bridge(asyncio.get_running_loop())
-        self._reactor = Reactor(
+        self._bridge = Bridge(asyncio.get_running_loop(), self._on_loop_closed)
+        self._connections = DriverConnections(
             self._bridge,
+            self._open_for_driver,
             self._on_control_connection_lost,
-            self._on_loop_closed,
             probing_of(self._settings),
-            self._server_names,
         )
         self._stopping = None
         deadline = asyncio.timeout(timeout)
         try:
             async with deadline:
-                await self._bridge.run(self._connect, self._reactor)
+                await self._bridge.run(self._connect, self._bridge, self._connections)
         # Whatever the driver raises, and what policies and auth providers raise through it.
         except Exception as error:  # noqa: BLE001
             await self._give_up()
@@ -313,12 +342,12 @@ class ControlPlane:
         # An event may have a key "function", which run() would take for its own.
         return bool(await self.run(partial(control.refresh_schema, **event)))
 
-    async def new_authenticator(self, host: Host) -> BridgedAuthenticator | None:
+    async def new_authenticator(self, endpoint: EndPoint) -> BridgedAuthenticator | None:
         """Begin one connection's authentication, ``None`` without an ``auth_provider``."""
         provider = self._started_cluster.auth_provider
         if provider is None:
             return None
-        authenticator = await self.run(provider.new_authenticator, host.endpoint.address)
+        authenticator = await self.run(guarded, provider.new_authenticator, endpoint.address)
         return BridgedAuthenticator(authenticator, self.run)
 
     async def address_of(self, endpoint: EndPoint) -> tuple[str, int]:
@@ -437,18 +466,27 @@ class ControlPlane:
             # Each in its own turn: what one raises goes to the loop's handler and not to the next.
             loop.call_soon(getattr(listener, name), *args)
 
-    def _connect(self, reactor: Reactor) -> None:
+    async def _open_for_driver(self, endpoint: EndPoint) -> ConnectionProtocol:
+        options = self.options_for(endpoint, self.connect_options())
+        return await self.open_connection(endpoint, options)
+
+    def _connect(self, bridge: Bridge, connections: DriverConnections) -> None:
         """Bridge thread."""
-        cluster = DriverCluster(reactor=reactor, events=self, **self._settings)
+        cluster = DriverCluster(
+            connections=connections,
+            server_names=self._server_names,
+            events=self,
+            **self._settings,
+        )
         for (keyspace, name), klass in self._user_types.items():
             cluster._user_types[keyspace][name] = klass
-        if reactor.is_closing:
+        if connections.is_closing:
             # stop() went by while names were being resolved.
             cluster.shutdown()
             return
         self._cluster = cluster
         self._session = cluster.connect()
-        self._router = Router(cluster, reactor.bridge, self._on_rebuilt)
+        self._router = Router(cluster, bridge, self._on_rebuilt)
         self._router.rebuild()
 
     def _connect_timeout(self, timeout: float | None) -> exceptions.ConnectTimeoutError:
@@ -461,7 +499,7 @@ class ControlPlane:
     def _on_rebuilt(self) -> None:
         self._post_event("on_routing")
 
-    def _on_control_connection_lost(self, connection: LoopConnection) -> None:
+    def _on_control_connection_lost(self, connection: DriverConnection) -> None:
         """Bridge thread."""
         if self._cluster is not None:
             self._cluster.connection_lost(connection)
@@ -483,12 +521,11 @@ class ControlPlane:
         await bridge.stop()
 
     async def _close_cluster(self, bridge: Bridge) -> None:
-        reactor, cluster = self._reactor, self._cluster
-        assert reactor is not None
-        await bridge.run(reactor.close_all)
-        if cluster is not None:
-            await bridge.run(cluster.shutdown)
-        await reactor.wait_closed()
+        assert self._connections is not None
+        self._connections.close_all()
+        if self._cluster is not None:
+            await bridge.run(self._cluster.shutdown)
+        await bridge.wait_started()
 
 
 def _checked(settings: Mapping[str, Any]) -> Settings:
@@ -507,8 +544,6 @@ def _checked(settings: Mapping[str, Any]) -> Settings:
     )
     if "ssl_options" in checked and "ssl_context" not in checked:
         checked["ssl_context"] = ssl_context_from_options(checked["ssl_options"])
-    if "auth_provider" in checked:
-        checked["auth_provider"] = GuardedProvider(checked["auth_provider"])
     # Statements are prepared by the sessions; the driver's cluster has none.
     checked.pop("prepare_on_all_hosts", None)
     checked.pop("reprepare_on_up", None)

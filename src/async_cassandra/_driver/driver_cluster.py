@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Protocol
 
 from cassandra import DriverException, OperationTimedOut, ProtocolVersion
@@ -21,7 +22,6 @@ from cassandra.cluster import (
     _discard_cluster_shutdown,
 )
 from cassandra.connection import (
-    Connection,
     ConnectionException,
     ConnectionShutdown,
     DefaultEndPoint,
@@ -30,8 +30,9 @@ from cassandra.connection import (
 from cassandra.policies import HostStateListener
 from cassandra.pool import Host
 
-from async_cassandra._driver.control_connection import LoopConnection, Reactor
+from async_cassandra._driver.control_connection import DriverConnection, DriverConnections
 from async_cassandra._driver.schema_changes import SchemaMetadata
+from async_cassandra._driver.server_names import ServerNames
 from async_cassandra.exceptions import UserTypeMissingError
 
 log = logging.getLogger(__name__)
@@ -131,17 +132,17 @@ class LoopControlConnection(ControlConnection):
     def reconnect(self) -> None:
         """Start one attempt, unless one runs: connection and heartbeat both report a loss."""
         with self._attempt_lock:
-            if self._is_shutdown or self._is_attempting or self._cluster.reactor.is_closing:
+            if self._is_shutdown or self._is_attempting or self._cluster.connections.is_closing:
                 return
             self._is_attempting = True
         if self._submit(self._attempt) is None:
             self._is_attempting = False
 
-    def _try_connect(self, host: Host) -> Connection:
+    def _try_connect(self, host: Host) -> DriverConnection:
         if host.endpoint == self._silent:
             self._silent = None
             raise OperationTimedOut(f"{host.endpoint} was silent a moment ago", host.endpoint)
-        connection: Connection = super()._try_connect(host)
+        connection: DriverConnection = super()._try_connect(host)
         return connection
 
     def _attempt(self) -> None:
@@ -152,7 +153,7 @@ class LoopControlConnection(ControlConnection):
                 self._is_attempting = False
         self._reconnect_if_lost()
 
-    def _reconnect_internal(self) -> Connection:
+    def _reconnect_internal(self) -> DriverConnection:
         """Connect to the first host of the plan that answers.
 
         When none does, the contact points' names are resolved again: every node may have moved.
@@ -167,10 +168,10 @@ class LoopControlConnection(ControlConnection):
 
     def _first_connection(
         self, hosts: Iterable[Host], errors: dict[str, Exception]
-    ) -> Connection | None:
+    ) -> DriverConnection | None:
         for host in hosts:
             try:
-                connection: Connection = self._try_connect(host)
+                connection: DriverConnection = self._try_connect(host)
             # Auth providers and TLS contexts may raise anything.
             except Exception as error:  # noqa: BLE001
                 log.debug("No control connection to %s: %r", host.endpoint, error)
@@ -183,7 +184,7 @@ class LoopControlConnection(ControlConnection):
                 raise DriverException("The cluster was shut down meanwhile")
         return None
 
-    def _set_new_connection(self, conn: Connection) -> None:
+    def _set_new_connection(self, conn: DriverConnection) -> None:
         super()._set_new_connection(conn)
         self._silent = None
         handler = self._get_and_set_reconnection_handler(None)
@@ -216,7 +217,7 @@ class LoopControlConnection(ControlConnection):
 
     def _refresh_schema(
         self,
-        connection: Connection,
+        connection: DriverConnection,
         preloaded_results: Any = None,
         schema_agreement_wait: float | None = None,
         force: bool = False,
@@ -261,12 +262,18 @@ class DriverCluster(Cluster):
 
     protocol_version = ProtocolVersion.V5
 
-    def __init__(self, *, reactor: Reactor, events: ClusterEvents, **settings: Any) -> None:
-        self.reactor = reactor
+    def __init__(
+        self,
+        *,
+        connections: DriverConnections,
+        server_names: ServerNames,
+        events: ClusterEvents,
+        **settings: Any,
+    ) -> None:
+        self.connections = connections
         self.events = events
-        super().__init__(
-            connection_class=LoopConnection.bound_to(reactor), reprepare_on_up=False, **settings
-        )
+        self._server_names = server_names
+        super().__init__(connection_class=DriverConnection, reprepare_on_up=False, **settings)
         self.metadata = SchemaMetadata()
         self._note_server_names()
         inherited = self.control_connection
@@ -288,6 +295,24 @@ class DriverCluster(Cluster):
         _discard_cluster_shutdown(self)
         return session
 
+    def connection_factory(
+        self, endpoint: EndPoint, is_control_connection: bool = False
+    ) -> DriverConnection:
+        return self.connections.connect(
+            endpoint,
+            self.protocol_version,
+            self.connect_timeout,
+            is_control_connection=is_control_connection,
+        )
+
+    def _make_connection_factory(self, host: Host) -> Callable[[], DriverConnection]:
+        return partial(self.connection_factory, host.endpoint)
+
+    def get_connection_holders(self) -> tuple[()]:
+        """None for the driver's heartbeat, by which it finds out that the loop is gone."""
+        self.connections.bridge.post(lambda: None)
+        return ()
+
     def protocol_downgrade(self, host_endpoint: Any, previous_version: int) -> None:
         """Fall back from v5 to v4 without the driver's warnings, unless the version was given."""
         if self._protocol_version_explicit:
@@ -302,7 +327,7 @@ class DriverCluster(Cluster):
         log.debug("%s has no native protocol v%d", host_endpoint, previous_version)
         self.protocol_version = ProtocolVersion.get_lower_supported(previous_version)
 
-    def connection_lost(self, connection: LoopConnection) -> None:
+    def connection_lost(self, connection: DriverConnection) -> None:
         """Reopen the control connection now, not at its next heartbeat."""
         if connection.was_silent:
             self.control_connection.pass_over(connection.endpoint)
@@ -351,7 +376,7 @@ class DriverCluster(Cluster):
                 log.debug("No address for %s: %s", name, error)
                 continue
             for *_, address in found:
-                self.reactor.server_names.add(name, str(address[0]))
+                self._server_names.add(name, str(address[0]))
                 host, is_new = self.add_host(
                     DefaultEndPoint(address[0], address[1]), signal=True, refresh_nodes=False
                 )
@@ -368,7 +393,7 @@ class DriverCluster(Cluster):
             # A contact point that is an endpoint already has a string.
             for address in addresses if isinstance(addresses, list) else ():
                 name, _, _ = point.rpartition(":")
-                self.reactor.server_names.add(name, address.rpartition(":")[0])
+                self._server_names.add(name, address.rpartition(":")[0])
 
     def _new_session(self, keyspace: str | None) -> ClusterSession:
         session = ClusterSession(self, keyspace)

@@ -220,15 +220,7 @@ def _refusal(node: str, cause: BaseException, has_credentials: bool) -> str:
             f"{node} requires credentials and none were given. "
             "Pass an auth_provider, or use create_with_auth"
         )
-    return (
-        f"{node} refused the credentials: {_server_words(str(cause))}. {BadCredentialsError.advice}"
-    )
-
-
-def _server_words(text: str) -> str:
-    """Extract the server's own message from the driver's sentence around it."""
-    _, found, rest = text.partition('message="')
-    return rest.rstrip('"') if found else text
+    return f"{cause}. {BadCredentialsError.advice}"
 
 
 def _reason(error: BaseException | None) -> str:
@@ -239,7 +231,7 @@ def _reason(error: BaseException | None) -> str:
         return "connection refused"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its TLS certificate was refused: {error.verify_message}"
-    if isinstance(error, driver_connection.ProtocolError):
+    if isinstance(error, _wire.ProtocolError) and not isinstance(error, _wire.ChecksumError):
         return "what came back is not the native protocol"
     text = str(error).removesuffix(".")
     return text if text and text != "None" else type(error).__name__
@@ -256,8 +248,8 @@ def _connect_advice(causes: Iterable[BaseException]) -> str:
             )
         if isinstance(cause, ssl.SSLError):
             return "Check that the server speaks TLS on this port, and which versions"
-        if isinstance(cause, driver_connection.CrcMismatchException):
-            return "The bytes changed in transit: check what lies between, or use TLS"
+        if isinstance(cause, _wire.ChecksumError):
+            return "Check what lies between, or use TLS"
         if isinstance(cause, ProviderFailed):
             return "Check the user name and the password, or whatever the auth_provider returns"
         if isinstance(cause, (cassandra.OperationTimedOut, driver_connection.ConnectionShutdown)):

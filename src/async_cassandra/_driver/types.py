@@ -151,7 +151,7 @@ def _pack_inet(address: Any) -> bytes:
     raise ValueError("this text is not an IP address")
 
 
-def _format_inet(packed: bytes) -> str:
+def format_inet(packed: bytes) -> str:
     family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
     return socket.inet_ntop(family, packed)
 
@@ -164,6 +164,6 @@ PYTHON_TYPES = PythonTypes(
     ordered_map=ordered_map,
     user_tuple=_user_tuple,
     pack_inet=_pack_inet,
-    format_inet=_format_inet,
+    format_inet=format_inet,
     unset=UNSET_VALUE,
 )

@@ -48,6 +48,8 @@ cdef class Connection(EnvelopeSink):
     cdef public object on_closed
     cdef public object on_available
     cdef public object on_worn
+    # Called with each event that the server sends.
+    cdef public object on_event
     # Done when the transport has closed; done when nobody waits for a response, None as long as nobody asks for that.
     cdef object closed_future
     cdef object drained_future

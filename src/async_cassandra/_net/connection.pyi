@@ -5,13 +5,18 @@ from typing import Any, Self
 from async_cassandra._net.turn import Turn
 from async_cassandra._wire.framing import EnvelopeSink
 from async_cassandra._wire.requests import Message
-from async_cassandra._wire.responses import Response
+from async_cassandra._wire.responses import Event, Response, RowPlans
 
 class ResponseHandler: ...
 class Orphan(ResponseHandler): ...
 
 class FutureHandler(ResponseHandler):
-    def __new__(cls, future: asyncio.Future[Response], is_prepare: bool = False) -> Self: ...
+    def __new__(
+        cls,
+        future: asyncio.Future[Response],
+        plans: RowPlans | None = None,
+        is_prepare: bool = False,
+    ) -> Self: ...
 
 class Connection(EnvelopeSink):
     suspect: bool
@@ -22,6 +27,7 @@ class Connection(EnvelopeSink):
     on_closed: Callable[[Connection], object] | None
     on_available: Callable[[], object] | None
     on_worn: Callable[[Connection], object] | None
+    on_event: Callable[[Event], object] | None
     def __new__(
         cls,
         loop: asyncio.AbstractEventLoop,
@@ -59,7 +65,9 @@ class Connection(EnvelopeSink):
     def error(self) -> BaseException | None: ...
     @property
     def available(self) -> bool: ...
-    def request(self, message: Message) -> asyncio.Future[Response]: ...
+    def request(
+        self, message: Message, plans: RowPlans | None = None
+    ) -> asyncio.Future[Response]: ...
     def use_segments(self, compressed: bool) -> None: ...
     def use_compression(self) -> None: ...
     def connection_made(self, transport: asyncio.BaseTransport) -> None: ...

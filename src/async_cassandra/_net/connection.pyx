@@ -24,7 +24,7 @@ from libc.string cimport memmove, memset
 from async_cassandra._net.turn cimport Turn
 from async_cassandra._wire.framing cimport COMPRESSED_SEGMENTS, SEGMENTS
 from async_cassandra._wire.protocol cimport Opcode
-from async_cassandra._wire.responses cimport Response, decode_response
+from async_cassandra._wire.responses cimport Response, RowPlans, decode_event, decode_response
 
 from async_cassandra._net.errors import ConnectionLost
 from async_cassandra._wire.errors import ProtocolError
@@ -77,23 +77,26 @@ cdef Orphan OLD_ORPHAN = Orphan()
 
 
 cdef class FutureHandler(ResponseHandler):
-    """Gives a decoded response to a future.
+    """Gives a decoded response to a future; rows as tuples, unread.
 
     One that cannot be read ends the connection, whose state its request may have changed; only a PREPARE changes none.
     """
 
     cdef object future
+    cdef RowPlans plans
     cdef bint is_prepare
 
-    def __cinit__(self, future, bint is_prepare=False):
+    def __cinit__(self, future, RowPlans plans=None, bint is_prepare=False):
         self.future = future
+        self.plans = plans
         self.is_prepare = is_prepare
 
     cdef int on_response(self, Connection connection, uint8_t flags, uint8_t opcode,
                          const unsigned char* body, Py_ssize_t size) except -1:
         cdef Response response
         try:
-            response = decode_response(connection.version, flags, opcode, body, size, None, None, False)
+            response = decode_response(
+                connection.version, flags, opcode, body, size, None, self.plans, True, None, False)
         except ProtocolError as error:
             self.on_lost(connection, ConnectionLost(
                 f"protocol error from {connection.endpoint}: {error}", connection.endpoint))
@@ -122,6 +125,7 @@ cdef class Connection(EnvelopeSink):
     :param compression: ``(compress, decompress)`` of LZ4 blocks or ``None``
     :ivar keyspace: the keyspace for unqualified names on it; set while it is opened, and never changed later
     :ivar turn: of those connections whose requests wake the same tasks; at first one of its own
+    :ivar on_event: called with each :class:`.Event`; they come only to whoever registers for them
     :ivar late: responses that came when nobody waited for them any more, and were dropped
     """
 
@@ -191,16 +195,17 @@ cdef class Connection(EnvelopeSink):
             self.turn.flush_at_end(self.flush_callback)
         return stream_id
 
-    def request(self, Message message not None):
+    def request(self, Message message not None, RowPlans plans=None):
         """Send ``message``; return a future of its decoded :class:`Response`.
 
         Cancellation of the future leaves the stream id taken until the response comes.
 
+        :param plans: how to decode rows; without it, none may come
         :raises ConnectionLost: if the connection is closed; the future too, if it is lost before the response, or the
             response cannot be read
         """
         future = self.loop.create_future()
-        self.send(FutureHandler(future, message.opcode == Opcode.PREPARE), message)
+        self.send(FutureHandler(future, plans, message.opcode == Opcode.PREPARE), message)
         return future
 
     def _flush(self):
@@ -398,7 +403,8 @@ cdef class Connection(EnvelopeSink):
         if self.closed:
             return 0
         if stream_id < 0:
-            # Events come only to whoever registered for them.
+            if self.on_event is not None:
+                self.on_event(decode_event(flags, opcode, body, size))
             return 0
         if stream_id >= self.next_id or self.handlers[stream_id] == NULL:
             raise ProtocolError(f"a response on stream {stream_id}, which no request has")
@@ -480,7 +486,7 @@ cdef class Connection(EnvelopeSink):
         if self.drained_future is not None and not self.drained_future.done():
             self.drained_future.set_result(None)
         callback = self.on_closed
-        self.on_closed = self.on_available = self.on_worn = None
+        self.on_closed = self.on_available = self.on_worn = self.on_event = None
         if callback is not None:
             callback(self)
 

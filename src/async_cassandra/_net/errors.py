@@ -17,6 +17,10 @@ class ConnectionLost(Exception):
         return str(self.args[0])
 
 
+class ConnectionSilent(ConnectionLost):
+    """The peer did not even answer a probe."""
+
+
 class ConnectFailed(ConnectionLost):
     """A connection could not be opened: refused, unreachable, TLS or the handshake failed."""
 

@@ -208,6 +208,7 @@ async def _start(connection: ConnectionProtocol, options: ConnectOptions, host: 
             connection.endpoint,
         )
     supported = _expect(connection, answer, Opcode.SUPPORTED).supported or {}
+    connection.supported = supported
     versions = supported.get("CQL_VERSION", ["3.4.7"])
     startup = {"CQL_VERSION": versions[0]} | options.startup
     if startup["CQL_VERSION"] not in versions:

@@ -5,6 +5,9 @@ since, is suspect: it is sent OPTIONS, which any live server answers at once, an
 meanwhile. Any byte that arrives clears it. One that stays silent for ``timeout`` more seconds is
 aborted. A connection without traffic for ``idle_interval`` is probed too.
 
+Seconds are counted in beats: after a loop was blocked they would be over already, while what
+arrived meanwhile is read between two beats.
+
 A connection is worn if more than half of the requests that it may carry are orphans that were
 orphans at the previous beat: it says so through ``on_worn``. Thousands of requests that are cancelled
 and answered soon do not wear it out.
@@ -15,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from async_cassandra._net.connection import Connection
-from async_cassandra._net.errors import ConnectionLost
+from async_cassandra._net.errors import ConnectionSilent
 from async_cassandra._wire.requests import Options
 from async_cassandra._wire.responses import Response
 
@@ -26,9 +29,9 @@ SHORTEST_BEAT = 0.02
 @dataclass(slots=True)
 class _Seen:
     reads: int
-    since: float
     owed: bool
-    probed: float | None = None
+    silent_beats: int = 0
+    beats_to_loss: int | None = None
 
 
 @dataclass(slots=True)
@@ -62,7 +65,6 @@ class Heartbeat:
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         self._handle = loop.call_later(self.interval, self._beat, loop)
-        now = loop.time()
         seen: dict[Connection, _Seen] = {}
         for connection in self.connections():
             if connection.closed:
@@ -70,9 +72,9 @@ class Heartbeat:
             self._check_wear(connection)
             before = self._seen.get(connection)
             if before is None or before.reads != connection.reads:
-                before = _Seen(connection.reads, now, owed=connection.in_flight > 0)
+                before = _Seen(connection.reads, owed=connection.in_flight > 0)
             else:
-                self._check(connection, before, now)
+                self._check(connection, before)
             seen[connection] = before
         self._seen = seen
 
@@ -84,13 +86,14 @@ class Heartbeat:
         if connection.old_orphans() > most:
             connection.on_worn(connection)
 
-    def _check(self, connection: Connection, seen: _Seen, now: float) -> None:
+    def _check(self, connection: Connection, seen: _Seen) -> None:
         """Act on a connection that has delivered nothing since the last beat."""
-        if seen.probed is not None:
-            if now - seen.probed >= self.timeout:
-                silence = now - seen.since
+        seen.silent_beats += 1
+        if seen.beats_to_loss is not None:
+            if seen.silent_beats >= seen.beats_to_loss:
+                silence = seen.silent_beats * self.interval
                 connection.abort(
-                    ConnectionLost(
+                    ConnectionSilent(
                         f"{connection.endpoint} has answered nothing for {silence:.1f} s",
                         connection.endpoint,
                     )
@@ -100,11 +103,15 @@ class Heartbeat:
         seen.owed = owes
         if owes and owed:
             connection.suspect = True
-        elif owes or not (self.idle_interval and now - seen.since >= self.idle_interval):
+        elif owes or not self.idle_interval or seen.silent_beats < self._beats(self.idle_interval):
             return
-        seen.probed = now
+        # The first beat after the probe may come before what a blocked loop has not read yet.
+        seen.beats_to_loss = seen.silent_beats + max(2, self._beats(self.timeout))
         probe = connection.request(Options())
         probe.add_done_callback(_drop_result)
+
+    def _beats(self, seconds: float) -> int:
+        return max(1, round(seconds / self.interval))
 
 
 def heartbeat_of(
@@ -116,10 +123,13 @@ def heartbeat_of(
     :param timeout: seconds that a probe may stay unanswered; ``None`` for the default
     """
     heartbeat = Heartbeat(connections, idle_interval=idle_interval)
+    shortest = heartbeat.interval
     if idle_interval:
-        heartbeat.interval = min(heartbeat.interval, max(idle_interval / 2, SHORTEST_BEAT))
+        shortest = min(shortest, idle_interval / 2)
     if timeout is not None:
         heartbeat.timeout = timeout
+        shortest = min(shortest, timeout / 2)
+    heartbeat.interval = max(shortest, SHORTEST_BEAT)
     return heartbeat
 
 

@@ -6,19 +6,16 @@ Hosts come and go with the control plane's events; pools report what they find i
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from cassandra.connection import EndPoint
 from cassandra.policies import HostDistance
 from cassandra.pool import Host
 
-from async_cassandra._driver.control_connection import ssl_context_from_options
 from async_cassandra._driver.control_plane import ControlPlane
 from async_cassandra._net.connection import Connection
 from async_cassandra._net.errors import ConnectFailed, KeyspaceRefused
-from async_cassandra._net.handshake import ConnectOptions, open_connection
+from async_cassandra._net.handshake import ConnectOptions
 from async_cassandra._net.pool import NodePool
 from async_cassandra._net.protocol import ConnectionProtocol
 from async_cassandra._request.executor import Executor
@@ -217,16 +214,11 @@ class Nodes:
     def _add(self, host: Host) -> None:
         if host in self.pools or self._control.distance(host) == HostDistance.IGNORED:
             return
-        options = self._options_for(host.endpoint)
-
-        async def opener(keyspace: str | None) -> ConnectionProtocol:
-            address, port = await self._control.address_of(host.endpoint)
-            return await open_connection(address, port, options, host=host, keyspace=keyspace)
-
+        options = self._control.options_for(host.endpoint, self._options)
         pool = NodePool(
             _endpoint(host),
             host,
-            opener,
+            partial(self._control.open_connection, host.endpoint, options),
             turn=self._executor.wakeups,
             size=self._size,
             keyspace=self._keyspace,
@@ -239,18 +231,6 @@ class Nodes:
         self.pools[host] = pool
         self._executor.nodes[host] = pool
         pool.start()
-
-    def _options_for(self, endpoint: EndPoint) -> ConnectOptions:
-        """Return how to connect to an endpoint, which may have TLS options of its own."""
-        own = endpoint.ssl_options
-        if not own:
-            return self._options
-        context = self._options.ssl_context or ssl_context_from_options(own)
-        return replace(
-            self._options,
-            ssl_context=context,
-            connect_by_name=partial(self._control.connect_by_name, context=context),
-        )
 
     def _on_unreachable(self, pool: NodePool, error: ConnectFailed) -> None:
         if not pool.is_unreachable:

@@ -15,6 +15,10 @@ class ProtocolError(Exception):
     """Bytes from the peer that the protocol does not allow; their connection cannot go on."""
 
 
+class ChecksumError(ProtocolError):
+    """Bytes that changed on their way."""
+
+
 class ParameterError(Exception):
     """A value that cannot be sent for a parameter; nothing was sent.
 

@@ -18,7 +18,7 @@ from libc.string cimport memcpy
 from async_cassandra._wire.buffer cimport get_int, get_short, put_int, put_short, reserve, write_raw
 from async_cassandra._wire.protocol cimport RESPONSE, EnvelopeFlag, Opcode
 
-from async_cassandra._wire.errors import ProtocolError
+from async_cassandra._wire.errors import ChecksumError, ProtocolError
 
 
 cdef extern from "Python.h":
@@ -420,7 +420,7 @@ cdef class FrameReader:
             return 0
         cdef bint checked = self.handed_out > 0
         if not checked and crc24(data, width) != get_le(data + width, 3):
-            raise ProtocolError("CRC24 mismatch in a segment header: the bytes changed in transit")
+            raise ChecksumError("CRC24 mismatch in a segment header: the bytes changed in transit")
         cdef unsigned long long header = get_le(data, 3) if width == 3 else get_le5(data)
         cdef Py_ssize_t stored = <Py_ssize_t>(header & MAX_PAYLOAD)
         cdef Py_ssize_t plain_size = 0
@@ -433,7 +433,7 @@ cdef class FrameReader:
         if size < head + stored + 4:
             return 0
         if not checked and crc32_of(data + head, stored) != get_le(data + head + stored, 4):
-            raise ProtocolError("CRC32 mismatch in a segment: the bytes changed in transit")
+            raise ChecksumError("CRC32 mismatch in a segment: the bytes changed in transit")
         cdef const unsigned char* payload = data + head
         cdef Py_ssize_t size_of_payload = stored
         if plain_size:

@@ -31,6 +31,14 @@ cdef class SchemaChange:
     cdef readonly list arguments
 
 
+cdef class Event:
+    cdef readonly str kind
+    cdef readonly str change_type
+    cdef readonly bytes address
+    cdef readonly int port
+    cdef readonly SchemaChange schema_change
+
+
 cdef class Prepared:
     # The server's; the second is None on v4.
     cdef readonly bytes prepared_id
@@ -66,6 +74,7 @@ cdef class Response:
     cdef bint has_all(self) noexcept
 
 
+cdef Event decode_event(uint8_t flags, uint8_t opcode, const unsigned char* body, Py_ssize_t size)
 cdef Response new_keyspace(str keyspace)
 cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, const unsigned char* body,
                               Py_ssize_t size, RowPlan plan, RowPlans plans, bint as_tuples, bytes whole=*,

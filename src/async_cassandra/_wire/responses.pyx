@@ -77,6 +77,17 @@ cdef class SchemaChange:
         return f"<SchemaChange {self.change_type} {self.target} {self.keyspace}.{self.name}>"
 
 
+cdef class Event:
+    """What a server tells of by itself: ``kind`` STATUS_CHANGE, TOPOLOGY_CHANGE, SCHEMA_CHANGE or one that is new.
+
+    Of a node: ``change_type`` UP, DOWN, NEW_NODE, REMOVED_NODE, ..., ``address`` in 4 or 16 bytes, and ``port``.
+    Of the schema: ``schema_change``.
+    """
+
+    def __repr__(self):
+        return f"<Event {self.kind} {self.change_type or self.schema_change}>"
+
+
 cdef class Prepared:
     """What PREPARE gave; ``result_metadata_id`` is ``None`` on v4."""
 
@@ -131,12 +142,7 @@ cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, co
     cursor.end = body + size
     cdef Response response = Response.__new__(Response)
     response.opcode = opcode
-    if flags & EnvelopeFlag.TRACING:
-        response.tracing_id = PyBytes_FromStringAndSize(<const char*>take(&cursor, 16), 16)
-    if flags & EnvelopeFlag.WARNING:
-        response.warnings = read_string_list(&cursor)
-    if flags & EnvelopeFlag.CUSTOM_PAYLOAD:
-        response.custom_payload = read_bytes_map(&cursor)
+    decode_options(response, &cursor, flags)
     if opcode == Opcode.RESULT:
         decode_result(response, &cursor, version, plan, plans, as_tuples, whole, at_once)
     elif opcode == Opcode.ERROR:
@@ -152,11 +158,49 @@ cdef Response decode_response(uint8_t version, uint8_t flags, uint8_t opcode, co
     return response
 
 
+cdef Event decode_event(uint8_t flags, uint8_t opcode, const unsigned char* body, Py_ssize_t size):
+    """Decode the body of an envelope that answers no request.
+
+    :raises ProtocolError: if it is no EVENT, or its body is not what an EVENT has
+    """
+    cdef Cursor cursor
+    cdef Event event = Event()
+    cursor.at = body
+    cursor.end = body + size
+    if opcode != Opcode.EVENT:
+        raise ProtocolError(f"opcode 0x{opcode:02x} where only events come")
+    decode_options(Response.__new__(Response), &cursor, flags)
+    event.kind = read_string(&cursor).upper()
+    if event.kind == "SCHEMA_CHANGE":
+        event.schema_change = decode_schema_change(&cursor)
+    elif event.kind in ("STATUS_CHANGE", "TOPOLOGY_CHANGE"):
+        event.change_type = read_string(&cursor)
+        event.address = read_address(&cursor)
+        event.port = read_int(&cursor)
+    return event
+
+
+cdef int decode_options(Response response, Cursor* cursor, uint8_t flags) except -1:
+    """What the envelope's flags say comes before its message."""
+    if flags & EnvelopeFlag.TRACING:
+        response.tracing_id = PyBytes_FromStringAndSize(<const char*>take(cursor, 16), 16)
+    if flags & EnvelopeFlag.WARNING:
+        response.warnings = read_string_list(cursor)
+    if flags & EnvelopeFlag.CUSTOM_PAYLOAD:
+        response.custom_payload = read_bytes_map(cursor)
+    return 0
+
+
 def decode(uint8_t version, uint8_t flags, uint8_t opcode, bytes body not None, RowPlan plan=None,
            RowPlans plans=None, bint as_tuples=False):
     """Decode an envelope's body held as ``bytes``; see :class:`Response`."""
     return decode_response(version, flags, opcode, <const unsigned char*><char*>body, len(body), plan, plans,
                            as_tuples)
+
+
+def decode_pushed(uint8_t flags, uint8_t opcode, bytes body not None):
+    """Decode the body of an envelope that answers no request, held as ``bytes``; see :class:`Event`."""
+    return decode_event(flags, opcode, <const unsigned char*><char*>body, len(body))
 
 
 cdef int decode_result(Response response, Cursor* cursor, uint8_t version, RowPlan plan, RowPlans plans,
@@ -276,11 +320,15 @@ cdef dict decode_replica_fields(Cursor* cursor, int code, uint8_t version):
 cdef dict read_reasons(Cursor* cursor, int count):
     """The v5 reason map: [inetaddr] to [short]."""
     cdef dict reasons = {}
-    cdef Py_ssize_t size
     for _ in range(count):
-        size = read_byte(cursor)
-        if size != 4 and size != 16:
-            raise ProtocolError(f"an address of {size} bytes in a failure's reasons")
-        address = PyBytes_FromStringAndSize(<const char*>take(cursor, size), size)
+        address = read_address(cursor)
         reasons[str(ip_address(address))] = read_short(cursor)
     return reasons
+
+
+cdef bytes read_address(Cursor* cursor):
+    """An [inetaddr]: its 4 or 16 bytes."""
+    cdef Py_ssize_t size = read_byte(cursor)
+    if size != 4 and size != 16:
+        raise ProtocolError(f"an address of {size} bytes")
+    return PyBytes_FromStringAndSize(<const char*>take(cursor, size), size)

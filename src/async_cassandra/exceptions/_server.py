@@ -101,7 +101,7 @@ class ServerReport(QueryError):
         It is not the ``__cause__``: a traceback would say everything twice.
         """
         if self._cause is None and self._is_of_a_server:
-            self._cause = _of_the_driver(self.code, self.server_message, self.fields)
+            self._cause = driver_error(self.code, self.server_message, self.fields)
         return self._cause
 
     @cause.setter
@@ -263,7 +263,8 @@ class UnknownServerError(ServerReport, protocol.ErrorMessage, metaclass=_Unregis
     summary = "The server reported an error that this library does not know"
 
 
-def _of_the_driver(code: int, message: str, fields: Fields) -> BaseException:
+def driver_error(code: int, message: str, fields: Fields) -> Exception:
+    """Return the driver's exception for an ERROR message."""
     facts = dict(fields)
     # The driver's class takes no such argument.
     facts.pop("contentions", None)
