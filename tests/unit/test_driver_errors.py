@@ -264,7 +264,7 @@ def test_connect_error_of_a_bad_setting_is_a_configuration_error() -> None:
 
 def test_connect_error_of_damaged_bytes_says_so() -> None:
     damaged = ConnectionException("damaged", "a")
-    damaged.__cause__ = ChecksumError("CRC24 mismatch: the bytes changed on their way")
+    damaged.__cause__ = ChecksumError("CRC24 mismatch: the bytes changed in transit")
     cause = NoHostAvailable("Unable to connect", {"10.0.0.1:9042": damaged})
     error = connect_error(cause, ["10.0.0.1"], 9042, has_credentials=False)
     assert str(error) == (

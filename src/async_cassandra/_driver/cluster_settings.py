@@ -136,7 +136,7 @@ SETTINGS: dict[str, Setting] = {
     "connection_class": _refused("the connections are this library's own: leave it out"),
     "ssl_options": Setting(_is(Mapping), "a dict"),
     "sockopts": Setting(_all(_is_socket_option), "a list of tuples for socket.setsockopt()"),
-    "cql_version": Setting(_is(str), "a version, such as '3.4.7'"),
+    "cql_version": Setting(_is(str), "a version, such as '3.4.7'", startup="CQL_VERSION"),
     "protocol_version": Setting(
         lambda value: isinstance(value, int) and value in PROTOCOL_VERSIONS,
         "5 or 4; leave it out for the highest that the server has",
@@ -243,11 +243,11 @@ def check_one(name: str, value: Any) -> None:
 
 
 def startup_names(settings: Mapping[str, Any]) -> dict[str, str]:
-    """What STARTUP says of settings, of those that it says at all."""
+    """Return the options of STARTUP that repeat settings."""
     return {
         SETTINGS[name].startup: str(value)
         for name, value in settings.items()
-        if value is not None and name in SETTINGS and SETTINGS[name].startup
+        if value and name in SETTINGS and SETTINGS[name].startup
     }
 
 

@@ -8,32 +8,23 @@ from typing import Any
 from cassandra import __version__ as driver_version
 from cassandra.connection import Connection
 
+from async_cassandra._driver.cluster_settings import startup_names
 from async_cassandra.exceptions import ConfigurationError, shown
 
 type Compression = tuple[Callable[..., bytes], Callable[..., bytes]]
 
-# By setting, what STARTUP calls it.
-_STARTUP_NAMES = {
-    "cql_version": "CQL_VERSION",
-    "application_name": "APPLICATION_NAME",
-    "application_version": "APPLICATION_VERSION",
-    "client_id": "CLIENT_ID",
-}
-
 
 def startup_options(settings: Mapping[str, Any]) -> dict[str, str]:
-    """What STARTUP tells the server, beside what follows from its answers."""
+    """Return what STARTUP tells the server, apart from what its answers ask for."""
     said = {"DRIVER_NAME": "async-cassandra", "DRIVER_VERSION": f"driver {driver_version}"}
-    for name, option in _STARTUP_NAMES.items():
-        if settings.get(name):
-            said[option] = str(settings[name])
+    said |= startup_names(settings)
     if settings.get("no_compact"):
         said["NO_COMPACT"] = "true"
     return said
 
 
 def lz4_blocks(compression: bool | str | None) -> Compression | None:
-    """LZ4 block compression and decompression, without a size prefix.
+    """Return LZ4 block compression and decompression, without a size prefix.
 
     :raises ~async_cassandra.exceptions.ConfigurationError: if it is another one, or not installed
     """
@@ -41,7 +32,7 @@ def lz4_blocks(compression: bool | str | None) -> Compression | None:
         return None
     if compression not in (True, "lz4"):
         raise ConfigurationError(
-            f"compression takes 'lz4' or True, not {shown(compression)}; Cassandra 5 has no other"
+            f"compression takes 'lz4' or True, not {shown(compression)}; Cassandra 5 supports no other"
         )
     try:
         from lz4.block import compress, decompress
@@ -62,7 +53,7 @@ def lz4_blocks(compression: bool | str | None) -> Compression | None:
 
 
 def ssl_context_from_options(options: Mapping[str, Any]) -> ssl.SSLContext:
-    """What the driver makes of ``ssl_options`` without a context, and means to.
+    """Return the context that the driver makes, or means to make, of ``ssl_options``.
 
     It stores ``cert_reqs`` as the context's options: nothing is verified by ``PROTOCOL_TLS``, which
     its documents name, and what OpenSSL leaves out for safety is let in.

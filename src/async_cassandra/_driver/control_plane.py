@@ -156,7 +156,7 @@ class ControlPlane:
         return context
 
     def connect_options(self) -> ConnectOptions:
-        """How all connections are opened, once the cluster is started."""
+        """Return how all connections are opened, once the cluster has started."""
         cluster = self._started_cluster
         return ConnectOptions(
             protocol_version=cluster.protocol_version,
@@ -170,7 +170,7 @@ class ControlPlane:
         )
 
     def options_for(self, endpoint: EndPoint, options: ConnectOptions) -> ConnectOptions:
-        """How to connect to an endpoint, which may bring TLS options of its own."""
+        """Return how to connect to an endpoint, which may have TLS options of its own."""
         own = endpoint.ssl_options
         if not own or options.ssl_context is not None:
             return options

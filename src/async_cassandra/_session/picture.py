@@ -101,7 +101,7 @@ def picture_of(core: SessionCore, *, with_latencies: bool = True) -> SessionStat
 
 
 def node_of(core: SessionCore, host: Host) -> NodeStats | None:
-    """One node's part of the picture; ``None`` if the session does not use it."""
+    """Return one node's part of the picture; ``None`` if the session does not use it."""
     pool = core.nodes.pools.get(host)
     return None if pool is None else _node(host, pool)
 

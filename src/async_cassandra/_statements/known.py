@@ -1,4 +1,4 @@
-"""The queries that one session has prepared, and what changes of the schema do to them.
+"""The queries that one session has prepared, and what schema changes do to them.
 
 A schema change makes the queries that it may affect doubtful: before the next execution, each is
 compared with what the node that reported the change says. If that node is not connected, or the nodes
@@ -28,7 +28,7 @@ class KnownQueries:
 
     Concurrency: the loop's thread only.
 
-    :ivar changes: changes of the schema that were heard of
+    :ivar changes: schema changes that were reported so far
     """
 
     def __init__(self, executor: Executor) -> None:

@@ -103,7 +103,7 @@ class Preparer:
     async def bound_string(
         self, keyspace: str | None, query: str, parameters: Parameters, options: CallOptions
     ) -> tuple[PreparedQuery, BoundValues]:
-        """A string's query, prepared behind the scenes, and its encoded parameters.
+        """Return a string's query, prepared behind the scenes, and its encoded parameters.
 
         Another client may have created the table again with other types, with its schema event still
         to come: an earlier statement is prepared once more before a parameter is refused.
@@ -126,7 +126,7 @@ class Preparer:
         return prepared, prepared.bind(parameters)
 
     def hidden(self, keyspace: str | None, query: str) -> PreparedQuery | None:
-        """A string's query; ``None`` if it is to be prepared, for the first time or again."""
+        """Return a string's query; ``None`` if it must be prepared, for the first time or again."""
         prepared = self._hidden.get((keyspace, query))
         if prepared is None or not prepared.is_trusted:
             return None
@@ -146,7 +146,7 @@ class Preparer:
     # Statements that were prepared before
 
     async def own(self, prepared: PreparedQuery, options: CallOptions) -> PreparedQuery:
-        """This session's counterpart of a query, compared with what the server has if that is in doubt.
+        """Return this session's counterpart of a query, compared with what the server has if that is in doubt.
 
         Another session's query would go by that session's events, classes for user-defined types and keys for
         columns.

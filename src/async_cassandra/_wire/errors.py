@@ -16,7 +16,7 @@ class ProtocolError(Exception):
 
 
 class ChecksumError(ProtocolError):
-    """Bytes that changed on their way."""
+    """Bytes that changed in transit."""
 
 
 class ParameterError(Exception):
