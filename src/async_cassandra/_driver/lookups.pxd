@@ -24,4 +24,9 @@ cdef class ProfileSettings:
     cdef public object is_idempotent
 
 
-cdef ProfileSettings settings_of(profile)
+cdef ProfileSettings copied_settings(profile)
+
+
+cdef inline ProfileSettings settings_of(profile):
+    """The settings as they are now: the profile itself where it is one of ours, else a copy of its attributes."""
+    return <ProfileSettings>profile if isinstance(profile, ProfileSettings) else copied_settings(profile)

@@ -90,12 +90,8 @@ cdef class ProfileSettings:
     """The settings of an execution profile that requests look up, kept where that takes no search."""
 
 
-cdef ProfileSettings settings_of(profile):
-    """The settings as they are now: the profile itself where it is one of ours, else a copy of its attributes."""
-    cdef ProfileSettings settings
-    if isinstance(profile, ProfileSettings):
-        return <ProfileSettings>profile
-    settings = ProfileSettings.__new__(ProfileSettings)
+cdef ProfileSettings copied_settings(profile):
+    cdef ProfileSettings settings = ProfileSettings.__new__(ProfileSettings)
     settings.load_balancing_policy = profile.load_balancing_policy
     settings.retry_policy = profile.retry_policy
     settings.consistency_level = profile.consistency_level

@@ -19,7 +19,7 @@ cdef dict NO_QUERIES = {}
 
 
 cdef class CallOptions:
-    """The options of one ``execute`` call, apart from statement and values; nobody changes them after the first request."""
+    """The options of one ``execute`` call, apart from statement and values; not changed after the first request."""
 
     def __cinit__(self, profile not None, *, timeout=None, tuple pinned=None):
         self.profile = profile

@@ -3,9 +3,7 @@ from libc.stdint cimport uint64_t
 from async_cassandra._request.awaited cimport Wakeups
 from async_cassandra._request.budget cimport Budget
 from async_cassandra._watch.observer cimport Observer
-from async_cassandra._request.call cimport Call
 from async_cassandra._request.flights cimport PrepareFlights
-from async_cassandra._request.plan cimport Plan
 from async_cassandra._request.queue cimport WaitQueue
 from async_cassandra._request.timers cimport TimerQueue
 from async_cassandra._wire.responses cimport RowPlans
@@ -48,6 +46,4 @@ cdef class Executor:
     cdef readonly uint64_t hedges
     cdef readonly uint64_t superseded
 
-    cdef Plan plan(self, Call call)
-    cdef int release_place(self) except -1
     cdef int release_keyspace(self) except -1

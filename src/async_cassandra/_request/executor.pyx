@@ -4,7 +4,6 @@ from async_cassandra._request.awaited cimport Wakeups
 from async_cassandra._request.budget cimport Budget
 from async_cassandra._request.flights cimport PrepareFlights
 from async_cassandra._request.queue cimport WaitQueue
-from async_cassandra._request.plan cimport Plan, PolicyPlan, Routes, new_plan
 
 
 cdef class Executor:
@@ -41,18 +40,6 @@ cdef class Executor:
         self.queue = WaitQueue(loop, self.nodes, timers)
         self.flights = PrepareFlights()
 
-    cdef Plan plan(self, Call call):
-        """Which nodes a request of ``call`` may go to."""
-        if call.options.pinned is not None:
-            return new_plan((), call.options.pinned, None)
-        policy = call.load_balancing_policy
-        routes = <Routes>self.routes.get(policy)
-        if routes is not None:
-            return routes.plan(call)
-        # A policy of the application's own.
-        hosts = policy.make_query_plan(call.routing_keyspace, call.statement)
-        return new_plan((), (), PolicyPlan(hosts, self.nodes))
-
     @property
     def queued(self):
         """Requests that wait for a place."""
@@ -71,12 +58,6 @@ cdef class Executor:
         self.relying -= 1
         if self.relying == 0 and self.on_none_relying is not None:
             self.on_none_relying()
-        return 0
-
-    cdef int release_place(self) except -1:
-        self.running -= 1
-        if self.running == 0 and self.on_idle is not None:
-            self.on_idle()
         return 0
 
     def close(self):

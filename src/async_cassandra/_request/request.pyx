@@ -34,6 +34,7 @@ from libc.stdint cimport uint8_t
 from async_cassandra._request.awaited cimport ANSWERED, CANCELLED, FAILED, PENDING
 from async_cassandra._request.failures cimport AWAIT_OTHERS, FAIL, IGNORE, START_OVER
 from async_cassandra._request.flights cimport CHANGED, LOST, PREPARED, REFUSED, UNREADABLE
+from async_cassandra._request.plan cimport PolicyPlan, Routes, new_plan
 from async_cassandra._request.queue cimport WaitQueue
 from async_cassandra._request.timers cimport FOUND_ALL_FULL, FOUND_NO_PLACE, LEFT_QUEUE
 from async_cassandra._wire.protocol cimport ErrorCode, Opcode
@@ -316,9 +317,13 @@ cdef class Request(Awaited):
             self.end(FAILED, error)
 
     cdef int release_place(self) except -1:
-        cdef bint held = self.holds_place
-        self.holds_place = False
-        return self.executor.release_place() if held else 0
+        cdef Executor executor = self.executor
+        if self.holds_place:
+            self.holds_place = False
+            executor.running -= 1
+            if executor.running == 0 and executor.on_idle is not None:
+                executor.on_idle()
+        return 0
 
     def next_page(self, bytes paging_state not None):
         """A request for the page after this one's."""
@@ -341,8 +346,19 @@ cdef class Request(Awaited):
     # Where to send
 
     cdef int make_plan(self) except -1:
-        """Start the plan over."""
-        self.plan = self.executor.plan(self.call)
+        """Start the plan over: the nodes that the call names, the policy's routes, or what a custom policy answers."""
+        cdef Call call = self.call
+        cdef Routes routes
+        if call.options.pinned is not None:
+            self.plan = new_plan((), call.options.pinned, None)
+            return 0
+        policy = call.load_balancing_policy
+        routes = <Routes>self.executor.routes.get(policy)
+        if routes is not None:
+            self.plan = routes.plan(call)
+            return 0
+        hosts = policy.make_query_plan(call.routing_keyspace, call.statement)
+        self.plan = new_plan((), (), PolicyPlan(hosts, self.executor.nodes))
         return 0
 
     cdef Connection next_connection(self):
@@ -579,7 +595,8 @@ cdef class Request(Awaited):
         if response.keyspace is not None:
             return self.on_strange_keyspace(attempt, response.keyspace)
         self.speculation_won = attempt.is_speculative
-        self.executor.superseded += self.sent.live_count() - 1
+        if self.sent.speculations:
+            self.executor.superseded += self.sent.live_count() - 1
         if self.speculation is not None:
             self.sent.teach(self.speculation, attempt, self.executor.timers.now())
         if prepared is not None and metadata is not None and metadata.new_metadata_id is not None:

@@ -1,4 +1,5 @@
 cimport cython
+from cpython.time cimport monotonic
 
 
 cdef class Waiting:
@@ -45,7 +46,9 @@ cdef class TimerQueue:
     cdef object fire_callback
     cdef readonly Py_ssize_t size
 
-    cdef double now(self) except? -1.0
+    cdef inline double now(self) except? -1.0:
+        return monotonic() if self.clock is None else self.clock()
+
     cdef TimerList list_of(self, double delay)
     cpdef int start(self, Waiting timer, double delay, double now) except -1
     cpdef void stop(self, Waiting timer) noexcept

@@ -7,7 +7,6 @@ timer is never early. Of many that are due at once, a turn of the loop runs a bo
 """
 
 cimport cython
-from cpython.time cimport monotonic
 from libc.math cimport ceil, floor, log10, pow
 
 # The error of a request that timed out takes some 30 µs to make.
@@ -71,9 +70,6 @@ cdef class TimerQueue:
 
     def __len__(self):
         return self.size
-
-    cdef double now(self) except? -1.0:
-        return monotonic() if self.clock is None else self.clock()
 
     cdef TimerList list_of(self, double delay):
         """The timers of this delay; most are of the same one as those before."""

@@ -17,4 +17,9 @@ cdef class PreparedOptions(StatementOptions):
     cdef public PreparedQuery prepared
 
 
-cdef StatementOptions options_of(statement)
+cdef StatementOptions copied_options(statement)
+
+
+cdef inline StatementOptions options_of(statement):
+    """The options of any statement: itself if it is one of these classes, else a copy of its attributes."""
+    return <StatementOptions>statement if isinstance(statement, StatementOptions) else copied_options(statement)

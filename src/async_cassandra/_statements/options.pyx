@@ -25,12 +25,8 @@ class OwnMark:
     """A statement whose ``is_idempotent`` is ``None`` until somebody sets it, so that ``False`` means no."""
 
 
-cdef StatementOptions options_of(statement):
-    """Return the options of any statement: itself if it is one of these classes, else a copy of its attributes."""
-    cdef StatementOptions options
-    if isinstance(statement, StatementOptions):
-        return <StatementOptions>statement
-    options = StatementOptions.__new__(StatementOptions)
+cdef StatementOptions copied_options(statement):
+    cdef StatementOptions options = StatementOptions.__new__(StatementOptions)
     options.retry_policy = statement.retry_policy
     options.consistency_level = statement.consistency_level
     options.serial_consistency_level = statement.serial_consistency_level

@@ -1,3 +1,4 @@
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -90,6 +91,17 @@ cdef inline int write_raw(WriteBuffer out, const void* data, Py_ssize_t length) 
     return 0
 
 
+cdef inline int write_short_bytes(WriteBuffer out, bytes value) except -1:
+    """Append [short bytes]: a [short] length and the bytes."""
+    if value is None:
+        raise TypeError("[short bytes] cannot be null")
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value)
+    if size > 0xFFFF:
+        raise ValueError(f"[short bytes] hold at most 65535 bytes, got {size}")
+    write_short(out, <uint16_t>size)
+    return write_raw(out, PyBytes_AS_STRING(value), size)
+
+
 # Reading. Every read checks what is left first and raises ProtocolError.
 
 cdef inline const unsigned char* take(Cursor* cursor, Py_ssize_t length) except NULL:
@@ -120,7 +132,6 @@ cdef inline int64_t read_long(Cursor* cursor) except? -1:
 cdef int write_string(WriteBuffer out, str value) except -1
 cdef int write_long_string(WriteBuffer out, str value) except -1
 cdef int write_bytes(WriteBuffer out, value) except -1
-cdef int write_short_bytes(WriteBuffer out, bytes value) except -1
 cdef int write_string_map(WriteBuffer out, dict value) except -1
 cdef int write_bytes_map(WriteBuffer out, dict value) except -1
 cdef int write_vint(WriteBuffer out, uint64_t value) except -1

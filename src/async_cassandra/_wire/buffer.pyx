@@ -123,17 +123,6 @@ cdef int write_bytes(WriteBuffer out, value) except -1:
     return 0
 
 
-cdef int write_short_bytes(WriteBuffer out, bytes value) except -1:
-    """Append [short bytes]: a [short] length and the bytes."""
-    if value is None:
-        raise TypeError("[short bytes] cannot be null")
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(value)
-    if size > 0xFFFF:
-        raise ValueError(f"[short bytes] hold at most 65535 bytes, got {size}")
-    write_short(out, <uint16_t>size)
-    return write_raw(out, PyBytes_AS_STRING(value), size)
-
-
 cdef int write_string_map(WriteBuffer out, dict value) except -1:
     """Append a [string map]."""
     if len(value) > 0xFFFF:

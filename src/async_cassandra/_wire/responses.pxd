@@ -71,7 +71,11 @@ cdef class Response:
     cdef readonly str authenticator
     cdef readonly bytes token
 
-    cdef bint has_all(self) noexcept
+    cdef inline bint has_all(self) noexcept:
+        """Whether nothing follows from it: no further page, no changed schema."""
+        if self.metadata is not None:
+            return self.metadata.paging_state is None
+        return self.schema_change is None
 
 
 cdef Event decode_event(uint8_t flags, uint8_t opcode, const unsigned char* body, Py_ssize_t size)

@@ -102,12 +102,6 @@ cdef class Response:
             return f"<Response {self.error!r}>"
         return f"<Response opcode=0x{self.opcode:02x} kind={self.kind}>"
 
-    cdef bint has_all(self) noexcept:
-        """Whether nothing follows from it: no further page, no changed schema."""
-        if self.metadata is not None:
-            return self.metadata.paging_state is None
-        return self.schema_change is None
-
     @property
     def paging_state(self):
         """The token of the page after this one; ``None`` if there is none, or no rows."""
@@ -233,7 +227,7 @@ cdef int decode_rows(Response response, Cursor* cursor, RowPlan plan, RowPlans p
         raise ProtocolError("rows without metadata for a request that did not ask to leave it out")
     elif plan.column_count != metadata.column_count:
         raise ProtocolError(f"rows of {metadata.column_count} columns where {plan.column_count} were announced")
-    elif metadata.is_bare():
+    elif metadata is not plan.usual and metadata.is_bare():
         plan.usual = metadata
     cdef Page page = Page.__new__(Page)
     if whole is None:

@@ -306,9 +306,6 @@ cdef class Page:
     :raises ProtocolError: if the lengths do not add up to the payload
     """
 
-    def __cinit__(self):
-        self.offsets = NULL
-
     def __init__(self, bytes payload not None, Py_ssize_t offset, RowPlan plan not None, bint at_once=True):
         self.fill(payload, offset, plan, at_once)
 
