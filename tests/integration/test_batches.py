@@ -386,7 +386,7 @@ async def test_batch_in_which_one_statement_has_a_keyspace_and_others_mean_the_s
     batch = BatchStatement()
     batch.add(SimpleStatement("INSERT INTO t (k) VALUES (1)", keyspace="another"))
     batch.add("INSERT INTO t (k) VALUES (2)")
-    with pytest.raises(ConfigurationError, match="'another', and others mean the session's"):
+    with pytest.raises(ConfigurationError, match="'another', others mean the session's"):
         await session.execute(batch)
     batch.clear()
     assert batch.keyspace is None
