@@ -142,13 +142,14 @@ def uses(path: Path) -> tuple[Use, ...]:
 
 
 def _uses(statement: ast.stmt, bases: tuple[type, ...]) -> Iterator[Use]:
+    on_new = set(_on_new_instances(statement))
     for node in ast.walk(statement):
         match node:
             case ast.ImportFrom(module=str(module)) if module.partition(".")[0] == "cassandra":
                 for alias in filter(lambda alias: _PRIVATE.fullmatch(alias.name), node.names):
                     yield Use(alias.name, node.lineno, frozenset({module}))
             case ast.Attribute(attr=name) if _PRIVATE.fullmatch(name):
-                yield from _access(node, bases)
+                yield from _access(node, bases, is_own=node in on_new)
             case ast.Constant(value=str(text)) if _PRIVATE.fullmatch(text):
                 if text in drivers_names() - _NAMED_TUPLE or _is_prefix(text):
                     yield Use(text, node.lineno)
@@ -157,8 +158,29 @@ def _uses(statement: ast.stmt, bases: tuple[type, ...]) -> Iterator[Use]:
             yield Use(name, statement.lineno, owners, is_inherited=True)
 
 
-def _access(node: ast.Attribute, bases: tuple[type, ...]) -> Iterator[Use]:
-    if ast.unparse(node.value) in ("self", "cls", "super()"):
+def _on_new_instances(statement: ast.stmt) -> Iterator[ast.Attribute]:
+    """Accesses to what ``cls.__new__(cls)`` made, by variables that hold nothing else."""
+    for function in ast.walk(statement):
+        if isinstance(function, ast.FunctionDef):
+            nodes = list(ast.walk(function))
+            made = [target for node in nodes for target in _new_instances(node)]
+            stored = [
+                n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            ]
+            own = {name for name in made if stored.count(name) == made.count(name)}
+            accesses = (node for node in nodes if isinstance(node, ast.Attribute))
+            yield from (access for access in accesses if ast.unparse(access.value) in own)
+
+
+def _new_instances(node: ast.AST) -> list[str]:
+    """The variables that an assignment of ``cls.__new__(cls)`` sets."""
+    if isinstance(node, ast.Assign) and ast.unparse(node.value) == "cls.__new__(cls)":
+        return [ast.unparse(target) for target in node.targets]
+    return []
+
+
+def _access(node: ast.Attribute, bases: tuple[type, ...], *, is_own: bool) -> Iterator[Use]:
+    if is_own or ast.unparse(node.value) in ("self", "cls", "super()"):
         if owners := _owners(bases, node.attr):
             yield Use(node.attr, node.lineno, owners, is_inherited=True)
     elif node.attr not in _NAMED_TUPLE and (

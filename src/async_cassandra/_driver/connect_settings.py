@@ -2,13 +2,12 @@
 
 import ssl
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from cassandra import __version__ as driver_version
-from cassandra.connection import Connection
 
 from async_cassandra._driver.cluster_settings import startup_names
+from async_cassandra._driver.contract import context_from_options
 from async_cassandra.exceptions import ConfigurationError, shown
 
 type Compression = tuple[Callable[..., bytes], Callable[..., bytes]]
@@ -60,9 +59,8 @@ def ssl_context_from_options(options: Mapping[str, Any]) -> ssl.SSLContext:
 
     :raises ~async_cassandra.exceptions.ConfigurationError: if they cannot be used
     """
-    holder = SimpleNamespace(ssl_options=dict(options))
     try:
-        context: ssl.SSLContext = Connection._build_ssl_context_from_options(holder)
+        context = context_from_options(options)
         # SSLv3 is below the context's lowest version, and setting the option for it is deprecated.
         usual = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).options
         context.options = usual & ~ssl.OP_NO_SSLv3

@@ -3,13 +3,17 @@
 :data:`CONTRACT` has every private name that is used, and the undocumented ones without an underscore on
 which most depends, with the modules that rely on each and the reason; tests compare it with the driver
 that is installed and with the sources. A private name is touched in two places only: in a class that
-derives from its owner, and in the functions at the end of this module.
+derives from its owner or takes its place, and in the functions at the end of this module.
 """
 
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
+from cassandra.cluster import Cluster, ExecutionProfile, _discard_cluster_shutdown
+from cassandra.connection import Connection
 from cassandra.policies import (
     DCAwareRoundRobinPolicy,
     DefaultLoadBalancingPolicy,
@@ -29,7 +33,7 @@ class Name:
     :ivar used_by: the modules that rely on it, below ``async_cassandra``
     :ivar why: what it is needed for
     :ivar parameters: of a function, as in its definition without defaults and ``self``; ``None`` for
-        what is no function
+        what is not a function
     """
 
     name: str
@@ -45,18 +49,20 @@ class Overridden(Name):
 
 
 _CONNECTION = ("_driver.control_connection",)
-_MESSAGES = ("_driver.control_messages",)
+_NO_REACTOR = ("_default_connection",)
+_TLS = ("_driver.connect_settings",)
 _CLUSTER = ("_driver.driver_cluster",)
 _PLANE = ("_driver.control_plane",)
 _ROUTING = ("_driver.routing",)
 _SCHEMA = ("_driver.schema_changes",)
 _TYPES = ("_driver.types",)
-_ERRORS = ("_driver.errors",)
+_ERRORS = ("exceptions._server",)
 _STATEMENTS = ("_statements.statements",)
 _RESOLVER = ("_statements.resolver",)
 
-_ON_LOOP = "bytes go through the application's loop"
-_SEGMENTS = "a segment is read once all of it has arrived"
+_ASKED_OF_ONE = "cluster, control connection and schema parsers ask it of a connection"
+_OF_QUERIES = "their queries are sent as messages of ours"
+_OF_RESULTS = "they read answers so"
 _NO_POOLS = "the cluster expects it of a session; ours has no pools"
 _CLASSES = "column descriptions have the driver's type classes"
 
@@ -70,17 +76,32 @@ CONTRACT: Mapping[str, tuple[Name, ...]] = {
             "_default_load_balancing_policy", _CLUSTER, "the control connection's hosts, in order"
         ),
         Name("_endpoint_map_for_insights", _CLUSTER, "which address came of which contact point"),
+        Overridden(
+            "_make_connection_factory",
+            _CLUSTER,
+            "how it finds out that a host is there again",
+            "host, *args, **kwargs",
+        ),
         Overridden("_new_session", _CLUSTER, "sessions have no pools", "keyspace"),
         Name("_protocol_version_explicit", _CLUSTER, "a version that was asked for is kept"),
         Name("_session_register_user_types", _CLUSTER, "types from before connect()", "session"),
-        Name("_user_types", _PLANE, "types from before the cluster exists"),
+        Name("_user_types", _CLUSTER, "types from before the cluster exists"),
         Name(
             "add_host",
             _CLUSTER,
             "hosts that a contact point's name means by now",
             "endpoint, datacenter, rack, signal, refresh_nodes",
         ),
+        Overridden(
+            "connection_factory",
+            _CLUSTER,
+            "connections are opened by the loop",
+            "endpoint, *args, **kwargs",
+        ),
         Name("control_connection", _CLUSTER + _PLANE, "replaced by ours"),
+        Overridden(
+            "get_connection_holders", _CLUSTER, "no connection is left to its heartbeat", ""
+        ),
         Name("on_up", _CLUSTER, "a host that we reached counts as up", "host"),
         Name("profile_manager", _PLANE + _ROUTING, "the profiles and their policies"),
         Overridden(
@@ -132,10 +153,8 @@ CONTRACT: Mapping[str, tuple[Name, ...]] = {
             "sessions hear of what was read",
             "connection, preloaded_results, schema_agreement_wait, force, **kwargs",
         ),
-        Name("_schema_meta_enabled", _CLUSTER, "whether a missing type is known to be missing"),
         Overridden("_set_new_connection", _CLUSTER, "events may have been missed", "conn"),
         Name("_submit", _CLUSTER, "attempts run on the cluster's executor", "*args, **kwargs"),
-        Name("_token_meta_enabled", _CLUSTER, "handed on to ours"),
         Overridden("_try_connect", _CLUSTER, "a silent host is passed over", "host"),
         Overridden("on_up", _CLUSTER, "an attempt is made at once", "host"),
         Overridden("reconnect", _CLUSTER, "a loss is reported twice", ""),
@@ -162,62 +181,28 @@ CONTRACT: Mapping[str, tuple[Name, ...]] = {
         Overridden("user_type_registered", _CLUSTER, _NO_POOLS, "keyspace, user_type, klass"),
     ),
     "cassandra.connection.Connection": (
-        Name("_build_ssl_context_from_options", _CONNECTION, "a context of ssl_options", ""),
-        Name("_get_socket_addresses", _CONNECTION, "where an endpoint is", ""),
-        Overridden(
-            "_handle_auth_response",
-            _CONNECTION,
-            "refusals are told without the password",
-            "auth_response",
-        ),
-        Overridden(
-            "_handle_options_response",
-            _CONNECTION,
-            "the CQL versions that the server has",
-            "options_response",
-        ),
-        Name("_io_buffer", _CONNECTION, _SEGMENTS),
-        Name("_iobuf", _CONNECTION, "what arrived is written there"),
-        Overridden("_process_segment_buffer", _CONNECTION, _SEGMENTS, ""),
-        Name("_segment_codec", _CONNECTION, _SEGMENTS),
-        Name("_send_options_message", _CONNECTION, "the handshake begins with it", ""),
-        Name("connected_event", _CONNECTION, "who waits for the handshake waits for it"),
-        Name("error_all_requests", _CONNECTION, "who waits for an answer is told", "exc"),
-        Name("get_request_id", _CONNECTION, "probes have a stream id", ""),
-        Name("handle_pushed", _CONNECTION, "events, once they are believed", "response"),
-        Name("in_flight", _CONNECTION, "probes count as requests"),
-        Name("is_control_connection", _CONNECTION, "only such a one is probed"),
-        Name("last_error", _CONNECTION, "who opened it is told why it closed"),
-        Name("max_request_id", _CONNECTION, "no probe without a free stream id"),
-        Name("msg_received", _CONNECTION, "the heartbeat takes events for life"),
-        Name("process_io_buffer", _CONNECTION, "what arrived is cut into messages", ""),
-        Overridden("process_msg", _CONNECTION, "events are decoded by us", "header, body"),
-        Overridden(
-            "send_msg",
-            _CONNECTION,
-            "answers are decoded by us",
-            "msg, request_id, cb, encoder, decoder, result_metadata",
-        ),
-        Overridden("create_timer", _CONNECTION, _ON_LOOP, "timeout, callback"),
-        Overridden("defunct", _CONNECTION, "the control plane hears of a loss", "exc"),
+        Name("_build_ssl_context_from_options", _TLS, "a context of ssl_options", ""),
+        Overridden("_product_type", _CONNECTION, _ASKED_OF_ONE),
+        Overridden("close", _CONNECTION, _ASKED_OF_ONE, ""),
+        Overridden("control_conn_disposed", _CONNECTION, _ASKED_OF_ONE, ""),
+        Overridden("defunct", _CONNECTION, _ASKED_OF_ONE, "exc"),
         Overridden(
             "factory",
-            ("_default_connection",),
+            _NO_REACTOR,
             "a plain cluster says what it lacks",
             "endpoint, timeout, *args, **kwargs",
         ),
-        Overridden("handle_fork", _CONNECTION, _ON_LOOP, ""),
+        Overridden("initialize_reactor", _CONNECTION + _NO_REACTOR, "no thread is started", ""),
+        Name("is_closed", _CONNECTION, _ASKED_OF_ONE),
+        Name("is_defunct", _CONNECTION, _ASKED_OF_ONE),
         Overridden(
-            "initialize_reactor",
-            (*_CONNECTION, "_default_connection"),
-            "no thread is started",
-            "",
+            "register_watchers",
+            _CONNECTION,
+            "events of the loop's connection reach it",
+            "type_callback_dict, register_timeout",
         ),
-    ),
-    "cassandra.connection._ConnectionIOBuffer": (
-        Name("_segment_consumed", _CONNECTION, _SEGMENTS),
-        Name("io_buffer", _CONNECTION, _SEGMENTS),
-        Name("readable_io_bytes", _CONNECTION, _SEGMENTS, ""),
+        Overridden("wait_for_response", _CONNECTION, _ASKED_OF_ONE, "msg, timeout, **kwargs"),
+        Overridden("wait_for_responses", _CONNECTION, _ASKED_OF_ONE, "*msgs, **kwargs"),
     ),
     "cassandra.cqltypes": (
         Name("lookup_casstype", _TYPES, _CLASSES, "casstype"),
@@ -290,30 +275,25 @@ CONTRACT: Mapping[str, tuple[Name, ...]] = {
     ),
     "cassandra.protocol": (
         Name("error_classes", _ERRORS, "an error's class in the driver, by its code"),
-        Name("read_bytesmap", _MESSAGES, "the custom payload", "f"),
-        Name("read_stringlist", _MESSAGES, "the warnings", "f"),
     ),
     "cassandra.protocol.ErrorMessage": (
         Name("to_exception", _ERRORS, "an error's cause is the driver's exception", ""),
     ),
-    "cassandra.protocol.ProtocolHandler": (
-        Name("column_encryption_policy", _MESSAGES, "handed to the driver's decoders"),
-        Overridden(
-            "decode_message",
-            _MESSAGES,
-            "ours is called in its place",
-            "protocol_version, user_type_map, stream_id, flags, opcode, body, decompressor, "
-            "result_metadata",
-        ),
-        Name("message_types_by_opcode", _MESSAGES, "the driver's decoders"),
+    "cassandra.protocol.QueryMessage": (
+        Name("consistency_level", _CONNECTION, _OF_QUERIES),
+        Name("fetch_size", _CONNECTION, _OF_QUERIES),
+        Name("paging_state", _CONNECTION, _OF_QUERIES),
+        Name("query", _CONNECTION, _OF_QUERIES),
+    ),
+    "cassandra.protocol.RegisterMessage": (
+        Name("__init__", _CONNECTION, "events are asked for", "event_list"),
+        Name("event_list", _CONNECTION, "sent as a message of ours"),
     ),
     "cassandra.protocol.ResultMessage": (
-        Name(
-            "recv_body",
-            _MESSAGES,
-            "the driver's decoders",
-            "f, protocol_version, user_type_map, result_metadata, column_encryption_policy",
-        ),
+        Name("__init__", _CONNECTION, _OF_RESULTS, "kind"),
+        Name("column_names", _CONNECTION, _OF_RESULTS),
+        Name("paging_state", _CONNECTION, _OF_RESULTS),
+        Name("parsed_rows", _CONNECTION, _OF_RESULTS),
         Name("type_codes", _TYPES, _CLASSES),
     ),
     "cassandra.query.BatchStatement": (
@@ -326,7 +306,7 @@ CONTRACT: Mapping[str, tuple[Name, ...]] = {
         Overridden(
             "_maybe_set_routing_attributes",
             _STATEMENTS,
-            "a routing key is no keyspace",
+            "a routing key is not a keyspace",
             "statement",
         ),
         Name("_session", _STATEMENTS, "whose encoder writes the parameters"),
@@ -337,14 +317,6 @@ CONTRACT: Mapping[str, tuple[Name, ...]] = {
     "cassandra.query.Statement": (
         Name("_routing_key", _STATEMENTS, "a key that was set goes before the bound one"),
         Name("_set_routing_key", _STATEMENTS, "a key in parts is put together", "key"),
-    ),
-    "cassandra.segment": (
-        Name("CRC32_LENGTH", _CONNECTION, _SEGMENTS),
-        Name("CrcException", _CONNECTION, _SEGMENTS),
-    ),
-    "cassandra.segment.SegmentCodec": (
-        Name("decode_header", _CONNECTION, _SEGMENTS, "buffer"),
-        Name("header_length_with_crc", _CONNECTION, _SEGMENTS),
     ),
     "cassandra.util.OrderedMapSerializedKey": (
         Name("_index", _TYPES, "a map is made of what was read, without encoding its keys again"),
@@ -363,7 +335,7 @@ _PROTOCOL_VERSION = 5
 
 
 def child_policy(policy: DefaultLoadBalancingPolicy | TokenAwarePolicy) -> LoadBalancingPolicy:
-    """The policy that another one asks for hosts."""
+    """Return the policy that another one asks for hosts."""
     child: LoadBalancingPolicy = policy._child_policy
     return child
 
@@ -374,9 +346,30 @@ def live_hosts(policy: RoundRobinPolicy) -> Iterable[Host]:
 
 
 def live_hosts_by_datacenter(policy: DCAwareRoundRobinPolicy) -> dict[str, tuple[Host, ...]]:
-    """A copy; the policy changes its own."""
+    """Return a copy; the policy changes its own."""
     hosts: dict[str, tuple[Host, ...]] = policy._dc_live_hosts.copy()
     return hosts
+
+
+def has_chosen_policy(profile: ExecutionProfile) -> bool:
+    """Whether a load balancing policy was passed to the profile, or set later."""
+    return bool(getattr(profile, "_load_balancing_policy_explicit", True))
+
+
+def leave_to_the_exit(cluster: Cluster) -> None:
+    """Have a cluster not shut down at the interpreter's exit, nor waited for."""
+    _discard_cluster_shutdown(cluster)
+
+
+def context_from_options(ssl_options: Mapping[str, Any]) -> ssl.SSLContext:
+    """Build the context that the driver's connections build of ``ssl_options``.
+
+    :raises OSError: if a file cannot be read, or what is in it cannot be used
+    :raises TypeError: or ``ValueError``, if an option is of the wrong kind
+    """
+    holder = SimpleNamespace(ssl_options=dict(ssl_options))
+    context: ssl.SSLContext = Connection._build_ssl_context_from_options(holder)
+    return context
 
 
 def restrict_schema_queries(parser: Any, condition: str) -> None:

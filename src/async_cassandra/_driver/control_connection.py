@@ -189,7 +189,9 @@ class DriverConnection:
         # Not within the handler: the error's traceback would be part of it.
         raise _connect_failure(failure, self.endpoint, self.protocol_version)
 
-    def register_watchers(self, watchers: Watchers, register_timeout: float | None = None) -> None:
+    def register_watchers(
+        self, watchers: Watchers, /, register_timeout: float | None = None
+    ) -> None:
         """Have a function called for each kind of event, off the loop and in order."""
         self._watchers = watchers
         self.wait_for_response(RegisterMessage(event_list=list(watchers)), timeout=register_timeout)
@@ -200,7 +202,7 @@ class DriverConnection:
         self._watchers = {}
 
     def wait_for_response(
-        self, message: Any, timeout: float | None = None, fail_on_error: bool = True
+        self, message: Any, /, timeout: float | None = None, fail_on_error: bool = True
     ) -> Any:
         """See :meth:`wait_for_responses`."""
         return self.wait_for_responses(message, timeout=timeout, fail_on_error=fail_on_error)[0]
@@ -240,7 +242,7 @@ class DriverConnection:
         self._shared.discard(self)
         self._let_go()
 
-    def defunct(self, error: BaseException) -> None:
+    def defunct(self, error: BaseException, /) -> None:
         """Give it up, and tell who keeps a control connection open. Any thread."""
         with self._lock:
             if self.is_closed or self.is_defunct:

@@ -36,6 +36,7 @@ from async_cassandra._driver.connect_settings import (
     ssl_context_from_options,
     startup_options,
 )
+from async_cassandra._driver.contract import has_chosen_policy
 from async_cassandra._driver.control_connection import DriverConnection, DriverConnections
 from async_cassandra._driver.driver_cluster import ClusterSession, DriverCluster
 from async_cassandra._driver.errors import connect_error
@@ -395,7 +396,7 @@ class ControlPlane:
         policy = profile.load_balancing_policy
         if any(known.load_balancing_policy is policy for known in self.profiles()):
             return profile
-        if getattr(profile, "_load_balancing_policy_explicit", True):
+        if has_chosen_policy(profile):
             raise exceptions.ConfigurationError(
                 "load_balancing_policy of execution_profile belongs to no profile of the cluster, "
                 "so it does not know the hosts: pass the profile in AsyncCluster(execution_profiles=...)"
@@ -479,7 +480,7 @@ class ControlPlane:
             **self._settings,
         )
         for (keyspace, name), klass in self._user_types.items():
-            cluster._user_types[keyspace][name] = klass
+            cluster.note_user_type(keyspace, name, klass)
         if connections.is_closing:
             # stop() went by while names were being resolved.
             cluster.shutdown()

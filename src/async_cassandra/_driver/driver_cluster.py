@@ -15,12 +15,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from cassandra import DriverException, OperationTimedOut, ProtocolVersion
-from cassandra.cluster import (
-    Cluster,
-    ControlConnection,
-    NoHostAvailable,
-    _discard_cluster_shutdown,
-)
+from cassandra.cluster import Cluster, ControlConnection, NoHostAvailable
 from cassandra.connection import (
     ConnectionException,
     ConnectionShutdown,
@@ -30,6 +25,7 @@ from cassandra.connection import (
 from cassandra.policies import HostStateListener
 from cassandra.pool import Host
 
+from async_cassandra._driver.contract import leave_to_the_exit
 from async_cassandra._driver.control_connection import DriverConnection, DriverConnections
 from async_cassandra._driver.schema_changes import SchemaMetadata
 from async_cassandra._driver.server_names import ServerNames
@@ -159,8 +155,7 @@ class LoopControlConnection(ControlConnection):
         When none does, the contact points' names are resolved again: every node may have moved.
         """
         errors: dict[str, Exception] = {}
-        plan = self._cluster._default_load_balancing_policy.make_query_plan()
-        for hosts in (plan, self._cluster.resolve_again()):
+        for hosts in (self._cluster.plan(), self._cluster.resolve_again()):
             connection = self._first_connection(hosts, errors)
             if connection is not None:
                 return connection
@@ -276,15 +271,14 @@ class DriverCluster(Cluster):
         super().__init__(connection_class=DriverConnection, reprepare_on_up=False, **settings)
         self.metadata = SchemaMetadata()
         self._note_server_names()
-        inherited = self.control_connection
         self.control_connection = LoopControlConnection(
             self,
             self.control_connection_timeout,
             self.schema_event_refresh_window,
             self.topology_event_refresh_window,
             self.status_event_refresh_window,
-            inherited._schema_meta_enabled,
-            inherited._token_meta_enabled,
+            self.schema_metadata_enabled,
+            self.token_metadata_enabled,
         )
         self.register_listener(HostEvents(events.host_changed))
 
@@ -292,7 +286,7 @@ class DriverCluster(Cluster):
         session = super().connect(keyspace, wait_for_all_pools)
         # The driver would shut the cluster down at exit, and wait for a loop that runs no more; its
         # threads are daemons or end by themselves.
-        _discard_cluster_shutdown(self)
+        leave_to_the_exit(self)
         return session
 
     def connection_factory(
@@ -344,12 +338,21 @@ class DriverCluster(Cluster):
         if host.is_up is not True:
             self.on_up(host)
 
+    def plan(self) -> Iterator[Host]:
+        """Yield the hosts in the order in which the default profile's policy would try them."""
+        hosts: Iterator[Host] = self._default_load_balancing_policy.make_query_plan()
+        return hosts
+
+    def note_user_type(self, keyspace: str, user_type: str, klass: type) -> None:
+        """Keep a class for a user-defined type, which its sessions are told of once there are any."""
+        self._user_types[keyspace][user_type] = klass
+
     def check_user_type(self, keyspace: str, user_type: str) -> None:
         """Refuse a user-defined type that the schema, as far as it is known, does not have.
 
         :raises ~async_cassandra.exceptions.UserTypeMissingError: naming keyspace and type
         """
-        if not self.control_connection._schema_meta_enabled:
+        if not self.schema_metadata_enabled:
             return
         metadata = self.metadata.keyspaces.get(keyspace)
         if metadata is None:
