@@ -301,7 +301,7 @@ async def test_stream_resumes_from_token(session: AsyncCassandraSession, table: 
 async def test_stream_left_early_leaks_nothing(
     session: AsyncCassandraSession, table: str, rows_read: int
 ) -> None:
-    before = len(asyncio.all_tasks())
+    before = asyncio.all_tasks()
     stream = await session.execute_stream(
         f"SELECT p, c, v FROM {table}", stream_config=StreamConfig(fetch_size=100)
     )
@@ -313,7 +313,8 @@ async def test_stream_left_early_leaks_nothing(
     del stream
     gc.collect()
     assert requests_under_way(session) == 0
-    assert len(asyncio.all_tasks()) == before
+    # One of the session's own may have ended meanwhile.
+    assert asyncio.all_tasks() <= before
     assert len(await session.execute(f"SELECT p, c, v FROM {table}")) == ROWS
 
 
