@@ -16,7 +16,7 @@ from async_cassandra._driver.types import PYTHON_TYPES
 from async_cassandra._request.call import Call
 from async_cassandra._request.executor import Executor
 from async_cassandra._request.request import Request
-from async_cassandra._request.timers import TimerQueue
+from async_cassandra._request.waiting import TimerQueue
 from async_cassandra._watch.observer import Observer, Observers
 from async_cassandra._wire.codecs import CodecRegistry
 from async_cassandra._wire.requests import Query

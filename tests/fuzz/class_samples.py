@@ -20,7 +20,7 @@ from async_cassandra._request.executor import Executor
 from async_cassandra._request.plan import Routes
 from async_cassandra._request.prepared import PreparedQuery
 from async_cassandra._request.request import Request
-from async_cassandra._request.timers import TimerQueue
+from async_cassandra._request.waiting import TimerQueue
 from async_cassandra._results.result_set import AsyncResultSet, result_of
 from async_cassandra._session.request_stats import RequestStats
 from async_cassandra._statements.build import RequestBuilder

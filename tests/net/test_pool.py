@@ -18,7 +18,7 @@ from async_cassandra._net.errors import (
 )
 from async_cassandra._net.handshake import ConnectOptions, open_connection
 from async_cassandra._net.heartbeat import Heartbeat
-from async_cassandra._request.timers import TimerQueue, Waiting
+from async_cassandra._request.waiting import TimerQueue, Waiting
 from tests.support.native_protocol import Opcode
 from tests.support.peer_replies import ErrorCode
 from tests.support.request_rig import INT_ROW, Clock, RequestRig, until

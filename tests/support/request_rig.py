@@ -32,7 +32,7 @@ from async_cassandra._request.budget import Budget
 from async_cassandra._request.call import CallOptions
 from async_cassandra._request.executor import Executor
 from async_cassandra._request.request import Request
-from async_cassandra._request.timers import TimerQueue
+from async_cassandra._request.waiting import TimerQueue
 from async_cassandra._statements.build import RequestBuilder
 from async_cassandra._statements.known import KnownQueries
 from async_cassandra._statements.prepare import Preparer

@@ -38,7 +38,7 @@ class OrderedQueue:
         self._running = False
 
     def put(self, function: Callable[..., object], *args: Any) -> None:
-        """Any thread. Dropped when the bridge is stopped."""
+        """Run a function after those before it. Any thread. Dropped when the bridge is stopped."""
         with self._lock:
             self._jobs.append(lambda: _run_logged(function, *args))
             if self._running:
@@ -157,7 +157,7 @@ class Bridge:
             await asyncio.wait(self._tasks)
 
     def call_queue(self) -> OrderedQueue:
-        """A queue for calls that must not overlap."""
+        """Return a queue for calls that must not overlap."""
         return OrderedQueue(self._submit)
 
     def close_nowait(self) -> None:
@@ -167,7 +167,7 @@ class Bridge:
             self._changed.notify_all()
 
     async def stop(self) -> None:
-        """End the threads, after the work they have; idempotent.
+        """End the threads, after the work they have; can be called again.
 
         A call that does not return within ``STOP_TIMEOUT`` is left to its daemon thread.
         """

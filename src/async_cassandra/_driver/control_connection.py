@@ -166,11 +166,11 @@ class DriverConnection:
 
     @staticmethod
     def initialize_reactor() -> None:
-        """Nothing to start: the loop runs already."""
+        """Do nothing: the loop runs already."""
 
     @property
     def _product_type(self) -> str | None:
-        """By which the driver knows the DataStax cloud."""
+        """What tells the driver that this is the DataStax cloud."""
         supported = {} if self.connection is None else self.connection.supported
         return next(iter(supported.get("PRODUCT_TYPE", ())), None)
 
@@ -352,7 +352,7 @@ def _request(message: Any) -> Message:
 
 
 def driver_result(response: Response) -> Any:
-    """The driver's object for a response to one of its messages: a result, or an exception.
+    """Return the driver's object for a response to one of its messages: a result, or an exception.
 
     :raises ProtocolError: if the rows are not what their lengths say
     :raises ColumnDecodeError: if Python cannot hold one of the values

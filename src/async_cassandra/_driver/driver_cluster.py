@@ -83,7 +83,7 @@ class ClusterSession:
         return done
 
     def remove_pool(self, host: Host) -> None:
-        """The pool hears of it by the host's events."""
+        """Do nothing: the pool hears of it through the host's events."""
 
     def update_created_pools(self) -> set[Future[bool]]:
         return set()
@@ -98,7 +98,7 @@ class ClusterSession:
         }
 
     def on_down(self, host: Host) -> None:
-        """The pool hears of it by the host's events."""
+        """Do nothing: the pool hears of it through the host's events."""
 
     def on_remove(self, host: Host) -> None:
         self._connections.pop(host, None)
@@ -303,7 +303,7 @@ class DriverCluster(Cluster):
         return partial(self.connection_factory, host.endpoint)
 
     def get_connection_holders(self) -> tuple[()]:
-        """None for the driver's heartbeat, by which it finds out that the loop is gone."""
+        """Return no connections; find out at each of the driver's heartbeats whether the loop is gone."""
         self.connections.bridge.post(lambda: None)
         return ()
 
@@ -368,7 +368,7 @@ class DriverCluster(Cluster):
             )
 
     def resolve_again(self) -> Iterator[Host]:
-        """The hosts that the contact points' names mean by now and that were not known before."""
+        """Add the hosts that the contact points' names mean by now; return those that are new."""
         for point in self.contact_points:
             if isinstance(point, EndPoint):
                 continue

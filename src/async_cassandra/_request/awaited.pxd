@@ -1,5 +1,5 @@
 from async_cassandra._net.turn cimport Turn
-from async_cassandra._request.timers cimport Waiting
+from async_cassandra._request.waiting cimport Waiting
 
 
 cdef class Wakeups(Turn):

@@ -4,7 +4,7 @@ from contextvars import Context
 from typing import Any, Self
 
 from async_cassandra._net.turn import Turn
-from async_cassandra._request.timers import Waiting
+from async_cassandra._request.waiting import Waiting
 
 class Wakeups(Turn): ...
 

@@ -4,8 +4,7 @@ from async_cassandra._request.awaited cimport Wakeups
 from async_cassandra._request.budget cimport Budget
 from async_cassandra._watch.observer cimport Observer
 from async_cassandra._request.flights cimport PrepareFlights
-from async_cassandra._request.queue cimport WaitQueue
-from async_cassandra._request.timers cimport TimerQueue
+from async_cassandra._request.waiting cimport TimerQueue, WaitQueue
 from async_cassandra._wire.responses cimport RowPlans
 
 

@@ -10,7 +10,7 @@ from async_cassandra._request.awaited import Wakeups
 from async_cassandra._request.budget import Budget
 from async_cassandra._request.flights import PrepareFlights
 from async_cassandra._request.plan import Routes
-from async_cassandra._request.timers import TimerQueue
+from async_cassandra._request.waiting import TimerQueue
 from async_cassandra._watch.observer import Observer
 from async_cassandra._wire.responses import RowPlans
 

@@ -3,7 +3,7 @@
 from async_cassandra._request.awaited cimport Wakeups
 from async_cassandra._request.budget cimport Budget
 from async_cassandra._request.flights cimport PrepareFlights
-from async_cassandra._request.queue cimport WaitQueue
+from async_cassandra._request.waiting cimport WaitQueue
 
 
 cdef class Executor:

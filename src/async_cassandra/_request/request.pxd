@@ -1,11 +1,10 @@
 cimport cython
 
 from async_cassandra._net.connection cimport Connection, NodeConnections
-from async_cassandra._request.attempts cimport Attempts, Sending
+from async_cassandra._request.attempts cimport Attempts, Failures, Sending
 from async_cassandra._request.awaited cimport Awaited
 from async_cassandra._request.call cimport Call
 from async_cassandra._request.executor cimport Executor
-from async_cassandra._request.failures cimport Failures
 from async_cassandra._request.plan cimport Plan
 from async_cassandra._request.prepared cimport PreparedQuery, ResultShape
 from async_cassandra._wire.requests cimport Message

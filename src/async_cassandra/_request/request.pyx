@@ -4,7 +4,7 @@ Theory. Events come from the loop one at a time: a response, the loss of a conne
 timer, a freed place, cancellation. Each finds the request in one state:
 
 - ``NEW``: built, nothing kept anywhere.
-- ``QUEUED``: no connection could take it; it is in the executor's :mod:`queue <.queue>`, bounded by ``max_queued``.
+- ``QUEUED``: no connection could take it; it is in the executor's :mod:`queue <.waiting>`, bounded by ``max_queued``.
 - ``WAITING``: one or more attempts are live; each holds a stream id on its connection, or waits for a PREPARE there.
 - ``PAUSED``: no attempt is live; the timer starts the next one (a retry's backoff, which comes before another
   attempt on the same node, and before the plan is started over because every node refused for now).
@@ -32,11 +32,10 @@ from libc.math cimport INFINITY
 from libc.stdint cimport uint8_t
 
 from async_cassandra._request.awaited cimport ANSWERED, CANCELLED, FAILED, PENDING
-from async_cassandra._request.failures cimport AWAIT_OTHERS, FAIL, IGNORE, START_OVER
+from async_cassandra._request.attempts cimport AWAIT_OTHERS, FAIL, IGNORE, START_OVER
 from async_cassandra._request.flights cimport CHANGED, LOST, PREPARED, REFUSED, UNREADABLE
 from async_cassandra._request.plan cimport PolicyPlan, Routes, new_plan
-from async_cassandra._request.queue cimport WaitQueue
-from async_cassandra._request.timers cimport FOUND_ALL_FULL, FOUND_NO_PLACE, LEFT_QUEUE
+from async_cassandra._request.waiting cimport FOUND_ALL_FULL, FOUND_NO_PLACE, LEFT_QUEUE, WaitQueue
 from async_cassandra._wire.protocol cimport ErrorCode, Opcode
 from async_cassandra._wire.requests cimport Execute, Query
 from async_cassandra._wire.responses cimport decode_response

@@ -14,7 +14,7 @@ from async_cassandra._net.handshake import ConnectOptions
 from async_cassandra._net.heartbeat import Heartbeat, heartbeat_of
 from async_cassandra._request.budget import Budget
 from async_cassandra._request.executor import Executor
-from async_cassandra._request.timers import TimerQueue
+from async_cassandra._request.waiting import TimerQueue
 from async_cassandra._results.tracing import TraceReader
 from async_cassandra._session.agreement import SchemaAgreement
 from async_cassandra._session.calls import Calls

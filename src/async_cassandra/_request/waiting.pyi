@@ -1,6 +1,8 @@
 import asyncio
-from collections.abc import Callable
-from typing import Self, final
+from collections.abc import Callable, Mapping
+from typing import Any, Self, final
+
+from async_cassandra._net.connection import NodeConnections
 
 class Waiting:
     @property
@@ -22,3 +24,14 @@ class TimerQueue:
     def fire(self) -> None: ...
     def running(self) -> list[Waiting]: ...
     def close(self) -> None: ...
+
+class WaitQueue:
+    def __new__(
+        cls,
+        loop: asyncio.AbstractEventLoop,
+        nodes: Mapping[Any, NodeConnections],
+        timers: TimerQueue,
+    ) -> Self: ...
+    @property
+    def size(self) -> int: ...
+    def go_on(self) -> None: ...

@@ -1,4 +1,4 @@
-"""Deadlines for many requests with one timer of the loop.
+"""Where requests wait: for their due times, with one timer of the loop, and for a place, in a queue.
 
 Timers of one delay are due in the order in which they start, so each distinct delay is a list:
 starting appends, stopping unlinks, and the earliest one due is among the heads. Delays are rounded
@@ -6,11 +6,15 @@ up to a thousandth of their size and at least a millisecond, which bounds the nu
 timer is never early. Of many that are due at once, a turn of the loop runs a bounded number.
 """
 
+from collections import deque
+
 cimport cython
 from libc.math cimport ceil, floor, log10, pow
 
 # The error of a request that timed out takes some 30 µs to make.
 DEF DUE_PER_TURN = 128
+# Those that may leave the queue in one turn of the loop, a millisecond of work.
+DEF SERVED_PER_TURN = 256
 
 
 cdef class Waiting:
@@ -182,3 +186,99 @@ cdef class TimerQueue:
             self.handle.cancel()
             self.handle = None
         self.fire_callback = None
+
+
+cdef class WaitQueue:
+    """What waits for a place, oldest first.
+
+    A turn of the loop serves a bounded number; if there is place for more, the next turn goes on.
+
+    :param nodes: whose connections have the places, by host
+    :param timers: whose clock counts the time in the queue
+    :ivar is_blocked: no connection has a place, and none has told since that it does
+
+    One that leaves before its turn stays in ``entries`` unmarked; there are never many more of those than of the
+    ``size`` that wait.
+    """
+
+    def __cinit__(self, loop, dict nodes not None, TimerQueue timers not None):
+        self.entries = deque()
+        self.loop = loop
+        self.nodes = nodes
+        self.timers = timers
+        self.callback = self.go_on
+
+    cdef int join(self, Waiting entry, double now) except -1:
+        if len(self.entries) > 2 * self.size + 64:
+            self.entries = deque(self.waiting())
+        entry.is_queued = True
+        entry.queued_at = now
+        self.size += 1
+        self.entries.append(entry)
+        return 0
+
+    cdef int leave(self, Waiting entry, double now) except -1:
+        entry.is_queued = False
+        entry.queued_seconds += now - entry.queued_at
+        self.size -= 1
+        if self.size == 0:
+            self.entries.clear()
+        return 0
+
+    cdef int serve(self) except -1:
+        """Give each its turn, oldest first, as far as there is place."""
+        cdef Waiting entry
+        cdef list missed = None
+        cdef int budget = SERVED_PER_TURN
+        cdef int way_out
+        cdef double now
+        if self.serving or self.is_blocked or not self.has_place():
+            return 0
+        now = self.timers.now()
+        self.serving = True
+        try:
+            while self.entries and budget:
+                entry = <Waiting>self.entries.popleft()
+                if not entry.is_queued:
+                    continue
+                way_out = entry.try_to_leave(now)
+                if way_out == LEFT_QUEUE:
+                    budget -= 1
+                    continue
+                if missed is None:
+                    missed = []
+                missed.append(entry)
+                if way_out == FOUND_ALL_FULL:
+                    self.is_blocked = True
+                if self.is_blocked or not self.has_place():
+                    break
+            if missed is not None:
+                self.entries.extendleft(reversed(missed))
+        finally:
+            self.serving = False
+        if not budget and self.size and not self.goes_on:
+            self.goes_on = True
+            self.loop.call_soon(self.callback)
+        return 0
+
+    def go_on(self):
+        """Serve those for whom the turn before had no time."""
+        self.goes_on = False
+        self.serve()
+
+    cdef int on_available(self) except -1:
+        """Serve, since a connection has a place that had none."""
+        self.is_blocked = False
+        return self.serve()
+
+    cdef bint has_place(self) except -1:
+        """Whether any connection can take a request; those that cannot tell when they can."""
+        cdef NodeConnections node
+        for node in self.nodes.values():
+            if node.pick() is not None:
+                return True
+        self.is_blocked = True
+        return False
+
+    cdef list waiting(self):
+        return [entry for entry in self.entries if (<Waiting>entry).is_queued]
