@@ -170,3 +170,23 @@ async def test_observers_are_told_nothing_while_disabled() -> None:
         (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(1,)])
         await request
         assert recorder.events == []
+
+
+async def test_observer_that_cancels_what_it_is_told_of_is_told_once() -> None:
+    class Cancelling(Observer):
+        told = 0
+
+        def on_finished(
+            self, request: Request, error: BaseException | None, seconds: float
+        ) -> None:
+            self.told += 1
+            request.cancel()
+
+    async with nodes() as rig:
+        rig.executor.observer = observer = Cancelling()
+        request = rig.read()
+        (await rig.peers[0].next_request()).reply_rows(INT_ROW, [(1,)])
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        assert observer.told == 1
+        await rig.check_quiet()

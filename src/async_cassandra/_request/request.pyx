@@ -70,8 +70,6 @@ DEF MAX_LIVE_ATTEMPTS = 3
 # How often a request starts its plan over because every node was overloaded or still starting.
 DEF MAX_ROUNDS = 4
 
-cdef object GIVEN_UP = CancelledError()
-
 
 @cython.no_gc
 cdef class Attempt(Sending):
@@ -266,9 +264,15 @@ cdef class Request(Awaited):
         :return: whether it had not ended
         """
         cdef bint is_early = self.outcome == PENDING
-        if is_early or self.keeps_place:
+        if not is_early and not self.keeps_place:
+            return False
+        error = CancelledError() if msg is None else CancelledError(msg)
+        if self.state == DONE and not self.keeps_place:
+            # An observer does it while the request ends.
+            self.settle(CANCELLED, error)
+        else:
             self.keeps_place = False
-            self.end(CANCELLED, GIVEN_UP if msg is None else CancelledError(msg))
+            self.end(CANCELLED, error)
         return is_early
 
     def let_go(self):
