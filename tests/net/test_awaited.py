@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import math
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -16,8 +17,9 @@ from async_cassandra._request.call import Call
 from async_cassandra._request.request import Request
 from async_cassandra._wire.requests import Options
 from async_cassandra.exceptions import QueryError
+from async_cassandra.retry_policy import DefaultRetryPolicy
 from tests.support.peer_replies import ErrorCode
-from tests.support.request_rig import INT_ROW, RequestRig, nodes, until, values
+from tests.support.request_rig import INT_ROW, InOrder, RequestRig, nodes, until, values
 
 pytestmark = pytest.mark.anyio
 
@@ -370,3 +372,18 @@ def test_debug_mode_names_the_task_of_a_slow_step(caplog: pytest.LogCaptureFixtu
     with asyncio.Runner(debug=True) as runner:
         runner.run(main())
     assert any("slow_one" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("part", ["retry_policy", "policy"])
+async def test_request_that_its_own_policy_keeps_is_collected(part: str) -> None:
+    async with nodes() as rig:
+        policy: Any = DefaultRetryPolicy() if part == "retry_policy" else InOrder(rig.policy.hosts)
+        policy.kept = request = rig.read(**{part: policy})
+        await answer(rig)
+        await request
+        gone = weakref.ref(policy)
+        del policy, request
+        # What woke this task has it as long as the task runs.
+        await asyncio.sleep(0)
+        gc.collect()
+        assert gone() is None

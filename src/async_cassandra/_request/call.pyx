@@ -1,6 +1,5 @@
 """One call: the outcome of its statement, its options and its execution profile."""
 
-cimport cython
 from cpython.object cimport PyTypeObject
 from libc.math cimport INFINITY
 
@@ -31,7 +30,6 @@ cdef class CallOptions:
 cdef CallOptions NO_OPTIONS = CallOptions(object())
 
 
-@cython.no_gc
 cdef class Call:
     """What does not change from one page of a call to the next; the requests for all its pages share it.
 

@@ -1,6 +1,5 @@
 """Where a session's requests may go: the control plane's routing in this session's nodes, and one request's plan."""
 
-cimport cython
 from cpython.object cimport PyTypeObject
 
 from async_cassandra._driver.lookups cimport TokenRing
@@ -46,7 +45,6 @@ cdef class PolicyPlan:
         return None
 
 
-@cython.no_gc
 cdef class Plan:
     """The nodes that one request may go to, each once, in the order in which they are tried."""
 
