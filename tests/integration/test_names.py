@@ -17,6 +17,7 @@ from cassandra.metadata import SchemaParserV3
 from async_cassandra import AsyncCassandraSession, AsyncCluster, QueryError
 from tests.integration.conftest import Backend
 from tests.integration.test_schema_changes import REPLICATION, SchemaListener
+from tests.support.request_rig import until
 from tests.support.wire_names import as_cassandra_writes, as_read
 
 pytestmark = pytest.mark.anyio
@@ -56,9 +57,9 @@ class Two:
         return [connection, *session._core.nodes.connections()]
 
     async def see(self, condition: Callable[[Any], bool]) -> None:
-        """The changing session's metadata is right at once, the other's after an event."""
+        """Both sessions' metadata come to be right: the changing one's by its own word or by an event."""
         assert self.changing.cluster.metadata is not None
-        assert condition(self.changing.cluster.metadata)
+        await until(lambda: condition(self.changing.cluster.metadata), 15)
         while not condition(self.watching.cluster.metadata):
             await self.listener.changed()
 
