@@ -1,9 +1,8 @@
 """Build the compiled core: every .pyx of the package, as one library.
 
 Switches, read from the environment: ``DEBUG=1`` keeps symbols and assertions, ``SANITIZE=1`` adds ASAN and UBSAN,
-``COVERAGE=1`` counts lines for gcov and calls ``__sanitizer_cov_trace_pc`` at each branch, ``TRACE=1`` reports each
-call of a compiled function to ``sys.monitoring``, ``PARTS=_wire`` builds the packages of this name or pattern only.
-SANITIZE and COVERAGE need gcc, and what they build runs inside ``tests/fuzz``.
+``COVERAGE=1`` counts lines for gcov and calls ``__sanitizer_cov_trace_pc`` at each branch (both need gcc, for
+``tests/fuzz``), ``TRACE=1`` reports calls to ``sys.monitoring``, ``PARTS=_wire`` builds packages of this pattern only.
 """
 
 import os
