@@ -17,7 +17,6 @@ from cassandra.metadata import SchemaParserV3
 from async_cassandra import AsyncCassandraSession, AsyncCluster, QueryError
 from tests.integration.conftest import Backend
 from tests.integration.test_schema_changes import REPLICATION, SchemaListener
-from tests.support.request_rig import until
 from tests.support.wire_names import as_cassandra_writes, as_read
 
 pytestmark = pytest.mark.anyio
@@ -57,9 +56,9 @@ class Two:
         return [connection, *session._core.nodes.connections()]
 
     async def see(self, condition: Callable[[Any], bool]) -> None:
-        """Both sessions' metadata come to be right: the changing one's by its own word or by an event."""
+        """The changing session's metadata is right at once, the other's after an event."""
         assert self.changing.cluster.metadata is not None
-        await until(lambda: condition(self.changing.cluster.metadata), 15)
+        assert condition(self.changing.cluster.metadata)
         while not condition(self.watching.cluster.metadata):
             await self.listener.changed()
 
@@ -224,6 +223,67 @@ async def test_keyspace_is_read_whole_when_it_changes(two: Two) -> None:
         assert set(cluster.metadata.keyspaces[keyspace].tables) == {"t"}
     await two.execute(f"DROP KEYSPACE {keyspace}")
     await two.see(lambda metadata: replication(metadata) is None)
+
+
+ARGUMENTS = [
+    *("int", "varchar", "counter", "duration", "list<int>", "map<int, varchar>"),
+    *("vector<float, 3>", "tuple<int, text>", "{udt}", "list<frozen<{udt}>>"),
+    *("tuple<int, {udt}>", "map<text, frozen<list<frozen<{udt}>>>>"),
+]
+
+
+@pytest.fixture(scope="module")
+async def alone(
+    anyio_backend: Backend, settings: dict[str, Any], cassandra_keyspace: str
+) -> AsyncIterator[AsyncCassandraSession]:
+    """A session whose metadata follow its own changes only."""
+    options = settings | {"schema_event_refresh_window": -1}
+    async with AsyncCluster(**options) as cluster, cluster.connect(cassandra_keyspace) as session:
+        yield session
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+async def test_function_and_aggregate_of_any_argument_come_and_go(
+    alone: AsyncCassandraSession, two: Two, cassandra_keyspace: str, argument: str
+) -> None:
+    """Some types are written otherwise where they are stored than where they are told of."""
+    number = next(numbers)
+    await alone.execute(f"CREATE TYPE udt{number} (a int)")
+    cql_type = argument.format(udt=f"udt{number}")
+
+    def known(metadata: Any) -> tuple[list[str], list[str]]:
+        keyspace = metadata.keyspaces[cassandra_keyspace]
+        functions = [each.name for each in keyspace.functions.values()]
+        aggregates = [each.name for each in keyspace.aggregates.values()]
+        name = f"f{number}"
+        return ([n for n in functions if n == name], [n for n in aggregates if n == name])
+
+    async def see(functions: int, aggregates: int) -> None:
+        wanted = [f"f{number}"] * functions, [f"f{number}"] * aggregates
+        assert known(alone.cluster.metadata) == wanted
+        while known(two.watching.cluster.metadata) != wanted:
+            await two.listener.changed()
+
+    await alone.execute(
+        f"CREATE FUNCTION f{number} (s int, v {cql_type}) CALLED ON NULL INPUT RETURNS int "
+        "LANGUAGE java AS $$ return 1; $$"
+    )
+    await see(1, 0)
+    await alone.execute(
+        f"CREATE FUNCTION f{number} (s int, v {cql_type}, w int) CALLED ON NULL INPUT RETURNS int "
+        "LANGUAGE java AS $$ return 1; $$"
+    )
+    await see(2, 0)
+    await alone.execute(
+        f"CREATE AGGREGATE f{number} ({cql_type}) SFUNC f{number} STYPE int INITCOND 0"
+    )
+    await see(2, 1)
+    await alone.execute(f"DROP AGGREGATE f{number} ({cql_type})")
+    await see(2, 0)
+    await alone.execute(f"DROP FUNCTION f{number} (int, {cql_type})")
+    await see(1, 0)
+    await alone.execute(f"DROP FUNCTION f{number} (int, {cql_type}, int)")
+    await see(0, 0)
 
 
 async def test_changes_side_by_side_are_all_seen(

@@ -74,6 +74,10 @@ def _is_doubtful(name: str) -> bool:
 class SchemaMetadata(Metadata):
     """The driver's, which reads all of a keyspace where the driver reads its replication only.
 
+    So it does for a function or an aggregate, too: the driver looks for one with the argument types of
+    the event, and the server stores them in other words ("varchar" as "text", "tuple<int>" as
+    "frozen<tuple<int>>", "ks.name" as "name").
+
     One refresh ends before another begins to read: what was read earlier never takes the place of what
     was read later.
     """
@@ -92,7 +96,7 @@ class SchemaMetadata(Metadata):
     ) -> None:
         """Read again what changed; see :func:`believed`. Blocking."""
         with self._refreshing:
-            if target_type == "KEYSPACE":
+            if target_type == "KEYSPACE" or target_type in _SIGNATURES:
                 self._refresh_keyspace(connection, timeout, names["keyspace"])
             else:
                 super().refresh(connection, timeout, target_type, change_type, **names)
