@@ -36,7 +36,7 @@ cdef class Attempts:
     # Those that were started while another one was live.
     cdef int speculations
 
-    cdef bint add(self, Sending attempt) noexcept
+    cdef void add(self, Sending attempt) noexcept
     cdef int fail(self, Sending attempt, double now) except -1
     cdef int give_up(self) except -1
     cdef int live_count(self) noexcept

@@ -50,20 +50,19 @@ cdef class Sending(Preparing):
 cdef class Attempts:
     """What a request has sent so far."""
 
-    cdef bint add(self, Sending attempt) noexcept:
-        """Take in one that was sent just now; whether another one is live."""
+    cdef void add(self, Sending attempt) noexcept:
+        """Take in one that was sent just now."""
         cdef Sending last = self.live
         attempt.live = True
         self.count += 1
         if last is None:
             self.live = attempt
-            return False
+            return
         while last.following is not None:
             last = last.following
         last.following = attempt
         attempt.is_speculative = True
         self.speculations += 1
-        return True
 
     @cython.nonecheck(True)
     cdef int fail(self, Sending attempt, double now) except -1:

@@ -17,8 +17,13 @@ from async_cassandra._session.keyspace import SessionKeyspace
 from async_cassandra._session.nodes import Nodes
 from async_cassandra._statements.build import RequestBuilder, seconds_of
 from async_cassandra._statements.prepare import Preparer
-from async_cassandra._statements.resolver import Resolver, described, refuse_parameters
-from async_cassandra._statements.statements import Parameters, Payload, PreparedStatement
+from async_cassandra._statements.resolver import Resolver, refuse_parameters
+from async_cassandra._statements.statements import (
+    Parameters,
+    Payload,
+    PreparedStatement,
+    described,
+)
 from async_cassandra.exceptions import ConfigurationError
 
 EXECUTE_AS = "ProxyExecute"

@@ -4,7 +4,7 @@ Prepared statements take the short way through :meth:`.build.RequestBuilder.prep
 else becomes a message here, for which it may have to be prepared first.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cassandra.query import BatchStatement as DriverBatchStatement
@@ -13,12 +13,9 @@ from cassandra.query import BoundStatement as DriverBoundStatement
 from cassandra.query import PreparedStatement as DriverPreparedStatement
 
 from async_cassandra._cql.analysis import (
-    MarkerStyle,
-    MixedMarkersError,
     Repetition,
     StatementInfo,
     analyze,
-    describe,
 )
 from async_cassandra._cql.literals import LiteralEncoder, write_parameters
 from async_cassandra._cql.redaction import without_literals
@@ -29,12 +26,14 @@ from async_cassandra._request.request import Request
 from async_cassandra._statements.build import RequestBuilder, seconds_of
 from async_cassandra._statements.prepare import Preparer
 from async_cassandra._statements.statements import (
+    PREPARED_MARKERS,
     BatchStatement,
     BoundStatement,
     DoubtfulValues,
     Parameters,
     PreparedId,
     PreparedStatement,
+    described,
     has_types_of,
 )
 from async_cassandra._wire.binding import BoundValues
@@ -45,8 +44,6 @@ from async_cassandra.exceptions import (
 )
 
 NO_VALUES = b"\x00\x00"
-
-_PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
 
 
 class Resolver:
@@ -116,7 +113,7 @@ class Resolver:
         options: CallOptions,
     ) -> Request:
         info = described(text)
-        if parameters is not None and info.markers in _PREPARED_MARKERS:
+        if parameters is not None and info.markers in PREPARED_MARKERS:
             prepared, bound = await self.preparer.bound_string(keyspace, text, parameters, options)
             return self.builder.execute(statement, prepared, bound, options)
         if parameters is not None:
@@ -142,10 +139,7 @@ class Resolver:
         if own is prepared:
             return prepared, bound if statement is None else statement.bound_for(prepared)
         if own.bind_columns != prepared.bind_columns:
-            raise StatementChangedError(
-                "The schema changed since another session prepared this statement: its parameters now have other "
-                f"types. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
-            )
+            raise _changed("another session", prepared)
         return own, own.bind_encoded(bound.encoded_values())
 
     async def _adopt(
@@ -174,10 +168,7 @@ class Resolver:
         foreign = bound.prepared_statement
         prepared = await self._adopt(foreign, keyspace, options)
         if not has_types_of(foreign, prepared):
-            raise StatementChangedError(
-                "The schema changed since the driver prepared this statement: its parameters now have other "
-                f"types. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
-            )
+            raise _changed("the driver", prepared)
         return prepared, prepared.bind_encoded(bound.values)
 
     async def _batch(
@@ -262,6 +253,13 @@ class Resolver:
         return CallOptions(options.profile, timeout=max(deadline - self.loop.time(), 0.001))
 
 
+def _changed(preparer: str, prepared: PreparedQuery) -> StatementChangedError:
+    return StatementChangedError(
+        f"The schema changed since {preparer} prepared this statement: its parameters now have other "
+        f"types. Nothing was executed. Prepare it again: {without_literals(prepared.query[:200])}"
+    )
+
+
 def formatted_info(
     info: StatementInfo,
     parameters: Sequence[Any] | Mapping[str, Any],
@@ -278,13 +276,6 @@ def formatted_info(
     return described(formatted, analyze)
 
 
-def described(text: str, reader: Callable[[str], StatementInfo] = describe) -> StatementInfo:
-    try:
-        return reader(text)
-    except MixedMarkersError as error:
-        raise ParameterValueError(f"query: {error}", error) from error
-
-
 def _meant_keyspace(batch: DriverBatchStatement, keyspace: str | None) -> str | None:
     """Return the keyspace for unqualified names in a batch's strings, in a session with ``keyspace``."""
     if isinstance(batch, BatchStatement):
@@ -293,7 +284,7 @@ def _meant_keyspace(batch: DriverBatchStatement, keyspace: str | None) -> str | 
 
 
 def _is_to_prepare(text: str) -> bool:
-    return described(text).markers in _PREPARED_MARKERS
+    return described(text).markers in PREPARED_MARKERS
 
 
 def refuse_parameters(parameters: Parameters) -> None:

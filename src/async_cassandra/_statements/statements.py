@@ -10,7 +10,7 @@ from cassandra import query as driver
 from cassandra.policies import RetryPolicy
 from cassandra.protocol import ColumnMetadata
 
-from async_cassandra._cql.analysis import MarkerStyle, MixedMarkersError, describe
+from async_cassandra._cql.analysis import MarkerStyle, MixedMarkersError, StatementInfo, describe
 from async_cassandra._cql.redaction import without_literals
 from async_cassandra._driver.types import driver_type
 from async_cassandra._request.prepared import PreparedQuery
@@ -234,9 +234,17 @@ class DoubtfulValues(list[Any]):
         self.statement = statement
 
 
-def _markers(query: str) -> MarkerStyle:
+# The styles of marker for which a string is prepared.
+PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
+
+
+def described(text: str, reader: Callable[[str], StatementInfo] = describe) -> StatementInfo:
+    """Analyse a string.
+
+    :raises ~async_cassandra.exceptions.ParameterValueError: if it mixes two styles of marker
+    """
     try:
-        return describe(query).markers
+        return reader(text)
     except MixedMarkersError as error:
         raise ParameterValueError(f"query: {error}", error) from error
 
@@ -259,7 +267,6 @@ def _bound_whole(statement: driver.PreparedStatement, parameters: Parameters) ->
     return statement.bind(values)
 
 
-_PREPARED_MARKERS = frozenset({MarkerStyle.POSITIONAL, MarkerStyle.NAMED})
 _OWN_PREPARED = (PreparedStatement, BoundStatement)
 
 
@@ -322,13 +329,13 @@ class BatchStatement(OwnMark, driver.BatchStatement):
         text = statement.query_string if simple else statement
         self._take_keyspace(statement.keyspace if simple else None)
         if parameters and isinstance(text, str):
-            style = _markers(text)
+            style = described(text).markers
             if style is MarkerStyle.NONE:
                 raise ParameterValueError(
                     "parameters were given for a query without markers: "
                     f"{without_literals(text[:200])}"
                 )
-            if self._session is not None and style not in _PREPARED_MARKERS:
+            if self._session is not None and style not in PREPARED_MARKERS:
                 # The application names the session whose encoder writes them.
                 super().add(statement, parameters)
                 return self
